@@ -1,0 +1,44 @@
+# Everything a person or CI calls. `make help` lists it.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+PY := .venv/bin/python
+
+.PHONY: help install runtime demo test check bench chaos docs format clean
+
+help: ## list the targets
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
+
+install: ## install what is missing: Python environment in .venv, RabbitMQ, a JDK for the tests
+	@scripts/setup all
+
+runtime:
+	@scripts/setup runtime
+
+demo: runtime ## see it run: a private broker, four levels of agencies, real documents, receipts and statuses
+	@.venv/bin/truc demo
+
+test: install ## run the tests (the long fault campaign in its short form); ARGS='-k word' narrows them
+	@$(PY) -m pytest --ignore=tests/house $(ARGS)
+
+check: install ## style, types, import rules, documentation, licences, packaging
+	@$(PY) -m ruff check .
+	@$(PY) -m ruff format --check .
+	@$(PY) -m mypy
+	@$(PY) -m pytest tests/house $(ARGS)
+
+bench: install ## measure the whole path beside the bare broker, as docs/benchmarks.md shows it
+	@.venv/bin/truc bench $(ARGS)
+
+chaos: install ## the long fault campaign: kills and cuts with many seeds
+	@$(PY) -m pytest tests -m campaign $(ARGS)
+
+docs: install ## write the generated pages anew: docs/cli.md and docs/errors.md
+	@$(PY) -m scripts.gendocs
+
+format: install ## let ruff put the code in order
+	@$(PY) -m ruff check --fix-only --quiet .
+	@$(PY) -m ruff format --quiet .
+
+clean: ## remove what was built or cached (not .venv)
+	@rm -rf build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	@find . -name __pycache__ -type d -not -path './.venv/*' -prune -exec rm -rf {} +
