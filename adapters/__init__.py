@@ -1,0 +1,1 @@
+"""Outside worlds behind the relay's ports, each replaceable and none importing another."""

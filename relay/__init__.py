@@ -1,0 +1,1 @@
+"""Trục: a federated relay for signed government documents on RabbitMQ."""

@@ -1,0 +1,1 @@
+"""The nouns of the relay: frozen values and the ports between rooms. No I/O, no clock, no randomness of its own."""

@@ -1,0 +1,116 @@
+"""The verdict of a verification and the signed view that goes with it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from relay.errors import Code
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The frozen result of verifying one package. No boolean stands for it."""
+
+    intact: bool
+    """The signature covers exactly the content that is read, and its digest and value hold."""
+    trusted: bool
+    """The certificate chains to a configured anchor, is valid and not revoked at ``verified_at``, and is the sender's."""
+    reason: Code
+    """``OK`` or the one reason against it."""
+    verified_at: datetime
+    """The relay's clock; signing time is unknown unless a time-stamp vouches for it."""
+    signer: str = ""
+    """Subject of the signer's certificate (RFC 4514), empty if none could be read."""
+    certificate_sha256: str = ""
+    """Lower-case hex over the certificate's DER."""
+    algorithm: str = ""
+    """Signature algorithm by its short name, e.g. ``ecdsa-sha256``."""
+    profile: str = "whole"
+    """``whole`` or ``manifest``."""
+    detail: str = ""
+    """Further facts for people, in English, e.g. that a stub signature stands in the package."""
+
+    @property
+    def accepted(self) -> bool:
+        """Whether the document may go on."""
+        return self.intact and self.trusted and self.reason is Code.OK
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One element of the signed view: an immutable copy taken from the verified tree, never parsed again.
+
+    ``tag`` is ``{namespace}local``; ``text`` is the character data directly inside, joined; for an element that the
+    profile names opaque (attachment payloads) it is None unless asked for.
+    """
+
+    tag: str
+    text: str | None
+    attributes: tuple[tuple[str, str], ...]
+    children: tuple[Node, ...]
+
+    def all(self, tag: str) -> Iterator[Node]:
+        """Yield the direct children with that tag."""
+        return (child for child in self.children if child.tag == tag)
+
+    def first(self, *path: str) -> Node | None:
+        """Return the first element along a path of tags, or None."""
+        node: Node | None = self
+        for tag in path:
+            if node is None:
+                return None
+            node = next(node.all(tag), None)
+        return node
+
+    def attribute(self, name: str) -> str | None:
+        """Return an attribute's value by its ``{namespace}local`` or plain name."""
+        return next((value for key, value in self.attributes if key == name), None)
+
+
+@dataclass(frozen=True, slots=True)
+class SignedView:
+    """What was signed, and nothing else. Routing, receipts and registry read only this."""
+
+    root: Node
+    sha256: str  # of the body as received, lower-case hex
+    size: int  # bytes of the body as received
+
+
+@dataclass(frozen=True, slots=True)
+class SignaturePlace:
+    """Where a format keeps its signature: data from the format to ``trust``, which knows no format."""
+
+    root: str
+    """``{namespace}local`` of the root element."""
+    path: tuple[str, ...]
+    """Tags from below the root to the element whose last child is the one ``ds:Signature``."""
+    opaque: frozenset[str] = frozenset()
+    """Tags whose text is bulk (base64) and is left out of the signed view unless asked for."""
+    stub: str | None = None
+    """Tag of a signature look-alike in the format's own namespace: signed content, named in the verdict."""
+
+
+@dataclass(frozen=True, slots=True)
+class ParseLimits:
+    """Bounds that hold before any verification."""
+
+    max_bytes: int = 48 * 1024 * 1024
+    max_depth: int = 32
+    max_elements: int = 20_000
+    max_attributes: int = 64  # of one element
+    max_text: int = 64 * 1024  # characters of one text that is not opaque
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """A verdict, and the signed view when (and only when) the signature is intact."""
+
+    verdict: Verdict
+    view: SignedView | None = None
+
+
+XMLDSIG: Final = "http://www.w3.org/2000/09/xmldsig#"
+EXC_C14N: Final = "http://www.w3.org/2001/10/xml-exc-c14n#"
