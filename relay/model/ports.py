@@ -106,8 +106,8 @@ class Registry(Protocol):
         """Keep the leases of ``worker`` alive."""
         ...
 
-    def release(self, worker: str) -> None:
-        """Give all leases of a worker back at a clean stop."""
+    def release(self, worker: str, rows: Sequence[int] | None = None) -> None:
+        """Give leases of a worker back: those of ``rows`` (abandoned attempts), or all at a clean stop."""
         ...
 
     def refusal_receipts(self, user: str, transport_id: str, body_sha256: str) -> list[SignedReceipt]:
@@ -128,6 +128,10 @@ class Registry(Protocol):
 
     def candidates(self, query: StatusQuery) -> list[Candidate]:
         """Return the documents that a status may mean, by the resolution order of the format."""
+        ...
+
+    def knows(self, query: StatusQuery) -> bool:
+        """Whether a document with that document id exists that the addressee sent or got, whoever the reporter is."""
         ...
 
     def document(self, row: int) -> Document | None:
@@ -244,6 +248,10 @@ class BrokerLink(Publisher, MessageSource, Protocol):
 
     async def cancel(self) -> None:
         """Stop taking; what is in hand may still be settled."""
+        ...
+
+    def current(self, message: Incoming) -> bool:
+        """Whether the session that delivered the message still lives, so that it can be acknowledged."""
         ...
 
     async def wait_connected(self) -> None:

@@ -156,13 +156,16 @@ class Settled(StrEnum):
 class StatusQuery:
     """Asks for the documents that a status may mean.
 
-    ``hint`` is the correlation id as sent: believed only where sender, recipient and document id agree.
+    ``hint`` is the correlation id as sent: believed only where sender, recipient and document id agree. The codes
+    that a party has succeeded stand behind its own in ``reporters`` and ``addressees``.
     """
 
     reporter: str  # normal code, From of the status
     addressee: str  # normal code, ResponseFor/OrganId
     reference: Reference
     hint: str | None
+    reporters: tuple[str, ...] = ()  # further codes that the reporter speaks for by succession
+    addressees: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
