@@ -76,8 +76,8 @@ def errors_page(entries: list[Entry]) -> str:
     for one in ordered:
         lines += ["", f"## {one.code}", ""]
         lines += [f"Owner: {OWNERS.get(one.owner, one.owner)}. Retry helps: {_yes(one.retryable)}.", ""]
-        lines += [f"- **en**: {_flat(one.message['en'])} *{_flat(one.remedy['en'])}*"]
-        lines += [f"- **vi**: {_flat(one.message['vi'])} *{_flat(one.remedy['vi'])}*"]
+        lines += [f"- English: {_flat(one.message['en'])} First remedy: {_flat(one.remedy['en'])}"]
+        lines += [f"- Tiếng Việt: {_flat(one.message['vi'])} Cách khắc phục: {_flat(one.remedy['vi'])}"]
     return "\n".join(lines) + "\n"
 
 
@@ -114,7 +114,7 @@ def _row(item: click.Parameter, context: click.Context) -> str:
     if record is None:
         return ""
     option, meaning = record
-    return f"| `{option}` | {_flat(meaning)} |".replace("\\", "\\\\")
+    return f"| `{option}` | {_flat(meaning)} |"
 
 
 def _prose(command: click.Command) -> str:
