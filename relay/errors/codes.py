@@ -71,6 +71,7 @@ class Code(StrEnum):
     MISSING_VALUE = "MISSING-VALUE"
     DUPLICATE_VALUE = "DUPLICATE-VALUE"
     BAD_CODE = "BAD-CODE"
+    BAD_VALUE = "BAD-VALUE"  # elements inside, control characters, or far too long
     BAD_DOCUMENT_TYPE = "BAD-DOCUMENT-TYPE"
     EMPTY_DOCUMENT_ID = "EMPTY-DOCUMENT-ID"
     NO_RECIPIENT = "NO-RECIPIENT"

@@ -1,0 +1,110 @@
+"""Taking single values out of a signed view.
+
+One rule holds for all that the relay reads: it stands at most once, and it is plain text. A second element of the same
+name would let two readers take two different values; one in a foreign namespace would deceive readers that look at
+names alone, so it counts too.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterator
+from typing import Final
+
+from adapters.edxml.names import local_name, q
+from relay.errors import Code, RefusedError
+from relay.model.codes import normal_form
+from relay.model.verdict import Node
+
+XML_SPACE: Final = " \t\r\n"
+
+
+def walk(node: Node) -> Iterator[Node]:
+    """Yield a node and all below it, in no particular order, without recursion."""
+    waiting = [node]
+    while waiting:
+        current = waiting.pop()
+        yield current
+        waiting.extend(current.children)
+
+
+def optional(parent: Node, name: str) -> Node | None:
+    """Return the one child with the local name ``name``, or None.
+
+    Raises:
+        RefusedError: DUPLICATE-VALUE: it stands twice, whatever the namespaces.
+    """
+    tag = q(name)
+    found: Node | None = None
+    same_name = 0
+    for child in parent.children:
+        if local_name(child.tag) == name:
+            same_name += 1
+            if child.tag == tag:
+                found = child
+    if found is not None and same_name > 1:
+        raise RefusedError(
+            Code.DUPLICATE_VALUE, f"{name} stands {same_name} times in {local_name(parent.tag)}"
+        )
+    return found
+
+
+def required(parent: Node, name: str) -> Node:
+    """Return the one child with the local name ``name``.
+
+    Raises:
+        RefusedError: MISSING-VALUE or DUPLICATE-VALUE.
+    """
+    found = optional(parent, name)
+    if found is None:
+        raise RefusedError(Code.MISSING_VALUE, f"{local_name(parent.tag)} has no {name}")
+    return found
+
+
+def text_of(node: Node, limit: int) -> str:
+    """Return the character data of a value without the white space around it.
+
+    Raises:
+        RefusedError: BAD-VALUE: child elements inside, or more than ``limit`` characters.
+    """
+    if node.children:
+        raise RefusedError(Code.BAD_VALUE, f"{local_name(node.tag)} holds elements where a text is due")
+    text = (node.text or "").strip(XML_SPACE)
+    if len(text) > limit:
+        raise RefusedError(Code.BAD_VALUE, f"{local_name(node.tag)} has more than {limit} characters")
+    return text
+
+
+def text_in(parent: Node | None, name: str, limit: int) -> str:
+    """Return the text of the child ``name``; empty if it or the parent is absent. Errors as ``text_of``."""
+    if parent is None:
+        return ""
+    node = optional(parent, name)
+    return "" if node is None else text_of(node, limit)
+
+
+def identity_in(parent: Node, name: str, limit: int) -> str:
+    """Return a text that names a document: as ``text_in``, and without control characters.
+
+    Such texts go into logs, receipts and listings, where a line break would make one line look like two.
+    """
+    text = text_in(parent, name, limit)
+    if any(unicodedata.category(character) == "Cc" for character in text):
+        raise RefusedError(Code.BAD_VALUE, f"{name} holds control characters")
+    return text
+
+
+def organ_code(party: Node) -> tuple[str, str]:
+    """Return the identifier code of a From, To or ResponseFor as written and in its normal form.
+
+    Raises:
+        RefusedError: MISSING-VALUE; DUPLICATE-VALUE, also for an OrganId deeper inside; BAD-CODE for white space
+            around, child elements, wrong letters or shape.
+    """
+    node = required(party, "OrganId")
+    if node.children:
+        raise RefusedError(Code.BAD_CODE, "OrganId holds elements where a code is due")
+    if sum(local_name(inner.tag) == "OrganId" for inner in walk(party)) > 1:
+        raise RefusedError(Code.DUPLICATE_VALUE, f"another OrganId stands deeper in {local_name(party.tag)}")
+    written = node.text or ""
+    return written, normal_form(written)

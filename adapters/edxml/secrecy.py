@@ -1,0 +1,167 @@
+"""Marks of state secrets in a signed view. What counts as one is data: ``config/state_secrets.yaml``."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from dataclasses import dataclass
+from functools import cache, lru_cache
+from pathlib import Path
+from typing import Final
+
+import yaml
+
+from adapters.edxml.fields import walk
+from adapters.edxml.names import local_name
+from relay.errors import Code, ConfigurationError, RefusedError
+from relay.model.verdict import Node
+from relay.resources import shipped
+
+_EXTENSION: Final = re.compile(r"\.[0-9a-z]{1,8}\Z")
+_LISTS: Final = ("marks", "level_values", "levels", "fields", "file_names", "brackets")
+
+
+def fold_text(text: str) -> str:
+    """Return a text for comparison: one Unicode form, no letter case, no white space, nothing invisible."""
+    # compatibility form, because marks are also typed with full-width brackets and letters; taken apart first, because
+    # an invisible character between a letter and its accents keeps them from being joined
+    apart = unicodedata.normalize("NFKD", text)
+    visible = (character for character in apart if not (character.isspace() or _is_invisible(character)))
+    return unicodedata.normalize("NFC", "".join(visible).casefold())
+
+
+def _is_invisible(character: str) -> bool:
+    """Whether a character shows nothing: controls, formats, joiners, variation selectors."""
+    return (
+        unicodedata.category(character) in {"Cc", "Cf"}
+        or character == "\u034f"
+        or "\ufe00" <= character <= "\ufe0f"
+    )
+
+
+@lru_cache(maxsize=1024)
+def fold_name(name: str) -> str:
+    """Return the name of an element or attribute for comparison: bare lower-case letters and digits."""
+    bare = unicodedata.normalize("NFKD", local_name(name)).casefold().replace("đ", "d")
+    return "".join(character for character in bare if character.isalnum())
+
+
+def _bare(folded: str) -> str:
+    """Return a folded text without punctuation and symbols at its ends."""
+    start, end = 0, len(folded)
+    while start < end and not folded[start].isalnum():
+        start += 1
+    while end > start and not folded[end - 1].isalnum():
+        end -= 1
+    return folded[start:end]
+
+
+@dataclass(frozen=True, slots=True)
+class SecrecyRule:
+    """What marks a state secret; all members folded. Made by ``load_rule``."""
+
+    marks: frozenset[str]
+    level_values: frozenset[str]
+    levels: frozenset[str]
+    fields: frozenset[str]
+    file_names: frozenset[str]
+    brackets: tuple[tuple[str, str], ...]
+
+    def check(self, root: Node) -> None:
+        """Look at every element and attribute of a view.
+
+        Raises:
+            RefusedError: STATE-SECRET; the detail names the element, never its text.
+        """
+        place = self.find(root)
+        if place is not None:
+            raise RefusedError(Code.STATE_SECRET, f"a mark of secrecy stands in {place}")
+
+    def find(self, root: Node) -> str | None:
+        """Return the local name of an element or attribute that marks a state secret, or None."""
+        for node in walk(root):
+            name = fold_name(node.tag)
+            if name in self.levels and self._is_level_marked(node):
+                return local_name(node.tag)
+            if name in self.fields and self.marks_text(_whole_text(node), file_name=name in self.file_names):
+                return local_name(node.tag)
+            for attribute, value in node.attributes:
+                if fold_name(attribute) in self.levels and self._marks_level(value):
+                    return local_name(attribute)
+        return None
+
+    def marks_text(self, text: str, *, file_name: bool = False) -> bool:
+        """Whether a text is a mark, or starts with one in brackets; of a file name, also without its extension."""
+        folded = fold_text(text)
+        if _bare(folded) in self.marks:
+            return True
+        if file_name and _bare(_EXTENSION.sub("", folded)) in self.marks:
+            return True
+        for opening, closing in self.brackets:
+            if folded.startswith(opening):
+                inside, found, _ = folded[len(opening) :].partition(closing)
+                if found and _bare(inside) in self.marks:
+                    return True
+        return False
+
+    def _is_level_marked(self, node: Node) -> bool:
+        """Whether a level's own text, that of its parts, or one of their attributes is a mark."""
+        return any(
+            self._marks_level(value)
+            for part in walk(node)
+            for value in (part.text or "", *(value for _, value in part.attributes))
+        )
+
+    def _marks_level(self, value: str) -> bool:
+        return self.marks_text(value) or _bare(fold_text(value)) in self.level_values
+
+
+def _whole_text(node: Node) -> str:
+    """Return the text of an element and its parts, so that a mark split over parts is seen in one of the two ways."""
+    return (node.text or "") + "".join(_whole_text(child) for child in node.children)
+
+
+@cache
+def shipped_rule() -> SecrecyRule:
+    """Return the rule of ``config/state_secrets.yaml`` as shipped."""
+    return load_rule(shipped("config/state_secrets.yaml"))
+
+
+def load_rule(path: Path) -> SecrecyRule:
+    """Read a rule.
+
+    Raises:
+        ConfigurationError: CONFIG-INVALID: not YAML, a list is missing, empty or holds something else than texts.
+    """
+    try:
+        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ConfigurationError(
+            Code.CONFIG_INVALID, f"{path.name} cannot be read: {type(error).__name__}"
+        ) from error
+    if not isinstance(raw, dict) or set(raw) != set(_LISTS):
+        raise ConfigurationError(Code.CONFIG_INVALID, f"{path.name} must hold exactly {', '.join(_LISTS)}")
+    lists = {name: _texts(raw[name], f"{path.name}: {name}") for name in _LISTS}
+    pairs = [fold_text(pair) for pair in lists["brackets"]]
+    if any(len(pair) != 2 for pair in pairs):
+        raise ConfigurationError(
+            Code.CONFIG_INVALID, f"{path.name}: each of brackets is a pair of characters"
+        )
+    return SecrecyRule(
+        marks=frozenset(fold_text(mark) for mark in lists["marks"]),
+        level_values=frozenset(fold_text(value) for value in lists["level_values"]),
+        levels=frozenset(fold_name(name) for name in lists["levels"]),
+        fields=frozenset(fold_name(name) for name in lists["fields"]),
+        file_names=frozenset(fold_name(name) for name in lists["file_names"]),
+        brackets=tuple((pair[0], pair[1]) for pair in pairs),
+    )
+
+
+def _texts(value: object, where: str) -> list[str]:
+    if (
+        not isinstance(value, list)
+        or not value
+        or not all(isinstance(item, str) and item.strip() for item in value)
+    ):
+        raise ConfigurationError(Code.CONFIG_INVALID, f"{where} must be a list of texts")
+    return value
