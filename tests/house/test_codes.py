@@ -17,7 +17,18 @@ ROOT = Path(__file__).resolve().parents[2]
 NAMES = {member.name for member in Code}
 VALUES = {member.value for member in Code}
 # AMQP, SQL and RFC words of the same shape that are no codes of ours.
-FOREIGN = {"UTF-8", "SHA-256", "SHA-384", "SHA-512", "P-256", "P-384", "P-521", "US-ASCII", "ISO-8601", "RFC-3339"}
+FOREIGN = {
+    "UTF-8",
+    "SHA-256",
+    "SHA-384",
+    "SHA-512",
+    "P-256",
+    "P-384",
+    "P-521",
+    "US-ASCII",
+    "ISO-8601",
+    "RFC-3339",
+}
 SHAPE = re.compile(r"[A-Z][A-Z0-9]*(?:-[A-Z][A-Z0-9]*)+")
 
 
@@ -60,7 +71,9 @@ def test_each_code_is_used() -> None:
 
 
 def test_no_code_is_used_that_is_not_listed() -> None:
-    unknown = {(path, name) for path, source in _sources() for name in uses(source) if not hasattr(Code, name)}
+    unknown = {
+        (path, name) for path, source in _sources() for name in uses(source) if not hasattr(Code, name)
+    }
     assert not unknown
 
 

@@ -45,4 +45,6 @@ def test_texts_are_whole_sentences_in_both_languages(code: Code) -> None:
 
 def test_what_passes_is_retryable_and_a_bad_signature_is_not() -> None:
     assert all(entry(code).retryable for code in TRANSIENT)
-    assert not any(entry(code).retryable for code in (Code.SIGNATURE_INVALID, Code.STATE_SECRET, Code.ID_REUSED))
+    assert not any(
+        entry(code).retryable for code in (Code.SIGNATURE_INVALID, Code.STATE_SECRET, Code.ID_REUSED)
+    )

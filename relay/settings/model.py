@@ -1,0 +1,360 @@
+"""Every setting of worker, keeper and topology, frozen. Units are in the names or in the declaration."""
+
+# ruff: noqa: RUF009 - setting, required and section give dataclass fields, not values
+
+from __future__ import annotations
+
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal
+from urllib.parse import unquote, urlsplit
+
+from relay.errors import Code, ConfigurationError
+from relay.settings.fields import required, section, setting
+
+MIB: Final = 1024 * 1024
+NAME: Final = r"[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?"
+RUNGS: Final[dict[str, int]] = {"5s": 5, "1m": 60, "10m": 600, "1h": 3600}
+"""Names of the retry ladder and their seconds. Queues are named after them, so the names are fixed."""
+
+
+def read_secret(path: Path, key: str) -> str:
+    """Return the first line of a secret's file.
+
+    Raises:
+        ConfigurationError: CONFIG-INVALID: unreadable, empty, or open to others than its owner.
+    """
+    check_secret_mode(path, key)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as fault:
+        raise ConfigurationError(Code.CONFIG_INVALID, f"{key}: {path} cannot be read") from fault
+    secret = text.splitlines()[0] if text else ""
+    if not secret:
+        raise ConfigurationError(Code.CONFIG_INVALID, f"{key}: {path} is empty")
+    return secret
+
+
+def check_secret_mode(path: Path, key: str) -> None:
+    """Refuse a secret's file that group or others may use (CONFIG-INVALID)."""
+    try:
+        mode = path.stat().st_mode
+    except OSError as fault:
+        raise ConfigurationError(Code.CONFIG_INVALID, f"{key}: {path} cannot be read") from fault
+    if stat.S_IMODE(mode) & 0o077:
+        raise ConfigurationError(
+            Code.CONFIG_INVALID, f"{key}: {path} has mode {stat.S_IMODE(mode):04o}; it must be 0600 or 0400"
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class RelaySettings:
+    """Who this relay is."""
+
+    name: str = required(
+        "Name of the relay. It stands in each receipt and in the certificate's `urn:truc:relay:<name>`.",
+        pattern=NAME,
+    )
+    key: Path = required("Private key that signs receipts, PEM, PKCS#8, mode 0600.", file=True, secret=True)
+    certificates: tuple[Path, ...] = required(
+        "Certificate chain of that key, PEM files, the relay's own first.", file=True
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class BrokerSettings:
+    """How to reach RabbitMQ."""
+
+    url: str = required(
+        "`amqp://host:port/vhost` on loopback, `amqps://` anywhere else. User and password do not belong in it."
+    )
+    user: str = required("Broker user of the relay.")
+    password_file: Path = required(
+        "File whose first line is the password, mode 0600.", file=True, secret=True
+    )
+    ca_file: Path | None = setting(
+        None, "Authority that signed the broker's TLS certificate, PEM.", file=True
+    )
+    management_url: str = setting(
+        "",
+        "Address of the management plugin, `http://` on loopback, else `https://`. Used by `truc topology` only.",
+    )
+    management_user: str = setting("", "Administrator for `truc topology`; workers never use it.")
+    management_password_file: Path | None = setting(
+        None, "File whose first line is the administrator's password, mode 0600. Read only when it is used."
+    )
+    heartbeat: int = setting(30, "AMQP heartbeat.", unit="seconds", low=5, high=600)
+    publish_timeout_s: float = setting(
+        5.0,
+        "How long a publish waits for its confirm before it counts as undecided.",
+        unit="seconds",
+        low=0.1,
+        high=120,
+    )
+    publish_window: int = setting(
+        512, "Unconfirmed publishes at a time.", unit="messages", low=1, high=65_535
+    )
+    publish_window_bytes: int = setting(
+        64 * MIB, "Unconfirmed publishes at a time, together.", unit="bytes", low=MIB, high=4096 * MIB
+    )
+
+    @property
+    def tls(self) -> bool:
+        """Whether the connection is encrypted."""
+        return urlsplit(self.url).scheme == "amqps"
+
+    @property
+    def host(self) -> str:
+        """Host of the broker."""
+        return urlsplit(self.url).hostname or ""
+
+    @property
+    def port(self) -> int:
+        """Port of the broker, with AMQP's own defaults."""
+        return urlsplit(self.url).port or (5671 if self.tls else 5672)
+
+    @property
+    def vhost(self) -> str:
+        """Virtual host, decoded."""
+        return unquote(urlsplit(self.url).path.removeprefix("/")) or "/"
+
+    def password(self) -> str:
+        """Read the password. Raises ``ConfigurationError`` CONFIG-INVALID."""
+        return read_secret(self.password_file, "broker.password_file")
+
+    def management_password(self) -> str:
+        """Read the administrator's password. Raises ``ConfigurationError`` CONFIG-INVALID."""
+        if self.management_password_file is None:
+            raise ConfigurationError(Code.CONFIG_INVALID, "broker.management_password_file: not set")
+        return read_secret(self.management_password_file, "broker.management_password_file")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RegistrySettings:
+    """The durable state."""
+
+    url: str = required(
+        "SQLAlchemy address: `sqlite:////absolute/path` (WAL, one machine) or `postgresql+driver://host/name`; no password"
+        " in it."
+    )
+    lease_seconds: float = setting(
+        10.0,
+        "How long a claimed document belongs to a worker that gives no sign of life.",
+        unit="seconds",
+        low=1,
+        high=600,
+    )
+    group_wait_ms: float = setting(
+        3.0, "How long a commit waits for more documents to join it.", unit="milliseconds", low=0, high=1000
+    )
+    group_max: int = setting(256, "Documents in one commit at most.", unit="documents", low=1, high=10_000)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DirectorySettings:
+    """The agencies."""
+
+    file: Path = required("Directory of agencies, YAML or JSON.", file=True)
+    reload_seconds: float = setting(
+        2.0, "How often the file is looked at for changes.", unit="seconds", low=0.1, high=3600
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrustSettings:
+    """Whom signatures have to lead to."""
+
+    anchors: tuple[Path, ...] = required("Trusted root certificates, PEM files.", file=True)
+    crls: tuple[Path, ...] = setting((), "Revocation lists, PEM or DER files.", file=True)
+    crl_required: bool = setting(
+        True,
+        "Refuse where no current revocation list covers a certificate. Signatures themselves cannot be made optional.",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class LimitSettings:
+    """Bounds on foreign bytes, checked at accept or before any verification."""
+
+    body_bytes: int = setting(50_331_648, "Size of one package.", unit="bytes", low=1024, high=128 * MIB)
+    recipients: int = setting(1000, "Recipients of one document.", unit="recipients", low=1, high=100_000)
+    fanout_bytes: int = setting(
+        1_073_741_824,
+        "Size of the package times the number of recipients.",
+        unit="bytes",
+        low=1024,
+        high=1 << 40,
+    )
+    depth: int = setting(32, "Nesting of elements.", unit="levels", low=8, high=256)
+    elements: int = setting(20_000, "Elements of one package.", unit="elements", low=100, high=10_000_000)
+    attributes: int = setting(64, "Attributes of one element.", unit="attributes", low=8, high=1024)
+    text: int = setting(
+        65_536,
+        "Length of one text that is not an attachment's content.",
+        unit="characters",
+        low=1024,
+        high=16 * MIB,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeadlineSettings:
+    """When a delivery is overdue, and when the relay gives up."""
+
+    urgent_s: int = setting(7200, "Deadline of an urgent document.", unit="seconds", low=1)
+    normal_s: int = setting(86_400, "Deadline of any other document.", unit="seconds", low=1)
+    min_s: int = setting(
+        600, "Nearest deadline that a sender may set by `truc-deadline`.", unit="seconds", low=1
+    )
+    max_s: int = setting(2_592_000, "Farthest deadline that a sender may set.", unit="seconds", low=1)
+    give_up_s: int = setting(
+        604_800,
+        "A delivery still planned so long after acceptance ends as UNDELIVERABLE.",
+        unit="seconds",
+        low=1,
+    )
+    unknown_document_s: int = setting(
+        600,
+        "How long a status about an unknown document is retried before it is refused.",
+        unit="seconds",
+        low=0,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class PrefetchSettings:
+    """Unacknowledged messages that a worker takes from each ingress queue."""
+
+    urgent: int = setting(60, "From `ingress.urgent`.", unit="messages", low=1, high=10_000)
+    status: int = setting(60, "From `ingress.status`.", unit="messages", low=1, high=10_000)
+    normal: int = setting(100, "From `ingress.normal`.", unit="messages", low=1, high=10_000)
+    due: int = setting(30, "From `due`, the retries.", unit="messages", low=1, high=10_000)
+
+
+@dataclass(frozen=True, kw_only=True)
+class WeightSettings:
+    """Shares of the worker's turns when every lane has something waiting."""
+
+    urgent: int = setting(60, "Share of urgent documents.", unit="parts", low=1, high=1000)
+    status: int = setting(25, "Share of statuses.", unit="parts", low=1, high=1000)
+    normal: int = setting(10, "Share of normal documents.", unit="parts", low=1, high=1000)
+    due: int = setting(5, "Share of retries.", unit="parts", low=1, high=1000)
+
+
+@dataclass(frozen=True, kw_only=True)
+class VerifySettings:
+    """Where signatures are checked."""
+
+    mode: Literal["inline", "threads", "processes"] = setting(
+        "threads", "In the event loop, in a pool of threads, or in a pool of processes."
+    )
+    workers: int = setting(
+        0, "Size of the pool; 0 means one for each processor.", unit="threads or processes", low=0, high=64
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkerSettings:
+    """One worker."""
+
+    name: str = setting(
+        "w1", "Name of the worker, unique in this relay; receipt numbers begin with it.", pattern=NAME
+    )
+    window_documents: int = setting(128, "Documents in flight.", unit="documents", low=1, high=10_000)
+    window_bytes: int = setting(128 * MIB, "Bytes in flight.", unit="bytes", low=MIB, high=16_384 * MIB)
+    prefetch: PrefetchSettings = section(PrefetchSettings, "Unacknowledged messages by queue.")
+    weights: WeightSettings = section(WeightSettings, "Turns by lane.")
+    verify: VerifySettings = section(VerifySettings, "Where signatures are checked.")
+    inline_max_bytes: int = setting(
+        262_144,
+        "Packages up to this size may skip the pool where handing over costs more.",
+        unit="bytes",
+        low=0,
+    )
+    set_aside_after: int = setting(
+        5, "A message that was seen more often is set aside unparsed.", unit="times", low=2, high=100
+    )
+    stall_seconds: float = setting(
+        30.0,
+        "Consumers are renewed when messages wait and nothing was settled for so long.",
+        unit="seconds",
+        low=1,
+        high=3600,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class RetrySettings:
+    """The ladder of deferrals."""
+
+    rungs: tuple[str, ...] = setting(
+        tuple(RUNGS), "Rungs that are climbed, in this order; the last one is kept until give-up."
+    )
+
+    @property
+    def seconds(self) -> tuple[int, ...]:
+        """The waiting time of each rung."""
+        return tuple(RUNGS[rung] for rung in self.rungs)
+
+
+@dataclass(frozen=True, kw_only=True)
+class KeeperSettings:
+    """The duties off the hot path."""
+
+    interval_s: float = setting(
+        5.0, "How often receipts, deadlines and deferrals are looked at.", unit="seconds", low=0.1
+    )
+    receipts_after_s: float = setting(
+        30.0,
+        "A stored receipt without a confirm is published by the keeper after that time.",
+        unit="seconds",
+        low=0,
+    )
+    lost_after_s: float = setting(
+        120.0, "A deferral so long past its due time counts as lost from the broker.", unit="seconds", low=1
+    )
+    lease_s: float = setting(
+        15.0, "How long the keeper's lease outlives it.", unit="seconds", low=1, high=3600
+    )
+    quarantine_s: float = setting(10.0, "How often the quarantine is looked at.", unit="seconds", low=0.1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class HttpSettings:
+    """Metrics and health."""
+
+    host: str = setting("127.0.0.1", "Address that `/metrics`, `/live` and `/ready` listen on.")
+    port: int = setting(0, "Port; 0 means none.", low=0, high=65_535)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoggingSettings:
+    """Structured logs, one JSON object a line."""
+
+    level: Literal["debug", "info", "warning", "error"] = setting("info", "Least level that is written.")
+    file: Path | None = setting(None, "File to append to; standard error if absent.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """The whole configuration. Made by ``relay.settings.load`` alone, which validates it."""
+
+    relay: RelaySettings = required("Who this relay is.")
+    broker: BrokerSettings = required("How to reach RabbitMQ.")
+    registry: RegistrySettings = required("The durable state.")
+    directory: DirectorySettings = required("The agencies.")
+    trust: TrustSettings = required("Whom signatures have to lead to.")
+    limits: LimitSettings = section(LimitSettings, "Bounds on foreign bytes.")
+    deadlines: DeadlineSettings = section(
+        DeadlineSettings, "When a delivery is overdue, and when the relay gives up."
+    )
+    worker: WorkerSettings = section(WorkerSettings, "One worker.")
+    retry: RetrySettings = section(RetrySettings, "The ladder of deferrals.")
+    keeper: KeeperSettings = section(KeeperSettings, "The duties off the hot path.")
+    http: HttpSettings = section(HttpSettings, "Metrics and health.")
+    logging: LoggingSettings = section(LoggingSettings, "Structured logs, one JSON object a line.")
+    format: Literal["edxml"] = setting("edxml", "Document format that this relay carries.")
+    language: Literal["vi", "en"] = setting(
+        "vi", "Language of messages to people, where nothing else chooses it."
+    )
