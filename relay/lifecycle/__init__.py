@@ -1,0 +1,1 @@
+"""What a signed status means for the delivery that it speaks of."""

@@ -1,0 +1,1 @@
+"""The hot path: accept, verify, route, deliver, report, settle — one file each, in that order, and the worker."""

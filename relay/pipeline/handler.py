@@ -1,0 +1,464 @@
+"""One message's way from the broker to its acknowledgement.
+
+Each call ends in exactly one of: settled, deferred with a due time, quarantined with a code, or abandoned because the
+session or the lease is gone (the broker redelivers, the registry completes). Everything before T1 is pure and may be
+repeated; everything after it is decided by the frozen row alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from relay.broker import names
+from relay.errors import BrokerError, Code, TransientError
+from relay.lifecycle import statuses
+from relay.model.delivery import State
+from relay.model.envelope import Envelope
+from relay.model.message import Incoming, Kind, Lane, Outgoing, Published
+from relay.model.ports import BrokerLink, Clock, Directory
+from relay.model.record import Claim, Claimed, ClaimResult, Document, Move, Settlement
+from relay.model.times import rfc3339, vietnam_day
+from relay.observe import logs
+from relay.observe.metrics import Metrics
+from relay.pipeline import report
+from relay.pipeline.accept import AcceptPolicy, Submission, Unanswerable, accept
+from relay.pipeline.deliver import Deliverer, rung
+from relay.pipeline.quarantine import Quarantine
+from relay.pipeline.report import Reporter, Subject
+from relay.pipeline.route import Route, RouteLimits, route
+from relay.pipeline.settle import LeaseLostError, Settler
+from relay.pipeline.verify import Examiner, Judged, judge
+from relay.registry.group import GroupCommitter
+
+_log = logs.get(__name__)
+_QUICK_RETRIES = 6
+_DECISIONS = 5  # a status whose delivery keeps changing is decided at most so often before it is deferred
+
+
+class Ending(StrEnum):
+    """How a message's way ended."""
+
+    ACCEPTED = "accepted"
+    REFUSED = "refused"
+    REPEATED = "repeated"
+    ABSORBED = "absorbed"
+    DEFERRED = "deferred"
+    QUARANTINED = "quarantined"
+    ABANDONED = "abandoned"
+
+
+@dataclass(frozen=True, slots=True)
+class HandlerPolicy:
+    """The rules of the way, from the settings."""
+
+    accept: AcceptPolicy
+    route: RouteLimits
+    urgent_deadline: timedelta
+    normal_deadline: timedelta
+    give_up: timedelta
+    unknown_document: timedelta  # how long a status waits for its document
+    set_aside_after: int  # deliveries of one message before it is set aside unparsed
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """A claim ready for T1, with what T1 does not store."""
+
+    claim: Claim
+    route: Route
+    refers_to: str | None = None
+    wait: bool = False
+
+
+class Handler:
+    """Runs the stages in their order for one message at a time; many calls run at once."""
+
+    def __init__(
+        self,
+        *,
+        link: BrokerLink,
+        commits: GroupCommitter,
+        examiner: Examiner,
+        directory: Callable[[], Directory],
+        deliverer: Deliverer,
+        reporter: Reporter,
+        settler: Settler,
+        quarantine: Quarantine,
+        policy: HandlerPolicy,
+        metrics: Metrics,
+        clock: Clock,
+    ) -> None:
+        self._link = link
+        self._commits = commits
+        self._examiner = examiner
+        self._directory = directory
+        self._deliverer = deliverer
+        self._reporter = reporter
+        self._settler = settler
+        self._quarantine = quarantine
+        self._policy = policy
+        self._metrics = metrics
+        self._clock = clock
+
+    async def handle(self, lane: Lane, message: Incoming) -> Ending:
+        """Take one message to its end. Never raises but for cancellation."""
+        try:
+            return await self._way(lane, message)
+        except LeaseLostError:
+            return Ending.ABANDONED
+        except TransientError as error:
+            return await self._later(lane, message, error.code)
+        except Exception as error:  # noqa: BLE001 - a surprise of ours is quarantined, never a loop
+            logs.error(_log, "surprise", error)
+            with suppress(TransientError):
+                await self._quarantine.set_aside(lane, message, Code.HELD, type(error).__name__)
+                self._link.ack(message)
+                return Ending.QUARANTINED
+            return Ending.ABANDONED
+
+    async def _way(self, lane: Lane, message: Incoming) -> Ending:
+        now = self._clock.now()
+        if message.delivery_count > self._policy.set_aside_after:
+            return await self._set_aside(lane, message, Code.SET_ASIDE, f"{message.delivery_count} deliveries")
+        started = self._clock.monotonic()
+        taken = accept(message, lane, self._policy.accept, now)
+        if isinstance(taken, Unanswerable):
+            return await self._set_aside(lane, message, taken.code, taken.detail)
+        if not isinstance(taken, Submission):
+            self._link.ack(message)
+            return Ending.ABSORBED
+        started = self._metrics.stage("accept", started)
+        if taken.refusal is not None and taken.refusal is not Code.BAD_DEADLINE:
+            return await self._refuse(Judged(taken, None, None, taken.refusal, taken.detail))
+        examined = await self._examiner.examine(taken.body, taken.kind, now)
+        judged = judge(taken, examined, self._directory())
+        self._metrics.stage("verify", started)
+        if judged.envelope is None:
+            return await self._refuse(judged)
+        if judged.refusal is None and taken.refusal is not None:
+            judged = replace(judged, refusal=taken.refusal, detail=taken.detail)
+        return await self._claim(judged, judged.envelope, now)
+
+    # T1
+
+    async def _claim(self, judged: Judged, envelope: Envelope, now: datetime) -> Ending:
+        submission = judged.submission
+        for _ in range(_DECISIONS):
+            planned = await self._plan(judged, envelope, now)
+            if planned.wait:
+                if now - submission.first_seen < self._policy.unknown_document:
+                    return await self._defer(submission, Code.STATUS_UNKNOWN_DOCUMENT)
+                refused = replace(planned.claim, refusal=Code.STATUS_UNKNOWN_DOCUMENT, deliveries=())
+                planned = replace(planned, claim=refused)
+            started = self._clock.monotonic()
+            result = await self._commits.claim(planned.claim)
+            self._metrics.stage("claim", started)
+            if result.outcome is not Claimed.CONFLICT:
+                return await self._claimed(submission, planned, result)
+        return await self._defer(submission, Code.REGISTRY_BUSY)
+
+    async def _plan(self, judged: Judged, envelope: Envelope, now: datetime) -> Planned:
+        """Freeze verdict, deliveries, deadline and effect for T1."""
+        submission, directory = judged.submission, self._directory()
+        started = self._clock.monotonic()
+        decision = None
+        refusal, detail = judged.refusal, judged.detail
+        routed = Route(())
+        if refusal is None and envelope.kind is Kind.STATUS:
+            decision = await self._decide(envelope, submission, directory, now)
+            refusal, detail = decision.refusal, decision.detail
+        if refusal is None and (decision is None or decision.forward):
+            routed = route(
+                envelope, submission.sha256, len(submission.body), submission.lane, directory,
+                self._policy.route, now,
+            )
+            refusal, detail = routed.refusal, routed.detail
+        self._metrics.stage("route", started)
+        claim = Claim(
+            sender=envelope.sender,
+            transport_id=submission.transport_id,
+            kind=envelope.kind,
+            user=submission.user,
+            lane=submission.lane.value,
+            body_sha256=submission.sha256,
+            body_bytes=len(submission.body),
+            accepted_at=now,
+            deadline_at=self._deadline(envelope, submission, now),
+            document_id=envelope.document_id,
+            code=f"{envelope.code_number}/{envelope.code_notation}",
+            promulgation_date=envelope.promulgation_date,
+            business_type=envelope.business_type,
+            verdict=judged.verdict,  # type: ignore[arg-type] - an envelope is there only after a verdict
+            directory_version=directory.version,
+            deliveries=() if refusal is not None else routed.deliveries,
+            refusal=refusal,
+            detail=detail,
+            effect=decision.effect if decision else None,
+            status_code=envelope.status_code,
+        )
+        return Planned(
+            claim, routed, decision.refers_to if decision else None, wait=decision.wait if decision else False
+        )
+
+    async def _decide(
+        self, envelope: Envelope, submission: Submission, directory: Directory, now: datetime
+    ) -> statuses.Decision:
+        question = statuses.query(envelope, submission.hint)
+        if question is None:
+            return statuses.Decision(refusal=Code.MISSING_VALUE, detail="ResponseFor")
+        candidates = await self._commits.read(lambda registry: registry.candidates(question))
+        known = False
+        if not candidates:
+            known = await self._commits.read(lambda registry: registry.knows(question))
+        return statuses.decide(envelope, candidates, known, directory, vietnam_day(now))
+
+    def _deadline(self, envelope: Envelope, submission: Submission, now: datetime) -> datetime | None:
+        if envelope.kind is Kind.STATUS:
+            return None
+        if submission.deadline is not None:
+            return submission.deadline
+        return now + (self._policy.urgent_deadline if envelope.urgent else self._policy.normal_deadline)
+
+    async def _claimed(self, submission: Submission, planned: Planned, result: ClaimResult) -> Ending:
+        message, document = submission.message, result.document
+        if result.outcome is Claimed.BUSY:
+            return await self._defer(submission, Code.REGISTRY_BUSY, lowest=True)
+        if result.outcome is Claimed.ID_REUSED or document is None:
+            return await self._refuse_proven(submission, planned.claim, Code.ID_REUSED)
+        if result.outcome is Claimed.REPEATED:
+            if not submission.retry:
+                self._metrics.duplicate()
+                await self._settler.publish(result.receipts, duplicate=True)
+            self._link.ack(message)
+            return Ending.REPEATED
+        if result.outcome is Claimed.SAME_CONTENT and result.original is not None:
+            self._metrics.duplicate()
+            receipts = ()
+            if document.kind is Kind.EDOC:
+                receipts = (self._reporter.same_content(document, result.original, self._clock.now()),)
+            await self._settler.settle(message, Settlement(document.row, (), receipts))
+            return Ending.REPEATED
+        try:
+            return await self._complete(submission, planned, result, document)
+        except LeaseLostError:
+            raise
+        except Exception:
+            await self._commits.abandon(document.row)
+            raise
+
+    # deliver and T2
+
+    async def _complete(
+        self, submission: Submission, planned: Planned, result: ClaimResult, document: Document
+    ) -> Ending:
+        """Publish what is open by the frozen row, then T2 with the receipts that it calls for."""
+        now = self._clock.now()
+        resumed = result.outcome is Claimed.RESUMED
+        moves: tuple[Move, ...] = ()
+        if any(one.open for one in document.deliveries):
+            if now - document.accepted_at >= self._policy.give_up:
+                moves = tuple(
+                    Move(one.delivery_id, State.REFUSED, now, Code.UNDELIVERABLE)
+                    for one in document.deliveries if one.open
+                )
+            else:
+                started = self._clock.monotonic()
+                refers_to = result.referred.transport_id if result.referred else planned.refers_to
+                attempt = max(one.attempt for one in document.deliveries)
+                moves = await self._deliverer.deliver(document, submission.body, refers_to, attempt)
+                self._metrics.stage("deliver", started)
+        deferred = [move for move in moves if move.state is State.PLANNED]
+        if deferred:
+            attempt = max(move.attempt for move in deferred)
+            await self._retry(submission, attempt, attempt, document)
+        started = self._clock.monotonic()
+        receipts = self._receipts(document, moves, planned, result, resumed)
+        receipts += await self._outcomes_of(result.referred)
+        self._metrics.stage("report", started)
+        started = self._clock.monotonic()
+        repeats = result.receipts if resumed and not submission.retry else ()
+        await self._settler.settle(submission.message, Settlement(document.row, moves, receipts))
+        if repeats:
+            await self._settler.publish(repeats, duplicate=True)
+        self._metrics.stage("settle", started)
+        self._count(document, moves)
+        if document.refusal is not None:
+            return Ending.REFUSED
+        return Ending.DEFERRED if deferred else Ending.ACCEPTED
+
+    def _receipts(
+        self, document: Document, moves: tuple[Move, ...], planned: Planned, result: ClaimResult, resumed: bool
+    ) -> tuple[report.NewReceipt, ...]:
+        now = self._clock.now()
+        if resumed and document.settled:
+            gone = frozenset(move.delivery_id for move in moves if move.state is State.REFUSED)
+            if not gone:
+                return ()
+            after = replace(document, deliveries=report.apply(document.deliveries, moves))
+            only = None if report.ended(after) else gone
+            return tuple(self._reporter.outcome(after, (), now, code=Code.UNDELIVERABLE, only=only))
+        if document.kind is Kind.STATUS and document.refusal is None:
+            refused = [one for one in document.deliveries if one.state is State.REFUSED]
+            if not refused:
+                return ()
+        lines = planned.route.deliveries if document.refusal is not None and not resumed else ()
+        return (self._reporter.acknowledgement(document, moves, now, lines),)
+
+    async def _outcomes_of(self, referred: Document | None) -> tuple[report.NewReceipt, ...]:
+        """The final outcome of the document that a status has just ended, to each submission of it."""
+        if referred is None:
+            return ()
+        now = self._clock.now()
+        if report.ended(referred):
+            aliases = await self._commits.read(lambda registry: registry.aliases(referred.row))
+            return tuple(self._reporter.outcome(referred, aliases, now))
+        return ()
+
+    async def _retry(
+        self, submission: Submission, attempt: int, step: int, document: Document | None = None
+    ) -> None:
+        """Put the body on the ladder's ``step``-th rung; returns once the broker has it."""
+        name, _ = rung(step)
+        first_seen = document.accepted_at if document else submission.first_seen
+        headers = {
+            names.H_USER: submission.user,
+            names.H_LANE: submission.lane.value,
+            names.H_ATTEMPT: str(attempt),
+            names.H_FIRST_SEEN: rfc3339(first_seen),
+        }
+        if submission.deadline_text is not None:
+            headers[names.H_DEADLINE] = submission.deadline_text
+        copy = Outgoing(
+            exchange=names.RETRY,
+            routing_key=name,
+            body=submission.body,
+            message_id=submission.transport_id,
+            type=submission.kind.value,
+            content_type=names.CONTENT_EDXML,
+            correlation_id=submission.hint,
+            headers=headers,
+            as_self=True,
+        )
+        pause = 0.1
+        while (result := await self._link.publish(copy)) is not Published.CONFIRMED:
+            if not self._link.current(submission.message):
+                raise BrokerError(Code.BROKER_UNREACHABLE, f"retry: {result.value}")
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, 5.0)
+
+    async def _defer(self, submission: Submission, code: Code, *, lowest: bool = False) -> Ending:
+        """Defer before T1: nothing is stored, the ladder alone remembers."""
+        attempt = submission.attempt + 1
+        step = 1 if lowest or attempt <= _QUICK_RETRIES else 2  # a document mostly comes within seconds
+        await self._retry(submission, attempt, step)
+        self._metrics.deferred(code.value)
+        self._link.ack(submission.message)
+        return Ending.DEFERRED
+
+    async def _later(self, lane: Lane, message: Incoming, code: Code) -> Ending:
+        """Transient trouble of ours: keep the message for the broker to deliver again, or defer it."""
+        if not self._link.current(message):
+            return Ending.ABANDONED
+        taken = accept(message, lane, self._policy.accept, self._clock.now())
+        if not isinstance(taken, Submission) or taken.refusal is not None:
+            self._link.requeue(message)
+            return Ending.ABANDONED
+        with suppress(TransientError):
+            return await self._defer(taken, code, lowest=True)
+        return Ending.ABANDONED
+
+    # refusals
+
+    async def _refuse(self, judged: Judged) -> Ending:
+        """A refusal whose sender is not proven, unless a proven attempt with the same bytes stands in the registry."""
+        submission = judged.submission
+        code = judged.refusal or Code.HELD
+        frozen = await self._commits.read(
+            lambda registry: [
+                one
+                for one in registry.find(submission.transport_id)
+                if one.user == submission.user and one.body_sha256 == submission.sha256
+            ]
+        )
+        if frozen:
+            claim = _claim_again(frozen[0])
+            return await self._claimed(submission, Planned(claim, Route(())), await self._commits.claim(claim))
+        stored = await self._commits.read(
+            lambda registry: registry.refusal_receipts(submission.user, submission.transport_id, submission.sha256)
+        )
+        self._metrics.refused(code.value)
+        if stored:
+            self._metrics.duplicate()
+            await self._settler.repeat(submission.message, stored)
+            return Ending.REPEATED
+        verdict = judged.verdict
+        receipt = self._reporter.refusal(subject_of(submission), code, judged.detail, verdict, self._clock.now())
+        await self._settler.settle(submission.message, Settlement(None, (), (receipt,)))
+        return Ending.REFUSED
+
+    async def _refuse_proven(self, submission: Submission, claim: Claim, code: Code) -> Ending:
+        """Same id, other bytes: the sender is proven, its first document is not shown."""
+        self._metrics.refused(code.value)
+        receipt = self._reporter.refusal(
+            subject_of(submission), code, "", claim.verdict, self._clock.now(), to=claim.sender
+        )
+        await self._settler.settle(submission.message, Settlement(None, (), (receipt,)))
+        return Ending.REFUSED
+
+    async def _set_aside(self, lane: Lane, message: Incoming, code: Code, detail: str) -> Ending:
+        await self._quarantine.set_aside(lane, message, code, detail)
+        self._link.ack(message)
+        return Ending.QUARANTINED
+
+    def _count(self, document: Document, moves: tuple[Move, ...]) -> None:
+        if document.refusal is not None:
+            self._metrics.refused(document.refusal.value)
+        levels = {one.delivery_id: one.level for one in document.deliveries}
+        for move in moves:
+            level = levels.get(move.delivery_id)
+            outcome = "deferred" if move.state is State.PLANNED else move.state.value
+            self._metrics.delivery(level.value if level else "none", outcome)
+            if move.state is State.PLANNED and move.code is not None:
+                self._metrics.deferred(move.code.value)
+
+
+
+
+def subject_of(submission: Submission) -> Subject:
+    """Return what is known of a submission without trusting it."""
+    return Subject(
+        user=submission.user,
+        transport_id=submission.transport_id,
+        correlation_id=submission.correlation_id,
+        kind=submission.message.properties.type or "",
+        sha256=submission.sha256,
+        size=len(submission.body),
+    )
+
+
+def _claim_again(document: Document) -> Claim:
+    """Return the claim of a stored row: its verdict and plan are frozen, only the key matters."""
+    return Claim(
+        sender=document.sender,
+        transport_id=document.transport_id,
+        kind=document.kind,
+        user=document.user,
+        lane=document.lane,
+        body_sha256=document.body_sha256,
+        body_bytes=document.body_bytes,
+        accepted_at=document.accepted_at,
+        deadline_at=document.deadline_at,
+        document_id=document.document_id,
+        code=document.code,
+        promulgation_date=document.promulgation_date,
+        business_type=document.business_type,
+        verdict=document.verdict,
+        directory_version=document.directory_version,
+        deliveries=(),
+        refusal=document.refusal,
+    )

@@ -1,0 +1,95 @@
+"""Quarantine: where a message goes that is our surprise, or that nobody can be told about. Never a lost body.
+
+Publishes the body to ``quarantine``, notes it in the registry and tells the publishing gateway by a signed ``held``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from hashlib import sha256
+from typing import Final
+
+from relay.broker import names
+from relay.errors import BrokerError, Code
+from relay.model.message import Incoming, Lane, Outgoing, Published
+from relay.model.ports import BrokerLink, Clock
+from relay.model.record import HeldEntry, NewReceipt
+from relay.observe import logs
+from relay.observe.metrics import Metrics
+from relay.pipeline.report import Reporter, Subject
+from relay.pipeline.settle import Settler
+from relay.registry.group import GroupCommitter
+
+_HELD_NS: Final = uuid.uuid5(uuid.NAMESPACE_URL, "urn:truc:held")
+_log = logs.get(__name__)
+
+
+def held_id(*facts: str) -> str:
+    """Return the stable id of a held message, so that a crash between publish and note makes no second one."""
+    return str(uuid.uuid5(_HELD_NS, "\n".join(facts)))
+
+
+class Quarantine:
+    """The worker's side of quarantine."""
+
+    def __init__(
+        self,
+        link: BrokerLink,
+        commits: GroupCommitter,
+        settler: Settler,
+        reporter: Reporter,
+        metrics: Metrics,
+        clock: Clock,
+        relay_user: str,
+    ) -> None:
+        self._link = link
+        self._commits = commits
+        self._settler = settler
+        self._reporter = reporter
+        self._metrics = metrics
+        self._clock = clock
+        self._relay_user = relay_user
+
+    async def set_aside(self, lane: Lane, message: Incoming, code: Code, detail: str) -> None:
+        """Store the body in ``quarantine``, confirmed, then note it and tell its user. The caller acknowledges."""
+        now = self._clock.now()
+        properties = message.properties
+        user, origin_lane = properties.user_id or "", lane.value
+        if lane is Lane.DUE and user == self._relay_user:
+            user = str(properties.headers.get(names.H_USER, ""))
+            origin_lane = str(properties.headers.get(names.H_LANE, ""))
+        digest = sha256(message.body).hexdigest()
+        transport_id = properties.message_id or ""
+        identity = held_id(user, transport_id, digest)
+        copy = Outgoing(
+            exchange=names.QUARANTINE,
+            routing_key=names.QUARANTINE,
+            body=message.body,
+            message_id=identity,
+            type=properties.type or "",
+            content_type=properties.content_type or "",
+            correlation_id=transport_id or None,
+            headers={names.H_CODE: code.value, names.H_USER: user, names.H_LANE: origin_lane},
+            as_self=True,
+        )
+        pause = 0.1
+        while (result := await self._link.publish(copy)) is not Published.CONFIRMED:
+            if not self._link.current(message):
+                raise BrokerError(Code.BROKER_UNREACHABLE, f"quarantine: {result.value}")
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, 5.0)
+        entry = HeldEntry(
+            held_id=identity, code=code, origin=message.queue, user=user, transport_id=transport_id, sender="",
+            recipient="", delivery_id="", body_sha256=digest, at=now, detail=detail,
+        )
+        receipts: tuple[NewReceipt, ...] = ()
+        if user:
+            subject = Subject(
+                user, transport_id, properties.message_id, properties.type or "", digest, len(message.body)
+            )
+            receipts = (self._reporter.held(subject, user, code, "", now, None),)
+        self._metrics.quarantined(code.value)
+        logs.event(_log, "warning", "quarantined", code=code.value, transport_id=transport_id, queue=message.queue)
+        if await self._commits.run(lambda registry: registry.hold(entry, receipts)):
+            await self._settler.publish(new.receipt for new in receipts)

@@ -1,0 +1,148 @@
+"""Verify: from bytes to a verdict, an envelope and the proof of who speaks.
+
+``examine`` looks at the bytes alone (parse, signature, chain, reading of the signed view) and may run in a pool;
+``judge`` adds what the directory and the broker know (whose certificate, who may speak). Both are pure; from here on
+nothing reads the body again, only the envelope that was read from the signed view.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from relay.errors import Code, RefusedError
+from relay.model.agency import Admission
+from relay.model.codes import normal_form
+from relay.model.envelope import Envelope
+from relay.model.message import Kind
+from relay.model.ports import Directory, PackageFormat, Verifier
+from relay.model.verdict import Verdict
+from relay.pipeline.accept import Submission
+
+
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """What the bytes say. ``envelope`` is there only if the signature is intact and the package readable."""
+
+    verdict: Verdict
+    envelope: Envelope | None
+    unreadable: Code | None = None  # intact, but the signed package breaks a rule
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A submission after verification.
+
+    ``envelope`` is set when sender and right to speak are proven; then ``refusal`` is about the package. Without it the
+    refusal goes to the publishing broker user and nobody else.
+    """
+
+    submission: Submission
+    verdict: Verdict | None
+    envelope: Envelope | None
+    refusal: Code | None
+    detail: str = ""
+
+
+def examine(verifier: Verifier, form: PackageFormat, body: bytes, kind: Kind, at: datetime) -> Examined:
+    """Verify the bytes as of ``at`` and read the envelope from the signed view. Never raises on any bytes."""
+    verification = verifier.verify(body, form.place(kind), at)
+    if verification.view is None:
+        return Examined(verification.verdict, None)
+    try:
+        envelope = form.read(verification.view, kind)
+    except RefusedError as error:
+        return Examined(verification.verdict, None, error.code, error.detail)
+    return Examined(verification.verdict, envelope)
+
+
+def judge(submission: Submission, examined: Examined, directory: Directory) -> Judged:
+    """Add what the directory knows: is the signer the sender's, may the broker user speak for it?"""
+    verdict, envelope = examined.verdict, examined.envelope
+    if not verdict.accepted:
+        return Judged(submission, verdict, None, verdict.reason, verdict.detail)
+    if envelope is None:
+        return Judged(submission, verdict, None, examined.unreadable or Code.NOT_XML, examined.detail)
+    agency = directory.agency(envelope.sender)
+    if agency is None:
+        return _unproven(submission, verdict, Code.UNKNOWN_SENDER)
+    if verdict.certificate_sha256 not in {known.sha256 for known in directory.signers(envelope.sender)}:
+        return _unproven(submission, verdict, Code.WRONG_SIGNER)
+    if not directory.may_speak(submission.user, envelope.sender):
+        return _unproven(submission, verdict, Code.SENDER_NOT_ALLOWED)
+    if agency.admission in {Admission.SUSPENDED, Admission.CLOSED}:
+        return _unproven(submission, verdict, Code.SENDER_SUSPENDED)
+    if submission.claimed_sender is not None and not _same_code(submission.claimed_sender, envelope.sender):
+        return Judged(submission, verdict, envelope, Code.BAD_ROUTING_KEY, "the key does not name the signed sender")
+    return Judged(submission, verdict, envelope, None)
+
+
+def _unproven(submission: Submission, verdict: Verdict, code: Code) -> Judged:
+    distrusted = replace(verdict, trusted=False, reason=code)
+    return Judged(submission, distrusted, None, code)
+
+
+def _same_code(claimed: str, sender: str) -> bool:
+    try:
+        return normal_form(claimed) == claimed == sender
+    except RefusedError:
+        return False
+
+
+class Examiner:
+    """Runs ``examine`` where measurement says: small bodies at once, large ones in a pool.
+
+    A hand-over to another thread costs more than the check of a small package, and while a thread computes outside
+    the interpreter the I/O thread goes on; so only bodies above ``inline_max`` go to the pool.
+    """
+
+    def __init__(
+        self,
+        verifier: Verifier,
+        form: PackageFormat,
+        *,
+        mode: str = "inline",
+        workers: int = 1,
+        inline_max: int = 256 * 1024,
+        initializer: Callable[[], None] | None = None,
+    ) -> None:
+        self._verifier = verifier
+        self._form = form
+        self._inline_max = inline_max if mode == "inline" else 0
+        self._pool: Executor
+        self._remote = mode == "processes"
+        if self._remote:
+            self._pool = ProcessPoolExecutor(max_workers=workers, initializer=initializer)
+        else:
+            self._pool = ThreadPoolExecutor(max_workers=workers, thread_name_prefix="verify")
+
+    async def examine(self, body: bytes, kind: Kind, at: datetime) -> Examined:
+        """Return what the bytes say, from wherever it is cheapest to compute."""
+        if len(body) <= self._inline_max:
+            return examine(self._verifier, self._form, body, kind, at)
+        loop = asyncio.get_running_loop()
+        if self._remote:
+            return await loop.run_in_executor(self._pool, examine_remotely, body, kind, at)
+        return await loop.run_in_executor(self._pool, examine, self._verifier, self._form, body, kind, at)
+
+    def close(self) -> None:
+        """Give the pool back."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+
+_REMOTE: list[tuple[Verifier, PackageFormat]] = []
+
+
+def install_remote(verifier: Verifier, form: PackageFormat) -> None:
+    """Called once in each pool process by its initializer: trust material does not travel."""
+    _REMOTE[:] = [(verifier, form)]
+
+
+def examine_remotely(body: bytes, kind: Kind, at: datetime) -> Examined:
+    """``examine`` inside a pool process."""
+    verifier, form = _REMOTE[0]
+    return examine(verifier, form, body, kind, at)

@@ -1,0 +1,170 @@
+"""The worker: two connections, a window of documents in hand, and the watch over its own progress.
+
+Takes its parts from outside; runs until told to stop. What the broker's green lights say does not count here: a worker
+is well while what it holds gets settled.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+
+from relay.errors import BrokerError, RegistryError
+from relay.model.message import Incoming, Lane
+from relay.model.ports import BrokerLink, Clock
+from relay.observe import logs
+from relay.observe.metrics import Metrics
+from relay.pipeline.epoch import EpochWatch
+from relay.pipeline.handler import Ending, Handler
+from relay.pipeline.lanes import Lanes
+from relay.registry.group import GroupCommitter
+
+_log = logs.get(__name__)
+_TICK = 0.5
+_FINISH = 20.0  # seconds that documents in hand have at a stop
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerPolicy:
+    """Numbers of the worker, from the settings."""
+
+    prefetch: dict[Lane, int]
+    stall: float = 30.0  # seconds without a settled document while some are in hand
+    registry_quiet: float = 15.0  # seconds without a successful commit before the worker is not ready
+
+
+class Worker:
+    """Runs the handler over the lanes."""
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        link: BrokerLink,
+        commits: GroupCommitter,
+        handler: Handler,
+        lanes: Lanes,
+        epoch: EpochWatch,
+        policy: WorkerPolicy,
+        metrics: Metrics,
+        clock: Clock,
+    ) -> None:
+        self._name = name
+        self._link = link
+        self._commits = commits
+        self._handler = handler
+        self._lanes = lanes
+        self._epoch = epoch
+        self._policy = policy
+        self._metrics = metrics
+        self._clock = clock
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._alone = False  # a message that was seen before is in hand: nothing else starts
+        self._last_settled = clock.monotonic()
+        self._stopping = asyncio.Event()
+
+    async def run(self) -> None:
+        """Connect, take, settle, until ``stop``; then finish what is in hand and give the rest back."""
+        self._link.on_connected = self._epoch.check
+        await self._commits.start()
+        await self._link.start(self._on_message, self._policy.prefetch)
+        try:
+            while not self._stopping.is_set():
+                await self._watch()
+        finally:
+            await self._finish()
+
+    def stop(self) -> None:
+        """Ask for a clean stop (SIGTERM)."""
+        self._stopping.set()
+
+    def ready(self) -> tuple[bool, dict[str, object]]:
+        """Whether the worker can do its work now, and why not."""
+        silent = self._clock.monotonic() - self._last_settled
+        facts: dict[str, object] = {
+            "consuming": self._link.consuming,
+            "blocked": self._link.blocked,
+            "registry": self._commits.healthy(self._policy.registry_quiet),
+            "moving": not self._lanes.documents or silent < self._policy.stall,
+            "stopping": self._stopping.is_set(),
+            "in_hand": self._lanes.documents,
+            "waiting": self._lanes.waiting(),
+        }
+        well = facts["consuming"] and not facts["blocked"] and facts["registry"] and facts["moving"]
+        return bool(well and not facts["stopping"]), facts
+
+    def _on_message(self, lane: Lane, message: Incoming) -> None:
+        if self._stopping.is_set():
+            self._link.requeue(message)
+            return
+        self._lanes.put(lane, message)
+        self._start_next()
+
+    def _start_next(self) -> None:
+        """Start what the window has room for, unless the registry or the broker is in trouble."""
+        while not self._alone and not self._link.blocked and self._commits.accepting:
+            if (taken := self._lanes.take()) is None:
+                return
+            lane, message = taken
+            if not self._link.current(message):
+                self._lanes.done(message)  # its session is gone: the broker delivers it again
+                continue
+            if message.redelivered and message.delivery_count > 0:
+                self._metrics.redelivered()
+                self._alone = True
+            task = asyncio.create_task(self._run_one(lane, message))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def _run_one(self, lane: Lane, message: Incoming) -> None:
+        try:
+            if self._alone and message.delivery_count > 0:
+                await self._others()
+            started = self._clock.monotonic()
+            ending = await self._handler.handle(lane, message)
+            self._metrics.settled(lane.value, ending.value, self._clock.monotonic() - started)
+            if ending is not Ending.ABANDONED:
+                self._last_settled = self._clock.monotonic()
+        finally:
+            self._lanes.done(message)
+            if message.delivery_count > 0:
+                self._alone = False
+            self._start_next()
+
+    async def _others(self) -> None:
+        """Wait until nothing else is in hand: a message that may have killed a worker takes no company along."""
+        mine = asyncio.current_task()
+        while others := [task for task in self._tasks if task is not mine]:
+            await asyncio.wait(others)
+
+    async def _watch(self) -> None:
+        """One look at our own progress."""
+        try:
+            await asyncio.wait_for(self._stopping.wait(), _TICK)
+        except TimeoutError:
+            pass
+        self._metrics.in_hand(self._lanes.documents, self._lanes.bytes)
+        self._metrics.broker(connected=self._link.consuming, blocked=self._link.blocked)
+        now = self._clock.monotonic()
+        if not self._lanes.documents:
+            self._last_settled = now
+        elif now - self._last_settled > self._policy.stall and not self._link.blocked:
+            logs.event(_log, "error", "stalled", in_hand=self._lanes.documents)
+            self._last_settled = now
+            await self._link.renew()
+        self._start_next()
+
+    async def _finish(self) -> None:
+        await self._link.cancel()
+        for message in self._lanes.drain():
+            self._link.requeue(message)
+        if self._tasks:
+            _, late = await asyncio.wait(self._tasks, timeout=_FINISH)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
+        try:
+            await self._commits.stop()
+        except (RegistryError, BrokerError) as error:
+            logs.error(_log, "stop", error)
+        await self._link.stop()
