@@ -1,0 +1,256 @@
+"""Where a broker is and how to log in; opening one asynchronous connection."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import ssl
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+from urllib.parse import unquote, urlsplit
+
+import pika
+from pika import exceptions
+
+from relay.broker.wire import RECEIVE, Foreign, WireConnection
+from relay.errors import BrokerError, Code, ConfigurationError
+
+AMQP_PORT: Final = 5672
+AMQPS_PORT: Final = 5671
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """One broker and one user of it. The password stands in no ``repr``."""
+
+    host: str
+    port: int
+    user: str
+    password: str = field(repr=False)
+    vhost: str = "truc"
+    tls: bool = False
+    ca_file: Path | None = None  # anchor of the broker's certificate; the system's store if None
+    cert_file: Path | None = None  # client certificate, for EXTERNAL
+    key_file: Path | None = None
+    heartbeat: int = 20  # seconds
+
+    def __post_init__(self) -> None:
+        if not self.tls and not _is_loopback(self.host):
+            raise ConfigurationError(
+                Code.CONFIG_INVALID, "outside loopback the broker is reached by amqps only"
+            )
+
+    @classmethod
+    def from_url(
+        cls,
+        url: str,
+        user: str | None = None,
+        password: str | None = None,
+        *,
+        ca_file: Path | None = None,
+        cert_file: Path | None = None,
+        key_file: Path | None = None,
+        heartbeat: int = 20,
+    ) -> Endpoint:
+        """Build from ``amqp://`` or ``amqps://``, the vhost as path; ``user`` and ``password`` win over the URL's.
+
+        Raises:
+            ConfigurationError: CONFIG-INVALID: another scheme, no host, no user, or plain AMQP outside loopback.
+        """
+        try:
+            parts = urlsplit(url)
+            port = parts.port
+        except ValueError:
+            raise ConfigurationError(Code.CONFIG_INVALID, "the broker's URL cannot be read") from None
+        if parts.scheme not in {"amqp", "amqps"} or not parts.hostname:
+            raise ConfigurationError(Code.CONFIG_INVALID, "the broker's URL starts with amqp:// or amqps://")
+        name = user if user is not None else unquote(parts.username or "")
+        if not name:
+            raise ConfigurationError(Code.CONFIG_INVALID, "no broker user is given")
+        tls = parts.scheme == "amqps"
+        return cls(
+            host=parts.hostname,
+            port=port or (AMQPS_PORT if tls else AMQP_PORT),
+            user=name,
+            password=password if password is not None else unquote(parts.password or ""),
+            vhost=unquote(parts.path[1:]) or "truc",
+            tls=tls,
+            ca_file=ca_file,
+            cert_file=cert_file,
+            key_file=key_file,
+            heartbeat=heartbeat,
+        )
+
+    def parameters(self, name: str, *, blocked_timeout: float | None = None) -> pika.ConnectionParameters:
+        """Return the library's parameters. ``name`` is what the broker's own tools show for the connection."""
+        tls = None
+        credentials: Foreign = pika.PlainCredentials(self.user, self.password, erase_on_connect=False)
+        if self.tls:
+            context = ssl.create_default_context(cafile=str(self.ca_file) if self.ca_file else None)
+            context.minimum_version = ssl.TLSVersion.TLSv1_2
+            if self.cert_file is not None:
+                context.load_cert_chain(self.cert_file, self.key_file)
+                if not self.password:
+                    credentials = pika.credentials.ExternalCredentials()
+            tls = pika.SSLOptions(context, self.host)
+        return pika.ConnectionParameters(
+            host=self.host,
+            port=self.port,
+            virtual_host=self.vhost,
+            credentials=credentials,
+            heartbeat=self.heartbeat,
+            connection_attempts=1,
+            socket_timeout=5,
+            stack_timeout=10,
+            blocked_connection_timeout=blocked_timeout,
+            client_properties={"connection_name": name, "product": "truc"},
+            ssl_options=tls,
+        )
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+REFUSALS: Final = (
+    exceptions.AuthenticationError,
+    exceptions.ProbableAuthenticationError,
+    exceptions.ProbableAccessDeniedError,
+)
+
+
+def as_broker_error(error: BaseException) -> BrokerError:
+    """Tell a refusal (403 or 530: a person must mend it) from a broker that is not there."""
+    for cause in _causes(error):
+        if isinstance(cause, REFUSALS):
+            return BrokerError(Code.BROKER_REFUSED, "the broker refuses the user, the password or the vhost")
+        if isinstance(cause, exceptions.ConnectionClosed) and cause.reply_code in {403, 530}:
+            return BrokerError(Code.BROKER_REFUSED, "the broker refuses this connection")
+    return BrokerError(Code.BROKER_UNREACHABLE, type(error).__name__)
+
+
+def _causes(error: BaseException) -> list[BaseException]:
+    found: list[BaseException] = []
+    waiting: list[object] = [error]
+    while waiting and len(found) < 20:
+        one = waiting.pop()
+        if not isinstance(one, BaseException) or one in found:
+            continue
+        found.append(one)
+        waiting += [one.__cause__, getattr(one, "exception", None), *getattr(one, "exceptions", ())]
+        waiting += list(one.args)
+    return found
+
+
+async def open_connection(
+    endpoint: Endpoint,
+    name: str,
+    on_close: Callable[[BaseException], None],
+    timeout: float,
+) -> WireConnection:
+    """Open one connection. ``on_close`` is called once, when an opened connection ends for whatever reason.
+
+    Raises:
+        BrokerError: BROKER-UNREACHABLE or BROKER-REFUSED.
+    """
+    loop = asyncio.get_running_loop()
+    opened: asyncio.Future[None] = loop.create_future()
+
+    def failed(_connection: object, error: BaseException) -> None:
+        if not opened.done():
+            opened.set_exception(as_broker_error(error))
+
+    connection = WireConnection(
+        endpoint.parameters(name),
+        on_open_callback=lambda _c: None if opened.done() else opened.set_result(None),
+        on_open_error_callback=failed,
+        on_close_callback=lambda _c, error: on_close(error),
+        custom_ioloop=loop,
+    )
+    try:
+        async with asyncio.timeout(timeout):
+            await opened
+    except TimeoutError:
+        close_quietly(connection)
+        raise BrokerError(Code.BROKER_UNREACHABLE, "no answer in time") from None
+    except BaseException:
+        close_quietly(connection)
+        raise
+    transport = getattr(connection, "_transport", None)
+    if transport is not None:
+        transport._MAX_RECV_BYTES = RECEIVE  # noqa: SLF001 - the library has no parameter for it
+    return connection
+
+
+def close_quietly(connection: Foreign) -> None:
+    """Start closing a connection in whatever state it is."""
+    try:
+        if not (connection.is_closed or connection.is_closing):
+            connection.close()
+    except exceptions.AMQPError:
+        pass
+
+
+async def open_channel(
+    connection: Foreign, on_close: Callable[[BaseException], None], timeout: float
+) -> Foreign:
+    """Open a channel. ``on_close`` is called when it ends for whatever reason.
+
+    Raises:
+        BrokerError: BROKER-UNREACHABLE: no channel in time, or the connection is gone.
+    """
+    future: asyncio.Future[Foreign] = asyncio.get_running_loop().create_future()
+
+    def settle(channel: Foreign) -> None:
+        if not future.done():
+            future.set_result(channel)
+
+    def closed(_channel: object, error: BaseException) -> None:
+        if not future.done():
+            future.set_exception(BrokerError(Code.BROKER_UNREACHABLE, "the channel did not open"))
+        on_close(error)
+
+    try:
+        channel = connection.channel(on_open_callback=settle)
+        channel.add_on_close_callback(closed)
+        async with asyncio.timeout(timeout):
+            return await future
+    except (exceptions.AMQPError, TimeoutError) as error:
+        raise BrokerError(Code.BROKER_UNREACHABLE, "no channel") from error
+
+
+async def call(
+    method: Callable[..., Foreign], *arguments: Foreign, channel: Foreign, timeout: float, **named: Foreign
+) -> Foreign:
+    """Call one synchronous AMQP method of ``channel`` and return its answer, or raise what closed the channel.
+
+    Raises:
+        ChannelClosedByBroker: the library's own, with the broker's code.
+        BrokerError: BROKER-UNREACHABLE: no answer in time, or the connection is gone.
+    """
+    future: asyncio.Future[Foreign] = asyncio.get_running_loop().create_future()
+
+    def answered(frame: Foreign) -> None:
+        if not future.done():
+            future.set_result(frame)
+
+    def closed(_channel: object, error: BaseException) -> None:
+        if not future.done():
+            future.set_exception(error)
+
+    try:
+        channel.add_on_close_callback(closed)
+        method(*arguments, callback=answered, **named)
+        async with asyncio.timeout(timeout):
+            return await future
+    except exceptions.ChannelClosedByBroker:
+        raise
+    except (exceptions.AMQPError, TimeoutError) as error:
+        raise BrokerError(Code.BROKER_UNREACHABLE, "no answer") from error

@@ -1,0 +1,148 @@
+"""Taking from one lane: a channel of its own, registered again when the broker cancels it or it closes.
+
+A channel for each lane keeps a queue that is missing or has no leader from stopping the others, and gives each lane its
+own prefetch. Delivery tags live and die with their channel: each opening gets a new session number.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Final
+
+from pika import exceptions
+
+from relay.broker.connection import call, open_channel
+from relay.broker.names import lane_queue
+from relay.broker.wire import Foreign, WireConnection, incoming
+from relay.errors import BrokerError
+from relay.model.message import Incoming, Lane
+
+log = logging.getLogger(__name__)
+
+FIRST_PAUSE: Final = 0.5  # seconds before a lane is registered again; doubles
+LONGEST_PAUSE: Final = 15.0
+
+
+class LaneConsumer:
+    """The consumer of one lane on one connection."""
+
+    def __init__(
+        self,
+        lane: Lane,
+        prefetch: int,
+        on_message: Callable[[Lane, Incoming], None],
+        new_session: Callable[[], int],
+        timeout: float,
+    ) -> None:
+        self.lane = lane
+        self.queue = lane_queue(lane)
+        self.registered = False
+        self.session = 0
+        self._prefetch = prefetch
+        self._on_message = on_message
+        self._new_session = new_session
+        self._timeout = timeout
+        self._channel: Foreign = None
+        self._tag: str | None = None
+        self._ended: asyncio.Event = asyncio.Event()
+        self._wanted = True
+
+    async def run(self, connection: WireConnection) -> None:
+        """Consume until the connection ends or ``cancel``; register anew after whatever else."""
+        pause = FIRST_PAUSE
+        while self._still(connection):
+            self._ended.clear()
+            try:
+                await self._register(connection)
+                pause = FIRST_PAUSE
+                await self._ended.wait()
+            except (BrokerError, exceptions.AMQPError) as error:
+                log.error("consumer-failed", extra={"queue": self.queue, "reason": str(error)})
+            self._forget()
+            if self._still(connection):
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, LONGEST_PAUSE)
+
+    def _still(self, connection: WireConnection) -> bool:
+        return self._wanted and bool(connection.is_open)
+
+    async def _register(self, connection: WireConnection) -> None:
+        channel = await open_channel(connection, lambda _error: self._ended.set(), self._timeout)
+        self._channel = channel
+        self.session = session = self._new_session()
+        try:
+            await call(
+                channel.queue_declare, self.queue, channel=channel, timeout=self._timeout, passive=True
+            )
+            await call(
+                channel.basic_qos, channel=channel, timeout=self._timeout, prefetch_count=self._prefetch
+            )
+            channel.add_on_cancel_callback(self._cancelled)
+
+            def deliver(_channel: Foreign, method: Foreign, properties: Foreign, body: bytes) -> None:
+                message = incoming(self.queue, method, properties, body, session)
+                try:
+                    self._on_message(self.lane, message)
+                except Exception:
+                    # The taker's own fault must not take the connection with it.
+                    log.exception("taker-failed", extra={"queue": self.queue})
+                    self.settle(message, ack=False)
+
+            # The queue may have no leader: then this is never answered.
+            self._tag = channel._generate_consumer_tag()  # noqa: SLF001 - known before the answer, for `cancel`
+            await call(
+                channel.basic_consume,
+                self.queue,
+                deliver,
+                channel=channel,
+                timeout=self._timeout,
+                consumer_tag=self._tag,
+            )
+        except (BrokerError, exceptions.AMQPError):
+            _close(channel)
+            raise
+        self.registered = True
+
+    def _cancelled(self, _frame: Foreign) -> None:
+        log.error("consumer-cancelled", extra={"queue": self.queue})
+        self._ended.set()
+
+    def _forget(self) -> None:
+        channel, self._channel = self._channel, None
+        self.registered = False
+        if channel is not None and self._wanted:
+            _close(channel)
+        elif channel is not None:
+            self._channel = channel if channel.is_open else None
+
+    def settle(self, message: Incoming, *, ack: bool) -> None:
+        """Acknowledge or requeue one message of this session; a tag of a channel that is gone is ignored."""
+        channel = self._channel
+        if channel is None or message.session != self.session or not channel.is_open:
+            return
+        if ack:
+            channel.basic_ack(message.tag)
+        else:
+            channel.basic_nack(message.tag, requeue=True)
+
+    async def cancel(self) -> None:
+        """Take nothing more; what is in hand may still be settled on the open channel."""
+        self._wanted = False
+        channel, tag = self._channel, self._tag
+        if channel is not None and channel.is_open and self.registered and tag is not None:
+            self.registered = False
+            try:
+                await call(channel.basic_cancel, tag, channel=channel, timeout=self._timeout)
+            except (BrokerError, exceptions.AMQPError):
+                log.warning("consumer-cancel-unanswered", extra={"queue": self.queue})
+        self._ended.set()
+
+
+def _close(channel: Foreign) -> None:
+    try:
+        if channel.is_open:
+            channel.close()
+    except exceptions.AMQPError:
+        pass
