@@ -1,0 +1,97 @@
+"""The keeper: one process beside the workers, made the only one by a lease in the registry.
+
+It may be down for an hour without harm: every duty starts from what the registry and the broker hold.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from relay.errors import TransientError
+from relay.keeper import deadlines, lost, receipts
+from relay.keeper.duty import Tools
+from relay.keeper.quarantine import QuarantineDuty
+from relay.model.ports import BrokerLink
+from relay.observe import logs
+from relay.pipeline.epoch import EpochWatch
+
+_log = logs.get(__name__)
+_LEASE = "keeper"
+
+
+class Keeper:
+    """Runs the duties in turn while it holds the lease."""
+
+    def __init__(self, *, name: str, link: BrokerLink, tools: Tools, epoch: EpochWatch, relay_user: str) -> None:
+        self._name = name
+        self._link = link
+        self._tools = tools
+        self._epoch = epoch
+        self._quarantine = QuarantineDuty(relay_user)
+        self._stopping = asyncio.Event()
+        self._last_round = tools.clock.monotonic()
+        self._holds_lease = False
+
+    async def run(self) -> None:
+        """Connect and keep until ``stop``."""
+        self._link.on_connected = self._epoch.check
+        await self._tools.commits.start()
+        await self._link.start(lambda _lane, _message: None, {})
+        try:
+            while not self._stopping.is_set():
+                await self._round()
+                try:
+                    await asyncio.wait_for(self._stopping.wait(), self._tools.policy.interval.total_seconds())
+                except TimeoutError:
+                    pass
+        finally:
+            await self._tools.commits.stop()
+            await self._link.stop()
+
+    def stop(self) -> None:
+        """Ask for a clean stop (SIGTERM)."""
+        self._stopping.set()
+
+    def ready(self) -> tuple[bool, dict[str, object]]:
+        """Whether the keeper's rounds go on; a keeper without the lease is well too: another one keeps."""
+        age = self._tools.clock.monotonic() - self._last_round
+        late = age > 10 * self._tools.policy.interval.total_seconds() + 30
+        facts: dict[str, object] = {
+            "connected": self._link.consuming,
+            "blocked": self._link.blocked,
+            "lease": self._holds_lease,
+            "seconds_since_round": round(age, 1),
+        }
+        return bool(self._link.consuming and not late), facts
+
+    async def _round(self) -> None:
+        tools = self._tools
+        try:
+            now = tools.clock.now()
+            seconds = tools.policy.lease.total_seconds()
+            self._holds_lease = await tools.commits.run(
+                lambda registry: registry.lease(_LEASE, self._name, now, seconds)
+            )
+        except TransientError as error:
+            logs.error(_log, "lease", error)
+            return
+        self._last_round = tools.clock.monotonic()
+        if not self._holds_lease or not self._link.consuming or self._link.blocked:
+            return
+        duties: tuple[tuple[str, Callable[[Tools], Awaitable[int]]], ...] = (
+            ("receipts", receipts.publish_again),
+            ("outcomes", receipts.finish_outcomes),
+            ("deadlines", deadlines.tell_overdue),
+            ("give-up", deadlines.give_up),
+            ("lost", lost.tell_lost),
+            ("quarantine", self._quarantine.run),
+        )
+        for name, duty in duties:
+            try:
+                done = await duty(tools)
+            except TransientError as error:
+                logs.error(_log, name, error)
+            else:
+                if done:
+                    logs.event(_log, "info", "duty", duty=name, count=done)
