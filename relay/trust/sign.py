@@ -1,0 +1,238 @@
+"""Signing: an enveloped signature spliced into bytes that are otherwise left as they are.
+
+``sign_document`` is for packages in any spelling, ``ReceiptSealer`` for the relay's own canonical receipts.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal
+from xml.parsers import expat
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
+from lxml import etree
+
+from relay.errors import Code, ConfigurationError, RefusedError
+from relay.model.verdict import XMLDSIG, ParseLimits, SignaturePlace
+from relay.trust import names
+from relay.trust.certificate import read_certificate
+from relay.trust.parse import parse
+
+PrivateKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
+
+_HASHES: Final[dict[names.Hash, hashes.HashAlgorithm]] = {
+    "sha256": hashes.SHA256(),
+    "sha384": hashes.SHA384(),
+    "sha512": hashes.SHA512(),
+}
+_BY_CURVE: Final[dict[str, names.Hash]] = {
+    "secp256r1": "sha256",
+    "secp384r1": "sha384",
+    "secp521r1": "sha512",
+}
+_DIGEST_URI: Final = {name: uri for uri, name in names.DIGESTS.items()}
+_SIGNATURE_URI: Final = {(each.kind, each.hash): uri for uri, each in names.SIGNATURES.items()}
+
+
+def load_key(path: Path, password: bytes | None = None) -> PrivateKey:
+    """Read a private key from a PEM file (PKCS#8, or the older forms).
+
+    Raises:
+        ConfigurationError: KEY-UNUSABLE: no such file, not a key, a key too weak or of another kind.
+    """
+    try:
+        key = load_pem_private_key(path.read_bytes(), password)
+    except OSError as error:
+        raise ConfigurationError(Code.KEY_UNUSABLE, f"{path}: {error.strerror}") from error
+    except (
+        Exception
+    ) as error:  # the library raises more kinds than it names, and none of them may show the key
+        raise ConfigurationError(
+            Code.KEY_UNUSABLE, f"{path}: not a private key ({type(error).__name__})"
+        ) from None
+    if isinstance(key, rsa.RSAPrivateKey) and names.MIN_RSA_BITS <= key.key_size <= names.MAX_RSA_BITS:
+        return key
+    if isinstance(key, ec.EllipticCurvePrivateKey) and key.curve.name in names.CURVES:
+        return key
+    raise ConfigurationError(
+        Code.KEY_UNUSABLE, f"{path}: neither RSA of 2048 bits or more nor P-256, P-384, P-521"
+    )
+
+
+def load_chain(path: Path) -> bytes:
+    """Read a certificate chain, leaf first, as PEM.
+
+    Raises:
+        ConfigurationError: KEY-UNUSABLE: no such file or no certificate in it.
+    """
+    try:
+        pem = path.read_bytes()
+        x509.load_pem_x509_certificates(pem)
+    except OSError as error:
+        raise ConfigurationError(Code.KEY_UNUSABLE, f"{path}: {error.strerror}") from error
+    except ValueError as error:
+        raise ConfigurationError(Code.KEY_UNUSABLE, f"{path}: no certificate") from error
+    return pem
+
+
+@dataclass(frozen=True, slots=True)
+class _Pen:
+    """A key made ready: everything of the signature that does not change stands in three pieces of bytes."""
+
+    key: PrivateKey
+    kind: Literal["rsa", "ecdsa"]
+    hash: names.Hash
+    before_digest: bytes  # of SignedInfo in its canonical form
+    key_info: bytes
+
+    def element(self, digest: bytes) -> bytes:
+        """Return the signature element over a content's digest."""
+        info = self.before_digest + base64.b64encode(digest) + b"</DigestValue></Reference></SignedInfo>"
+        return (
+            b'<Signature xmlns="'
+            + XMLDSIG.encode()
+            + b'">'
+            # inside Signature the namespace is in force already; the canonical form of SignedInfo alone repeats it
+            + info.replace(b' xmlns="' + XMLDSIG.encode() + b'"', b"", 1)
+            + b"<SignatureValue>"
+            + base64.b64encode(self._value(info))
+            + b"</SignatureValue>"
+            + self.key_info
+            + b"</Signature>"
+        )
+
+    def _value(self, info: bytes) -> bytes:
+        if isinstance(self.key, rsa.RSAPrivateKey):
+            return self.key.sign(info, padding.PKCS1v15(), _HASHES[self.hash])
+        r, s = decode_dss_signature(self.key.sign(info, ec.ECDSA(_HASHES[self.hash])))
+        size = (self.key.curve.key_size + 7) // 8
+        return r.to_bytes(size, "big") + s.to_bytes(size, "big")
+
+
+def _pen(key: PrivateKey, chain_pem: bytes) -> _Pen:
+    try:
+        chain = x509.load_pem_x509_certificates(chain_pem)
+        leaf = read_certificate(chain[0].public_bytes(Encoding.DER))
+    except ValueError as error:
+        raise ConfigurationError(Code.KEY_UNUSABLE, "no certificate for the key") from error
+    except RefusedError as error:
+        raise ConfigurationError(Code.KEY_UNUSABLE, error.detail) from error
+    spki = (Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    if leaf.key.public_bytes(*spki) != key.public_key().public_bytes(*spki):
+        raise ConfigurationError(Code.KEY_UNUSABLE, "the first certificate is not that of the key")
+    hash_name = "sha256" if isinstance(key, rsa.RSAPrivateKey) else _BY_CURVE[key.curve.name]
+    info = (
+        f'<SignedInfo xmlns="{XMLDSIG}">'
+        f'<CanonicalizationMethod Algorithm="{names.C14N}"></CanonicalizationMethod>'
+        f'<SignatureMethod Algorithm="{_SIGNATURE_URI[leaf.kind, hash_name]}"></SignatureMethod>'
+        f'<Reference URI=""><Transforms><Transform Algorithm="{names.ENVELOPED}"></Transform>'
+        f'<Transform Algorithm="{names.C14N}"></Transform></Transforms>'
+        f'<DigestMethod Algorithm="{_DIGEST_URI[hash_name]}"></DigestMethod><DigestValue>'
+    )
+    certificates = b"".join(
+        b"<X509Certificate>" + base64.b64encode(each.public_bytes(Encoding.DER)) + b"</X509Certificate>"
+        for each in chain
+    )
+    return _Pen(
+        key,
+        leaf.kind,
+        hash_name,
+        info.encode(),
+        b"<KeyInfo><X509Data>" + certificates + b"</X509Data></KeyInfo>",
+    )
+
+
+def sign_document(unsigned: bytes, place: SignaturePlace, key: PrivateKey, chain_pem: bytes) -> bytes:
+    """Return the document with its signature as last child of the element at ``place.path``; no other byte changes.
+
+    Args:
+        unsigned: a package without a signature, in any legal spelling.
+        place: where the format keeps its signature.
+        key: RSA or ECDSA.
+        chain_pem: certificates, leaf first.
+
+    Raises:
+        RefusedError: the package would not pass the hardened parser, has a signature already (MANY-SIGNATURES), or
+            has no such element, several, or an empty-element tag there (SIGNATURE-MISPLACED).
+        ConfigurationError: KEY-UNUSABLE: the key is not that of the first certificate.
+    """
+    pen = _pen(key, chain_pem)
+    root = parse(unsigned, place.root, place.opaque, ParseLimits())
+    if next(root.iter(names.SIGNATURE), None) is not None:
+        raise RefusedError(Code.MANY_SIGNATURES, "the document is signed already")
+    position = _end_tag(unsigned, place)
+    try:
+        canonical = etree.tostring(root.getroottree(), method="c14n", exclusive=True, with_comments=False)
+    except (etree.LxmlError, ValueError) as error:
+        raise RefusedError(Code.NOT_XML, "the document has no canonical form") from error
+    element = pen.element(hashlib.new(pen.hash, canonical).digest())
+    return unsigned[:position] + element + unsigned[position:]
+
+
+def _end_tag(body: bytes, place: SignaturePlace) -> int:
+    """Return the offset of the end tag of the one element at the place."""
+    wanted = [name.replace("{", "").replace("}", " ") for name in (place.root, *place.path)]
+    stack: list[str] = []
+    found: list[int] = []
+    parser = expat.ParserCreate("utf-8", " ")
+
+    def start(name: str, _attributes: dict[str, str]) -> None:
+        stack.append(name)
+
+    def end(_name: str) -> None:
+        if stack == wanted:
+            found.append(parser.CurrentByteIndex)
+        stack.pop()
+
+    parser.StartElementHandler = start
+    parser.EndElementHandler = end
+    try:
+        parser.Parse(body, True)  # noqa: FBT003 -- a C function without keywords
+    except expat.ExpatError as error:
+        raise RefusedError(Code.NOT_XML, "not well-formed") from error
+    if len(found) != 1:
+        raise RefusedError(
+            Code.SIGNATURE_MISPLACED, f"{len(found)} elements {place.path[-1] if place.path else place.root}"
+        )
+    if not body.startswith(b"</", found[0]):
+        raise RefusedError(
+            Code.SIGNATURE_MISPLACED, "the element that holds the signature is an empty-element tag"
+        )
+    return found[0]
+
+
+class ReceiptSealer:
+    """Signs the relay's receipts (port ``ReceiptSigner``): canonical bytes in, so nothing is parsed.
+
+    Args:
+        key: the relay's key, ECDSA P-256 by default elsewhere (RSA costs ten times that).
+        chain_pem: its certificates, leaf first.
+
+    Raises:
+        ConfigurationError: KEY-UNUSABLE: the key is not that of the first certificate.
+    """
+
+    def __init__(self, key: PrivateKey, chain_pem: bytes) -> None:
+        self._pen = _pen(key, chain_pem)
+
+    @classmethod
+    def from_files(cls, key: Path, chain: Path) -> ReceiptSealer:
+        """Make one from PEM files. Raises as ``load_key`` and ``load_chain``."""
+        return cls(load_key(key), load_chain(chain))
+
+    def seal(self, unsigned: bytes) -> bytes:
+        """Return the receipt with its signature as last child of the root.
+
+        Args:
+            unsigned: one element in exclusive canonical form: no declaration, nothing behind its end tag.
+        """
+        position = unsigned.rindex(b"</")
+        element = self._pen.element(hashlib.new(self._pen.hash, unsigned).digest())
+        return unsigned[:position] + element + unsigned[position:]
