@@ -117,6 +117,11 @@ class LaneConsumer:
         elif channel is not None:
             self._channel = channel if channel.is_open else None
 
+    def holds(self, message: Incoming) -> bool:
+        """Whether the message was delivered on the channel that is open now."""
+        channel = self._channel
+        return channel is not None and message.session == self.session and bool(channel.is_open)
+
     def settle(self, message: Incoming, *, ack: bool) -> None:
         """Acknowledge or requeue one message of this session; a tag of a channel that is gone is ignored."""
         channel = self._channel

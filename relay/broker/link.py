@@ -194,6 +194,11 @@ class AmqpLink:
     # --- state
 
     @property
+    def connected(self) -> bool:
+        """Whether both connections are up."""
+        return self._up.is_set()
+
+    @property
     def consuming(self) -> bool:
         """Whether the consumers of all lanes are registered."""
         return bool(self._consumers) and all(consumer.registered for consumer in self._consumers)
@@ -234,6 +239,10 @@ class AmqpLink:
     def requeue(self, message: Incoming) -> None:
         """Give one message back untouched; ignored if its session is gone."""
         self._settle(message, ack=False)
+
+    def current(self, message: Incoming) -> bool:
+        """Whether the session that delivered the message still lives."""
+        return any(consumer.holds(message) for consumer in self._consumers)
 
     def _settle(self, message: Incoming, *, ack: bool) -> None:
         for consumer in self._consumers:

@@ -58,12 +58,12 @@ class Keeper:
         age = self._tools.clock.monotonic() - self._last_round
         late = age > 10 * self._tools.policy.interval.total_seconds() + 30
         facts: dict[str, object] = {
-            "connected": self._link.consuming,
+            "connected": self._link.connected,
             "blocked": self._link.blocked,
             "lease": self._holds_lease,
             "seconds_since_round": round(age, 1),
         }
-        return bool(self._link.consuming and not late), facts
+        return bool(self._link.connected and not late), facts
 
     async def _round(self) -> None:
         tools = self._tools
@@ -77,7 +77,7 @@ class Keeper:
             logs.error(_log, "lease", error)
             return
         self._last_round = tools.clock.monotonic()
-        if not self._holds_lease or not self._link.consuming or self._link.blocked:
+        if not self._holds_lease or not self._link.connected or self._link.blocked:
             return
         duties: tuple[tuple[str, Callable[[Tools], Awaitable[int]]], ...] = (
             ("receipts", receipts.publish_again),

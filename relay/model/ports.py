@@ -3,6 +3,7 @@ same contract suite."""
 
 from __future__ import annotations
 
+from asyncio import Future
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import date, datetime
 from typing import Protocol
@@ -218,8 +219,13 @@ class Registry(Protocol):
 class Publisher(Protocol):
     """Confirmed publishing. Bounded in count and bytes; waits for room."""
 
+    def submit(self, message: Outgoing) -> Future[Published]:
+        """Publish, mandatory, as soon as there is room; the future tells how it ended within the time limit and never
+        holds an exception for broker trouble."""
+        ...
+
     async def publish(self, message: Outgoing) -> Published:
-        """Publish, mandatory, and return how it ended within the time limit. Never raises for broker trouble."""
+        """``submit`` and wait."""
         ...
 
 
@@ -256,6 +262,11 @@ class BrokerLink(Publisher, MessageSource, Protocol):
 
     async def wait_connected(self) -> None:
         """Return once both connections are up."""
+        ...
+
+    @property
+    def connected(self) -> bool:
+        """Whether both connections are up."""
         ...
 
     @property

@@ -7,7 +7,7 @@ for each open delivery. Undecided publishes are repeated with the same delivery 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from typing import Final
@@ -21,7 +21,6 @@ from relay.model.record import Document, Move
 from relay.model.times import rfc3339, vietnam_day
 
 _LADDER: Final = tuple(names.RUNGS.items())
-_TRIES_IN_PLACE: Final = 2  # an undecided publish is repeated once before it climbs the ladder
 _WHY: Final = {
     Published.NACKED: Code.QUEUE_FULL,
     Published.RETURNED: Code.UNROUTABLE,
@@ -72,29 +71,32 @@ class Deliverer:
     async def deliver(self, document: Document, body: bytes, refers_to: str | None, attempt: int) -> tuple[Move, ...]:
         """Publish each open delivery of ``document``; ``attempt`` is the number of deferrals so far."""
         waiting = [delivery for delivery in document.deliveries if delivery.open]
-        if len(waiting) == 1:
-            return (await self._one(document, waiting[0], body, refers_to, attempt),)
-        moves: Sequence[Move] = await asyncio.gather(
-            *(self._one(document, delivery, body, refers_to, attempt) for delivery in waiting)
-        )
+        # all on their way before the first confirm is awaited, without a task for each
+        sent = [self._publisher.submit(message_for(document, one, body, refers_to)) for one in waiting]
+        moves = []
+        for delivery, future in zip(waiting, sent, strict=True):
+            result = await future
+            if result is not Published.CONFIRMED:
+                result = await self._again(document, delivery, body, refers_to, result)
+            moves.append(self._move(delivery, result, attempt))
         return tuple(moves)
 
-    async def _one(
-        self, document: Document, delivery: Delivery, body: bytes, refers_to: str | None, attempt: int
-    ) -> Move:
-        result = Published.UNDECIDED
-        for _ in range(_TRIES_IN_PLACE):
-            result = await self._publisher.publish(message_for(document, delivery, body, refers_to))
-            if result is Published.RETURNED:
-                # a binding may be newer than our snapshot: resolve once more, then let the ladder mend it
-                result = await self._once_more(document, delivery, body, refers_to)
-            if result is not Published.UNDECIDED:
-                break
+    def _move(self, delivery: Delivery, result: Published, attempt: int) -> Move:
         now = self._clock.now()
         if result is Published.CONFIRMED:
             return Move(delivery.delivery_id, State.QUEUED, now)
         _, delay = rung(attempt + 1)
         return Move(delivery.delivery_id, State.PLANNED, now, _WHY[result], due_at=now + delay, attempt=attempt + 1)
+
+    async def _again(
+        self, document: Document, delivery: Delivery, body: bytes, refers_to: str | None, result: Published
+    ) -> Published:
+        """One more try where that may help: undecided as it stands, returned with the directory read anew."""
+        if result is Published.UNDECIDED:
+            result = await self._publisher.submit(message_for(document, delivery, body, refers_to))
+        if result is Published.RETURNED:
+            result = await self._once_more(document, delivery, body, refers_to)
+        return result
 
     async def _once_more(
         self, document: Document, delivery: Delivery, body: bytes, refers_to: str | None
@@ -104,6 +106,6 @@ class Deliverer:
         agency = directory.resolve(delivery.recipient, day).agency
         if agency is None or agency.code != delivery.recipient:
             return Published.RETURNED
-        return await self._publisher.publish(
+        return await self._publisher.submit(
             message_for(document, replace(delivery, level=agency.level), body, refers_to)
         )

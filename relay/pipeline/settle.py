@@ -6,7 +6,6 @@ published is stored already; the keeper publishes it later, so the ingress deliv
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterable
 
 from relay.errors import BrokerError, Code
@@ -53,16 +52,9 @@ class Settler:
     async def publish(self, receipts: Iterable[SignedReceipt], *, duplicate: bool = False) -> None:
         """Publish receipts and note those that were confirmed; the keeper looks after the others."""
         waiting = list(receipts)
-        if not waiting:
-            return
-        if len(waiting) == 1:
-            results = [await self._publisher.publish(report.message(waiting[0], duplicate=duplicate))]
-        else:
-            results = await asyncio.gather(
-                *(self._publisher.publish(report.message(one, duplicate=duplicate)) for one in waiting)
-            )
-        for receipt, result in zip(waiting, results, strict=True):
-            if result is Published.CONFIRMED:
+        sent = [self._publisher.submit(report.message(one, duplicate=duplicate)) for one in waiting]
+        for receipt, future in zip(waiting, sent, strict=True):
+            if await future is Published.CONFIRMED:
                 self._metrics.receipt_published(receipt.kind.value, duplicate=duplicate)
                 self._commits.note_published(receipt.number)
 
