@@ -92,7 +92,7 @@ def relay_name(certificate: Certificate) -> str | None:
         return None
     except Exception as error:
         raise RefusedError(Code.BAD_CERTIFICATE, "its extensions cannot be read") from error
-    uris = [uri for uri in san.get_values_for_type(x509.UniformResourceIdentifier)]
+    uris = san.get_values_for_type(x509.UniformResourceIdentifier)
     found = [uri[len(RELAY_URN) :] for uri in uris if uri.lower().startswith(RELAY_URN)]
     if len(found) > 1:
         raise RefusedError(Code.BAD_CERTIFICATE, "it names several relays")

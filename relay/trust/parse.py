@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import threading
 from functools import cache
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from lxml import etree
 
@@ -29,6 +29,16 @@ _MARKUP_PER_ELEMENT: Final = 4
 _ATTRIBUTES_PER_ELEMENT: Final = 4
 
 _thread = threading.local()
+
+
+class Counts(NamedTuple):
+    """What the raw bytes say of the tree to come: upper bounds that make most looks at it needless."""
+
+    size: int
+    markup: int  # of "<"
+    equals: int
+    comments: bool
+    instructions: bool  # behind the XML declaration
 
 
 def _parser(*, huge: bool) -> Any:  # noqa: ANN401 -- lxml ships no types
@@ -67,7 +77,7 @@ def parse(body: bytes, root: str, opaque: frozenset[str], limits: ParseLimits) -
         RefusedError: EMPTY-BODY, TOO-LARGE, NOT-UTF8, NOT-XML, DTD-FORBIDDEN, ENTITY-FORBIDDEN, PI-FORBIDDEN,
             COMMENT-IN-TEXT, TOO-DEEP, TOO-COMPLEX or WRONG-ROOT.
     """
-    scan(body, limits)
+    counts = scan(body, limits)
     try:
         tree = etree.fromstring(body, _parser(huge=len(body) > _PLAIN_BYTES))
     except etree.XMLSyntaxError as error:
@@ -80,11 +90,11 @@ def parse(body: bytes, root: str, opaque: frozenset[str], limits: ParseLimits) -
         raise RefusedError(Code.NOT_XML, "not well-formed") from error
     if tree.tag != root:
         raise RefusedError(Code.WRONG_ROOT, f"the root is not {root}")
-    _walk(tree, opaque, limits, len(body))
+    _walk(tree, opaque, limits, counts)
     return tree
 
 
-def scan(body: bytes, limits: ParseLimits) -> None:
+def scan(body: bytes, limits: ParseLimits) -> Counts:
     """Refuse from the raw bytes what must not meet the parser. Linear in the size of the body.
 
     Raises:
@@ -104,10 +114,18 @@ def scan(body: bytes, limits: ParseLimits) -> None:
     except UnicodeDecodeError as error:
         raise RefusedError(Code.NOT_UTF8, f"byte {error.start} is not UTF-8") from error
     _prolog(body, position)
-    if body.count(b"<") > _MARKUP_PER_ELEMENT * limits.max_elements:
+    counts = Counts(
+        size=len(body),
+        markup=body.count(b"<"),
+        equals=body.count(b"="),
+        comments=b"<!--" in body,
+        instructions=body.find(b"<?", position) >= 0,
+    )
+    if counts.markup > _MARKUP_PER_ELEMENT * limits.max_elements:
         raise RefusedError(Code.TOO_COMPLEX, "too much markup")
-    if body.count(b"=") > _ATTRIBUTES_PER_ELEMENT * limits.max_elements:
+    if counts.equals > _ATTRIBUTES_PER_ELEMENT * limits.max_elements:
         raise RefusedError(Code.TOO_COMPLEX, "too many attributes")
+    return counts
 
 
 def _declaration(body: bytes, start: int) -> int:
@@ -163,24 +181,26 @@ def _wider_than(attributes: int) -> Any:  # noqa: ANN401
     return etree.XPath(f"boolean(//*[count(@*) > {attributes}])")
 
 
-def _walk(root: Any, opaque: frozenset[str], limits: ParseLimits, size: int) -> None:  # noqa: ANN401
+def _walk(root: Any, opaque: frozenset[str], limits: ParseLimits, counts: Counts) -> None:  # noqa: ANN401
     """Check depth, counts, texts, comments and processing instructions inside the root.
 
     Compiled paths, not a loop over elements: this costs a tenth, and every document pays it.
     """
-    if sum(1 for _ in root.iter(etree.Element)) > limits.max_elements:
+    if counts.markup > limits.max_elements and sum(1 for _ in root.iter(etree.Element)) > limits.max_elements:
         raise RefusedError(Code.TOO_COMPLEX, f"more than {limits.max_elements} elements")
     if _deeper_than(limits.max_depth)(root):
         raise RefusedError(Code.TOO_DEEP, f"more than {limits.max_depth} levels")
-    if _wider_than(limits.max_attributes)(root):
+    if counts.equals > limits.max_attributes and _wider_than(limits.max_attributes)(root):
         raise RefusedError(Code.TOO_COMPLEX, f"more than {limits.max_attributes} attributes at one element")
-    if next(root.iter(etree.PI), None) is not None:
+    if counts.instructions and next(root.iter(etree.PI), None) is not None:
         raise RefusedError(Code.PI_FORBIDDEN, "inside the root")
-    parents = {comment.getparent() for comment in root.iter(etree.Comment)}
-    for parent in parents:
-        if _has_text(parent):
-            raise RefusedError(Code.COMMENT_IN_TEXT, f"in an element {etree.QName(parent).localname}")
-    if size > limits.max_text:  # a character takes a byte at least: in a smaller body no text is too long
+    if counts.comments:
+        for parent in {comment.getparent() for comment in root.iter(etree.Comment)}:
+            if _has_text(parent):
+                raise RefusedError(Code.COMMENT_IN_TEXT, f"in an element {etree.QName(parent).localname}")
+    if (
+        counts.size > limits.max_text
+    ):  # a character takes a byte at least: in a smaller body no text is too long
         _texts(root, opaque, limits)
 
 

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from itertools import pairwise
 from typing import Final
 
 from cryptography import x509
@@ -145,7 +146,7 @@ def assess(
     for certificates in builder.paths((leaf,)):
         links = tuple(
             Link(certificate.subject, certificate.not_after, lists.of(certificate, issuer))
-            for certificate, issuer in zip(certificates, certificates[1:], strict=False)
+            for certificate, issuer in pairwise(certificates)
         )
         paths.append(Path(certificates, links))
         if len(paths) == _MAX_PATHS:

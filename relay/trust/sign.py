@@ -51,9 +51,7 @@ def load_key(path: Path, password: bytes | None = None) -> PrivateKey:
         key = load_pem_private_key(path.read_bytes(), password)
     except OSError as error:
         raise ConfigurationError(Code.KEY_UNUSABLE, f"{path}: {error.strerror}") from error
-    except (
-        Exception
-    ) as error:  # the library raises more kinds than it names, and none of them may show the key
+    except Exception as error:  # noqa: BLE001 -- the library raises more kinds than it names, and none of them may show the key
         raise ConfigurationError(
             Code.KEY_UNUSABLE, f"{path}: not a private key ({type(error).__name__})"
         ) from None
@@ -194,7 +192,7 @@ def _end_tag(body: bytes, place: SignaturePlace) -> int:
     parser.StartElementHandler = start
     parser.EndElementHandler = end
     try:
-        parser.Parse(body, True)  # noqa: FBT003 -- a C function without keywords
+        parser.Parse(body, True)
     except expat.ExpatError as error:
         raise RefusedError(Code.NOT_XML, "not well-formed") from error
     if len(found) != 1:

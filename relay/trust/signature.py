@@ -146,7 +146,7 @@ def _ds(local: str) -> str:
 
 def _shape(element: Any, *attributes: str, code: Code = Code.SIGNATURE_MALFORMED) -> None:  # noqa: ANN401
     """Only those attributes, no comment, no text but white space between children."""
-    if element.attrib and any(name not in attributes for name in element.keys()):
+    if element.attrib and any(name not in attributes for name in element.attrib):
         raise RefusedError(code, f"unexpected attribute in {_local(element)}")
     if (element.text or "").strip(_SPACE):
         raise RefusedError(code, f"text in {_local(element)}")

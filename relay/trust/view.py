@@ -17,19 +17,20 @@ def copy(element: Any, without: Any, opaque: frozenset[str]) -> Node:  # noqa: A
 
     Comments are no part of the copy; the pieces of text around them are joined.
     """
-    tag = element.tag
-    hidden = tag in opaque
-    texts = [] if hidden else [element.text]
+    return _copy(element, element.tag, without, opaque)
+
+
+def _copy(element: Any, tag: str, without: Any, opaque: frozenset[str]) -> Node:  # noqa: ANN401
+    text = None if tag in opaque else element.text or ""
+    if not len(element):
+        return Node(tag, text, tuple(element.items()), ())
+    texts = [text]
     children = []
     for child in element:
-        if not hidden:
-            texts.append(child.tail)
-        if child is not without and isinstance(child.tag, str):
-            children.append(copy(child, without, opaque))
-    if hidden:
-        text = None
-    elif len(texts) == 1:
-        text = texts[0] or ""
-    else:
+        kind = child.tag
+        texts.append(child.tail)
+        if child is not without and isinstance(kind, str):
+            children.append(_copy(child, kind, without, opaque))
+    if text is not None:
         text = "".join(filter(None, texts))
     return Node(tag, text, tuple(element.items()), tuple(children))
