@@ -1,0 +1,1 @@
+"""What the processes show of themselves: metrics (all names in ``metrics``), health over HTTP, structured logs."""
