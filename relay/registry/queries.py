@@ -1,0 +1,260 @@
+"""Reading: documents, candidates of a status, stories, receipts. Nothing here takes a write lock."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
+
+from sqlalchemy import Connection, Row, and_, func, or_, select, text
+
+from relay.errors import Code
+from relay.model.delivery import State
+from relay.model.record import Candidate, Document, StatusQuery, TrackEvent
+from relay.model.receipt import SignedReceipt
+from relay.registry.rows import (
+    RECEIPTS,
+    delivery_from,
+    from_us,
+    join_number,
+    load_delivery_rows,
+    load_documents,
+    load_receipts,
+    receipt_from,
+    split_number,
+    to_us,
+)
+from relay.registry.schema import deliveries, documents, receipts, statuses, workers
+
+_A_DOCUMENT: Final = text("documents.kind = 'edoc'")  # literally as in the partial index
+
+
+def document(connection: Connection, row: int) -> Document | None:
+    """Return one document."""
+    return load_documents(connection, [row]).get(row)
+
+
+def _in_order(connection: Connection, rows: Sequence[int]) -> list[Document]:
+    found = load_documents(connection, rows)
+    return [found[row] for row in rows if row in found]
+
+
+def find(connection: Connection, transport_id: str, sender: str | None) -> list[Document]:
+    """Return the documents of a transport id, of one sender or of all."""
+    query = select(documents.c.id).where(documents.c.transport_id == transport_id).order_by(documents.c.id)
+    if sender is not None:
+        query = query.where(documents.c.sender == sender)
+    return _in_order(connection, connection.execute(query).scalars().all())
+
+
+def aliases(connection: Connection, row: int) -> list[Document]:
+    """Return the other submissions of the same bytes, oldest first; of one of those: the first and its siblings."""
+    first = connection.execute(select(documents.c.same_content_as).where(documents.c.id == row)).scalar() or row
+    query = (
+        select(documents.c.id)
+        .where(or_(documents.c.same_content_as == first, documents.c.id == first), documents.c.id != row)
+        .order_by(documents.c.id)
+    )
+    return _in_order(connection, connection.execute(query).scalars().all())
+
+
+def receipts_of(connection: Connection, row: int) -> list[SignedReceipt]:
+    """Return every stored receipt of a document, oldest first."""
+    return load_receipts(connection, [row]).get(row, [])
+
+
+def refusal_receipts(
+    connection: Connection, user: str, transport_id: str, body_sha256: str
+) -> list[SignedReceipt]:
+    """Return the stored answers to an unproven submission; ``held`` notices are none."""
+    query = RECEIPTS.where(
+        receipts.c.body_sha256 == body_sha256,
+        receipts.c.transport_id == transport_id,
+        receipts.c.user_name == user,
+        text("receipts.document IS NULL AND receipts.kind <> 'held'"),
+    ).order_by(receipts.c.id)
+    return [receipt_from(row) for row in connection.execute(query)]
+
+
+def unpublished(connection: Connection, before: int, limit: int) -> list[SignedReceipt]:
+    """Return receipts stored before that time that no confirm is known for, oldest first."""
+    query = RECEIPTS.where(text("receipts.published_at IS NULL"), receipts.c.at < before)
+    return [receipt_from(row) for row in connection.execute(query.order_by(receipts.c.at).limit(limit))]
+
+
+def last_receipt_number(connection: Connection, prefix: str) -> int:
+    """Return the highest serial of a series."""
+    highest = select(func.max(receipts.c.serial)).where(receipts.c.series == prefix)
+    return connection.execute(highest).scalar() or 0
+
+
+def oldest_unsettled(connection: Connection) -> int | None:
+    """Return accepted-at of the oldest document that was claimed and never settled."""
+    query = select(func.min(documents.c.accepted_at)).where(text("documents.settled = 0"))
+    return connection.execute(query).scalar()
+
+
+# candidates of a status
+
+
+def candidates(connection: Connection, query: StatusQuery, lease: int) -> list[Candidate]:
+    """Return the documents that a status may mean: the hint if it agrees, else by the business identity."""
+    found = _by_hint(connection, query) or _narrow(_by_identity(connection, query), query)
+    if not found:
+        return []
+    owned = load_delivery_rows(connection, [row.id for row, _ in found])
+    values = load_documents(connection, [row.id for row, _ in found])
+    stored = _stored_statuses(connection, [row.id for row, _ in found])
+    living = _living(connection, {row.lease_owner for row, _ in found}, lease)
+    result = []
+    for row, delivery_id in found:
+        item = next(one for one in owned[row.id] if one.delivery_id == delivery_id)
+        result.append(
+            Candidate(
+                document=values[row.id],
+                delivery=delivery_from(item),
+                version=item.version,
+                change=item.change,
+                statuses=tuple(stored.get((row.id, delivery_id), ())),
+                leased=row.lease_owner in living,
+            )
+        )
+    return result
+
+
+def _parties(query: StatusQuery) -> Any:
+    """By a recipient about a document of the addressee, or by the sender about its own to the addressee."""
+    return or_(
+        and_(documents.c.sender == query.addressee, deliveries.c.recipient == query.reporter),
+        and_(documents.c.sender == query.reporter, deliveries.c.recipient == query.addressee),
+    )
+
+
+def _matches(connection: Connection, query: StatusQuery, *wanted: Any) -> list[tuple[Row[Any], str]]:
+    statement = (
+        select(
+            documents.c.id,
+            documents.c.lease_owner,
+            documents.c.code,
+            documents.c.promulgation_date,
+            deliveries.c.delivery_id,
+        )
+        .join(deliveries, deliveries.c.document == documents.c.id)
+        .where(
+            _A_DOCUMENT,
+            documents.c.document_id == query.reference.document_id,
+            text("documents.same_content_as IS NULL AND documents.refusal IS NULL"),
+            _parties(query),
+            *wanted,
+        )
+        .order_by(documents.c.id, deliveries.c.place)
+    )
+    if query.reference.sender:
+        statement = statement.where(documents.c.sender == query.reference.sender)
+    return [(row, row.delivery_id) for row in connection.execute(statement)]
+
+
+def _by_hint(connection: Connection, query: StatusQuery) -> list[tuple[Row[Any], str]]:
+    if not query.hint:
+        return []
+    named = select(func.coalesce(documents.c.same_content_as, documents.c.id)).where(
+        documents.c.transport_id == query.hint
+    )
+    rows = list(connection.execute(named).scalars())
+    return _matches(connection, query, documents.c.id.in_(rows)) if rows else []
+
+
+def _by_identity(connection: Connection, query: StatusQuery) -> list[tuple[Row[Any], str]]:
+    return _matches(connection, query, documents.c.sender.in_({query.addressee, query.reporter}))
+
+
+def _narrow(found: list[tuple[Row[Any], str]], query: StatusQuery) -> list[tuple[Row[Any], str]]:
+    """Where the document id is not unique, number/notation and date decide as far as they are given."""
+    for name in ("code", "promulgation_date"):
+        wanted = getattr(query.reference, name)
+        if len({row.id for row, _ in found}) > 1 and wanted:
+            found = [(row, which) for row, which in found if getattr(row, name) == wanted]
+    return found
+
+
+def _stored_statuses(connection: Connection, rows: Sequence[int]) -> dict[tuple[int, str], list[str]]:
+    found: dict[tuple[int, str], list[str]] = {}
+    query = (
+        select(statuses.c.document, statuses.c.delivery_id, statuses.c.status)
+        .where(statuses.c.document.in_(rows), statuses.c.refusal.is_(None))
+        .order_by(statuses.c.id)
+    )
+    for row in connection.execute(query):
+        found.setdefault((row.document, row.delivery_id), []).append(row.status)
+    return found
+
+
+def _living(connection: Connection, owners: Iterable[str | None], lease: int) -> set[str | None]:
+    """Return those who beat within one lease of the latest beat of all: a read needs no clock of its own."""
+    names = [owner for owner in owners if owner is not None]
+    if not names:
+        return set()
+    latest = select(func.max(workers.c.heartbeat_at)).scalar_subquery()
+    query = select(workers.c.worker).where(workers.c.worker.in_(names), workers.c.heartbeat_at > latest - lease)
+    return set(connection.execute(query).scalars())
+
+
+# the story
+
+
+def story(connection: Connection, row: int) -> list[TrackEvent]:
+    """Return the timeline of a document, derived from what is stored about it, oldest first."""
+    told = document(connection, row)
+    if told is None:
+        return []
+    first = told.same_content_as or told.row
+    events = [
+        TrackEvent(
+            told.accepted_at,
+            "refused" if told.refusal else "accepted",
+            "",
+            (told.refusal or Code.OK).value,
+            told.detail or told.verdict.signer,
+        )
+    ]
+    events += [
+        TrackEvent(other.accepted_at, "same-content", "", Code.SAME_CONTENT.value, other.transport_id)
+        for other in aliases(connection, row)
+    ]
+    for item in load_delivery_rows(connection, [first]).get(first, []):
+        events += _delivery_events(item, to_us(told.accepted_at))
+    events += [
+        TrackEvent(from_us(item.at), "status", item.reporter, item.status, item.refusal or item.timestamp)
+        for item in connection.execute(
+            select(statuses).where(or_(statuses.c.document == first, statuses.c.submission == row))
+        )
+    ]
+    for item in connection.execute(select(receipts).where(receipts.c.document == row)):
+        number = join_number(item.series, item.serial)
+        events.append(TrackEvent(from_us(item.at), "receipt", item.addressed_to, item.code, f"{item.kind} {number}"))
+        if item.published_at is not None:
+            events.append(
+                TrackEvent(from_us(item.published_at), "receipt-published", item.addressed_to, item.code, number)
+            )
+    return sorted(events, key=lambda event: event.at)
+
+
+def _delivery_events(item: Row[Any], accepted_at: int) -> list[TrackEvent]:
+    events = []
+    if item.queued_at is not None:
+        events.append(TrackEvent(from_us(item.queued_at), "queued", item.recipient, "", item.delivery_id))
+    at = from_us(item.at if item.at is not None else accepted_at)
+    code = item.code or ""
+    if item.lost:
+        events.append(TrackEvent(at, "lost", item.recipient, Code.BODY_LOST.value, item.detail))
+    elif item.state == State.PLANNED.value:
+        name = "planned" if item.due_at is None else "deferred"
+        due = "" if item.due_at is None else f"due {from_us(item.due_at).isoformat()}"
+        events.append(TrackEvent(at, name, item.recipient, code, due or item.detail))
+    elif item.state != State.QUEUED.value:
+        events.append(TrackEvent(at, item.state, item.recipient, code, item.detail))
+    return events
+
+
+def numbers_of(numbers: Iterable[str]) -> list[tuple[str, int]]:
+    """Return series and serial of each number, each once."""
+    return sorted({split_number(number) for number in numbers})

@@ -1,0 +1,236 @@
+"""The tables of the registry, and the check that a database is ours and of this version.
+
+Times are microseconds since 1970 UTC, flags 0 or 1: the same bits on every database. Partial indices keep what the
+keeper looks for small, however many documents are stored.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    Connection,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    PrimaryKeyConstraint,
+    SmallInteger,
+    Table,
+    Text,
+    inspect,
+    select,
+    text,
+)
+
+from relay.errors import Code, RegistryError
+from relay.registry import dialect
+
+VERSION: Final = 1
+
+metadata = MetaData()
+
+_Row = BigInteger().with_variant(Integer, "sqlite")  # only INTEGER is an alias of SQLite's rowid
+
+
+def _flag(name: str) -> Column[int]:
+    return Column(name, SmallInteger, nullable=False, server_default=text("0"))
+
+
+def _text(name: str) -> Column[str]:
+    return Column(name, Text, nullable=False)
+
+
+def _partial(name: str, *columns: Column[object] | str, where: str, unique: bool = False) -> Index:
+    return Index(name, *columns, unique=unique, sqlite_where=text(where), postgresql_where=text(where))
+
+
+schema_version = Table("schema_version", metadata, Column("version", Integer, primary_key=True, autoincrement=False))
+
+documents = Table(
+    "documents",
+    metadata,
+    Column("id", _Row, primary_key=True),
+    _text("sender"),
+    _text("transport_id"),
+    _text("kind"),
+    _text("user_name"),
+    _text("lane"),
+    _text("body_sha256"),
+    Column("body_bytes", BigInteger, nullable=False),
+    Column("accepted_at", BigInteger, nullable=False),
+    Column("deadline_at", BigInteger),
+    _text("document_id"),
+    _text("code"),
+    _text("promulgation_date"),
+    Column("business_type", Integer, nullable=False),
+    _text("verdict"),  # JSON
+    _text("directory_version"),
+    Column("refusal", Text),
+    _text("detail"),
+    Column("same_content_as", _Row, ForeignKey("documents.id")),
+    Column("refers_to", _Row, ForeignKey("documents.id")),
+    _text("status_code"),
+    _flag("settled"),
+    _flag("finished"),
+    Column("lease_owner", Text),
+    Column("claimed_at", BigInteger, nullable=False),
+    _flag("lost_told"),
+    Column("watch_at", BigInteger),  # the deadline until it was told or cannot pass any more
+    _flag("outcome_due"),  # every delivery has ended, the final outcome is not written
+    Index("documents_key", "transport_id", "sender", unique=True),
+    _partial(
+        "documents_first", "body_sha256", "sender", where="same_content_as IS NULL AND refusal IS NULL", unique=True
+    ),
+    _partial("documents_business", "document_id", "sender", where="kind = 'edoc'"),
+    _partial("documents_aliases", "same_content_as", where="same_content_as IS NOT NULL"),
+    _partial("documents_unsettled", "accepted_at", where="settled = 0"),
+    _partial("documents_watched", "watch_at", where="watch_at IS NOT NULL"),
+    _partial("documents_outcome_due", "id", where="outcome_due = 1"),
+)
+
+deliveries = Table(
+    "deliveries",
+    metadata,
+    Column("document", _Row, ForeignKey("documents.id"), nullable=False),
+    _text("delivery_id"),
+    Column("place", Integer, nullable=False),  # order of the recipients in the package
+    _text("written"),
+    _text("recipient"),
+    Column("level", Text),
+    _text("state"),
+    Column("code", Text),
+    Column("at", BigInteger),
+    Column("queued_at", BigInteger),
+    Column("due_at", BigInteger),
+    Column("attempt", Integer, nullable=False),
+    _text("detail"),
+    Column("version", Integer, nullable=False),
+    Column("change", Text),
+    _flag("overdue_told"),
+    _flag("lost"),
+    _flag("lost_told"),
+    # Clustered by document: an index over the ids alone would touch a random page for each delivery.
+    PrimaryKeyConstraint("document", "delivery_id"),
+    CheckConstraint("state IN ('planned','queued','delivered','refused','withdrawn')", name="deliveries_state"),
+    _partial("deliveries_planned", "document", where="state = 'planned'"),
+    sqlite_with_rowid=False,
+)
+
+statuses = Table(
+    "statuses",
+    metadata,
+    Column("id", _Row, primary_key=True),
+    Column("document", _Row, ForeignKey("documents.id"), nullable=False),  # the document meant
+    _text("delivery_id"),
+    Column("submission", _Row, ForeignKey("documents.id"), nullable=False),  # the status's own row
+    _text("status"),
+    _text("timestamp"),
+    _text("reporter"),
+    Column("refusal", Text),
+    Column("at", BigInteger, nullable=False),
+    Index("statuses_of", "document", "delivery_id"),
+)
+
+receipts = Table(
+    "receipts",
+    metadata,
+    Column("id", _Row, primary_key=True),
+    _text("series"),  # number = series-serial
+    Column("serial", BigInteger, nullable=False),
+    _text("kind"),
+    Column("accepted", SmallInteger, nullable=False),
+    _text("code"),
+    _text("addressed_to"),
+    Column("correlation_id", Text),
+    _text("message_id"),
+    Column("at", BigInteger, nullable=False),
+    Column("document", _Row, ForeignKey("documents.id")),
+    _flag("final"),
+    _text("user_name"),
+    _text("transport_id"),
+    _text("body_sha256"),
+    Column("published_at", BigInteger),
+    Index("receipts_number", "series", "serial", unique=True),
+    _partial("receipts_of", "document", where="document IS NOT NULL"),
+    _partial("receipts_final", "document", where="final = 1", unique=True),
+    _partial(
+        "receipts_unproven",
+        "body_sha256",
+        "transport_id",
+        "user_name",
+        where="document IS NULL AND kind <> 'held'",
+        unique=True,
+    ),
+    _partial("receipts_unpublished", "at", where="published_at IS NULL"),
+)
+
+unproven_key: Final = next(index for index in receipts.indexes if index.name == "receipts_unproven")
+
+# Apart, so that noting a publish does not write the receipt's bytes a second time.
+receipt_bodies = Table(
+    "receipt_bodies",
+    metadata,
+    Column("receipt", _Row, ForeignKey("receipts.id"), primary_key=True, autoincrement=False),
+    Column("body", LargeBinary, nullable=False),
+)
+
+workers = Table(
+    "workers", metadata, Column("worker", Text, primary_key=True), Column("heartbeat_at", BigInteger, nullable=False)
+)
+
+leases = Table(
+    "leases",
+    metadata,
+    Column("name", Text, primary_key=True),
+    _text("holder"),
+    Column("expires_at", BigInteger, nullable=False),
+)
+
+broker_epochs = Table(
+    "broker_epochs",
+    metadata,
+    Column("one", Integer, primary_key=True, autoincrement=False),
+    _text("epoch"),
+    _flag("declared"),
+)
+
+held = Table(
+    "held",
+    metadata,
+    Column("held_id", Text, primary_key=True),
+    _text("code"),
+    _text("origin"),
+    _text("user_name"),
+    _text("transport_id"),
+    _text("sender"),
+    _text("recipient"),
+    _text("delivery_id"),
+    _text("body_sha256"),
+    Column("at", BigInteger, nullable=False),
+    _text("detail"),
+    Column("released_at", BigInteger),
+)
+
+
+def create_or_check(connection: Connection) -> None:
+    """Create the tables in an empty database; in another one check that they are ours.
+
+    Raises:
+        RegistryError: REGISTRY-UNUSABLE: the database holds foreign tables or those of another version.
+    """
+    dialect.serialise_schema(connection)
+    there = set(inspect(connection).get_table_names())
+    if not there:
+        metadata.create_all(connection)
+        connection.execute(schema_version.insert(), {"version": VERSION})
+        return
+    if schema_version.name not in there:
+        raise RegistryError(Code.REGISTRY_UNUSABLE, "the database holds tables that are not the registry's")
+    found = connection.execute(select(schema_version.c.version)).scalars().all()
+    if list(found) != [VERSION]:
+        raise RegistryError(Code.REGISTRY_UNUSABLE, f"registry schema {list(found)}, this relay knows {VERSION}")

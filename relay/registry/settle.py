@@ -1,0 +1,290 @@
+"""T2: states, receipts and marks of documents whose publishing is over; and the same for the keeper's notices."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Final
+
+from sqlalchemy import Connection, bindparam, exists, insert, select, text, update
+
+from relay.errors import Code
+from relay.model.delivery import ENDED, MOVES, State
+from relay.model.record import Move, NewReceipt, Settled, Settlement
+from relay.registry import dialect
+from relay.registry.rows import in_slices, split_number, to_us, value_of
+from relay.registry.schema import deliveries, documents, receipt_bodies, receipts, unproven_key
+
+SOURCES: Final[dict[State, tuple[str, ...]]] = {
+    target: tuple(source.value for source in State if target in MOVES[source]) for target in State
+}
+# A move to planned is the deferral; back from queued goes only what the broker lost (keeper.new_epoch).
+_DEFERRABLE: Final = (State.PLANNED.value,)
+
+_LOCK: Final = (
+    select(documents.c.id, documents.c.lease_owner, documents.c.finished)
+    .where(documents.c.id.in_(bindparam("ids", expanding=True)))
+    .order_by(documents.c.id)
+    .with_for_update()
+)
+
+
+def _move_to(target: State) -> Any:
+    sources = _DEFERRABLE if target is State.PLANNED else SOURCES[target]
+    statement = update(deliveries).where(
+        deliveries.c.document == bindparam("row"),
+        deliveries.c.delivery_id == bindparam("which"),
+        deliveries.c.state.in_(sources) if len(sources) > 1 else deliveries.c.state == sources[0],
+    )
+    values: dict[str, Any] = {
+        "state": target.value,
+        "at": bindparam("new_at"),
+        "code": bindparam("new_code"),
+        "due_at": bindparam("new_due_at"),
+        "attempt": bindparam("new_attempt"),
+        "detail": bindparam("new_detail"),
+        "version": deliveries.c.version + 1,
+    }
+    if target in {State.QUEUED, State.PLANNED}:  # the body is in the broker again
+        values |= {"lost": 0, "lost_told": 0}
+    if target is State.QUEUED:
+        values["queued_at"] = bindparam("new_at")
+    return statement.values(**values)
+
+
+_MOVES: Final = {target: _move_to(target) for target in State}
+_DONE: Final = (
+    update(documents)
+    .where(documents.c.id == bindparam("row"))
+    .values(settled=1, lease_owner=None, lost_told=0)
+)
+_FINISH: Final = (
+    update(documents).where(documents.c.id == bindparam("row")).values(finished=1, watch_at=None, outcome_due=0)
+)
+_INSERT_RECEIPTS: Final = insert(receipts)
+_INSERT_BODIES: Final = insert(receipt_bodies)
+_OPEN: Final = ("planned", "queued")
+
+
+@dataclass(slots=True)
+class _Writes:
+    moves: dict[State, list[dict[str, object]]] = field(default_factory=dict)
+    done: list[dict[str, object]] = field(default_factory=list)
+    finish: list[dict[str, object]] = field(default_factory=list)
+    receipts: list[NewReceipt] = field(default_factory=list)
+    unproven: list[NewReceipt] = field(default_factory=list)
+    told: list[tuple[NewReceipt, int | None]] = field(default_factory=list)
+    ended: set[int] = field(default_factory=set)  # documents in which a delivery ended
+
+
+def _rows_of(settlements: Iterable[Settlement]) -> set[int]:
+    rows: set[int] = set()
+    for settlement in settlements:
+        if settlement.document is not None:
+            rows.add(settlement.document)
+        rows.update(new.document for new in settlement.receipts if new.document is not None)
+    return rows
+
+
+def settle_batch(
+    connection: Connection, settlements: Sequence[Settlement], worker: str, now: datetime
+) -> list[Settled]:
+    """Store the settlements inside the caller's transaction. One answer for each, in order.
+
+    Raises:
+        sqlalchemy.exc.IntegrityError: one of them breaks a key; the caller rolls back and does them one by one.
+    """
+    if not settlements:
+        return []
+    owners: dict[int, str | None] = {}
+    finished: dict[int, bool] = {}
+    for ids in in_slices(_rows_of(settlements)):
+        for row in connection.execute(_LOCK, {"ids": ids}):
+            owners[row.id] = row.lease_owner
+            finished[row.id] = bool(row.finished)
+    writes = _Writes()
+    results = []
+    for settlement in settlements:
+        if settlement.document is not None and owners.get(settlement.document) != worker:
+            results.append(Settled.LOST)
+            continue
+        if settlement.document is not None:
+            owners[settlement.document] = None
+            writes.done.append({"row": settlement.document})
+        _collect(writes, settlement, finished)
+        results.append(Settled.DONE)
+    _write(connection, writes)
+    return results
+
+
+def _collect(writes: _Writes, settlement: Settlement, finished: dict[int, bool]) -> None:
+    if settlement.document is not None:
+        for move in settlement.moves:
+            writes.moves.setdefault(move.state, []).append(_move_row(settlement.document, move))
+            if move.state in ENDED:
+                writes.ended.add(settlement.document)
+    for new in settlement.receipts:
+        if new.told:
+            writes.told.append((new, settlement.document))
+        if new.document is None:
+            writes.unproven.append(new)
+            continue
+        if new.final:
+            if finished.get(new.document, False):
+                continue  # a document ends once
+            finished[new.document] = True
+            writes.finish.append({"row": new.document})
+        writes.receipts.append(new)
+
+
+def _move_row(document: int, move: Move) -> dict[str, object]:
+    return {
+        "row": document,
+        "which": move.delivery_id,
+        "new_at": to_us(move.at),
+        "new_code": value_of(move.code),
+        "new_due_at": None if move.due_at is None else to_us(move.due_at),
+        "new_attempt": move.attempt,
+        "new_detail": move.detail,
+    }
+
+
+def _write(connection: Connection, writes: _Writes) -> None:
+    for target, rows in writes.moves.items():
+        connection.execute(_MOVES[target], rows)
+    if writes.done:
+        connection.execute(_DONE, writes.done)
+    store_receipts(connection, writes.receipts)
+    store_unproven(connection, writes.unproven)
+    for new, document in writes.told:
+        _mark_told(connection, new, document)
+    mark_ended(connection, writes.ended)
+    if writes.finish:
+        connection.execute(_FINISH, writes.finish)
+
+
+def _receipt_row(new: NewReceipt, row: int) -> dict[str, object]:
+    receipt = new.receipt
+    series, serial = split_number(receipt.number)
+    return {
+        "id": row,
+        "series": series,
+        "serial": serial,
+        "kind": receipt.kind.value,
+        "accepted": int(receipt.accepted),
+        "code": receipt.code,
+        "addressed_to": receipt.to,
+        "correlation_id": receipt.correlation_id,
+        "message_id": receipt.message_id,
+        "at": to_us(receipt.at),
+        "document": new.document,
+        "final": int(new.final),
+        "user_name": new.user,
+        "transport_id": new.transport_id,
+        "body_sha256": new.body_sha256,
+    }
+
+
+def store_receipts(connection: Connection, new: Sequence[NewReceipt]) -> None:
+    """Insert receipts of documents, metadata and bytes."""
+    if not new:
+        return
+    ids = dialect.next_ids(connection, receipts, len(new))
+    rows = [_receipt_row(item, row) for item, row in zip(new, ids, strict=True)]
+    bodies = [{"receipt": row, "body": item.receipt.body} for item, row in zip(new, ids, strict=True)]
+    connection.execute(_INSERT_RECEIPTS, rows)
+    connection.execute(_INSERT_BODIES, bodies)
+
+
+def store_unproven(connection: Connection, new: Iterable[NewReceipt]) -> None:
+    """Insert receipts of submissions whose sender is not proven; of the same submission the first stands."""
+    for item in new:
+        (row,) = dialect.next_ids(connection, receipts, 1)
+        if dialect.insert_unless(connection, unproven_key, _receipt_row(item, row)):
+            connection.execute(_INSERT_BODIES, {"receipt": row, "body": item.receipt.body})
+
+
+def _mark_told(connection: Connection, new: NewReceipt, document: int | None) -> None:
+    rows = {row for row in (document, new.document) if row is not None}
+    marks = {Code.OVERDUE.value: {"overdue_told": 1}, Code.BODY_LOST.value: {"lost_told": 1}}
+    values = marks.get(new.receipt.code)
+    if not rows or values is None:
+        return
+    connection.execute(
+        update(deliveries)
+        .where(deliveries.c.document.in_(rows), deliveries.c.delivery_id.in_(new.told))
+        .values(**values)
+    )
+    if new.receipt.code == Code.OVERDUE.value:
+        untold = exists().where(
+            deliveries.c.document == documents.c.id,
+            deliveries.c.state.in_(_OPEN),
+            deliveries.c.overdue_told == 0,
+        )
+        connection.execute(update(documents).where(documents.c.id.in_(rows), ~untold).values(watch_at=None))
+
+
+def mark_ended(connection: Connection, rows: Iterable[int]) -> None:
+    """Note those documents whose last delivery has ended: their final outcome is due, no deadline can pass."""
+    for ids in in_slices(rows):
+        still_open = exists().where(deliveries.c.document == documents.c.id, deliveries.c.state.in_(_OPEN))
+        connection.execute(
+            update(documents)
+            .where(documents.c.id.in_(ids), ~still_open)
+            .where(text("kind = 'edoc' AND finished = 0 AND refusal IS NULL AND same_content_as IS NULL"))
+            .values(outcome_due=1, watch_at=None)
+        )
+
+
+def notice(connection: Connection, settlement: Settlement, live: Any) -> bool:
+    """Store a keeper's settlement; nothing unless all of it still holds.
+
+    ``live`` tells of a lease owner whether it is alive. False: a live worker holds the document, a move is not
+    possible any more, something was told before, or the document has had its final outcome.
+    """
+    facts: dict[int, tuple[str | None, bool]] = {}
+    for ids in in_slices(_rows_of([settlement])):
+        for row in connection.execute(_LOCK, {"ids": ids}):
+            facts[row.id] = (row.lease_owner, bool(row.finished))
+    main = settlement.document
+    if main is not None and (main not in facts or live(facts[main][0])):
+        return False
+    if any(new.final and new.document in facts and facts[new.document][1] for new in settlement.receipts):
+        return False
+    if not _still_holds(connection, settlement):
+        return False
+    writes = _Writes()
+    _collect(writes, settlement, {row: finished for row, (_, finished) in facts.items()})
+    _write(connection, writes)
+    told_lost = {new.document for new in settlement.receipts if new.receipt.code == Code.BODY_LOST.value}
+    told_lost.discard(None)
+    if told_lost:
+        rows = told_lost | ({main} if main is not None else set())
+        connection.execute(update(documents).where(documents.c.id.in_(rows)).values(lost_told=1))
+    return True
+
+
+def _still_holds(connection: Connection, settlement: Settlement) -> bool:
+    main = settlement.document
+    if main is None:
+        return True
+    rows = {
+        row.delivery_id: row
+        for row in connection.execute(
+            select(
+                deliveries.c.delivery_id, deliveries.c.state, deliveries.c.overdue_told, deliveries.c.lost_told
+            ).where(deliveries.c.document == main)
+        )
+    }
+    for move in settlement.moves:
+        sources = _DEFERRABLE if move.state is State.PLANNED else SOURCES[move.state]
+        if move.delivery_id not in rows or rows[move.delivery_id].state not in sources:
+            return False
+    for new in settlement.receipts:
+        for row in (rows[told] for told in new.told if told in rows):
+            if new.receipt.code == Code.OVERDUE.value and (row.overdue_told or row.state not in _OPEN):
+                return False
+            if new.receipt.code == Code.BODY_LOST.value and (row.lost_told or row.state != State.PLANNED.value):
+                return False
+    return True

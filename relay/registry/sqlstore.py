@@ -1,0 +1,305 @@
+"""The registry on SQLAlchemy Core: one transaction around each method of the port."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from datetime import datetime
+from functools import partial
+from typing import TypeVar
+
+from sqlalchemy import Connection, bindparam, delete, update
+from sqlalchemy.exc import SQLAlchemyError
+
+from relay.errors import RegistryError
+from relay.model.receipt import SignedReceipt
+from relay.model.record import (
+    Candidate,
+    Claim,
+    ClaimResult,
+    Document,
+    HeldEntry,
+    NewReceipt,
+    Settled,
+    Settlement,
+    StatusQuery,
+    TrackEvent,
+)
+from relay.registry import dialect, keeper, queries, schema
+from relay.registry.claims import beat, claim_batch, live_owners
+from relay.registry.rows import from_us, to_us
+from relay.registry.settle import notice, settle_batch
+
+T = TypeVar("T")
+C = TypeVar("C")
+
+_PUBLISHED = (
+    update(schema.receipts)
+    .where(
+        schema.receipts.c.series == bindparam("which"),
+        schema.receipts.c.serial == bindparam("number"),
+        schema.receipts.c.published_at.is_(None),
+    )
+    .values(published_at=bindparam("now"))
+)
+
+
+class SqlRegistry:
+    """``relay.model.ports.Registry`` on SQLite or PostgreSQL. Safe to use from several threads.
+
+    Args:
+        url: as SQLAlchemy writes it; ``sqlite://`` lives in memory and dies with this object.
+        lease_seconds: a worker that was silent for longer has lost its leases.
+        busy_timeout: seconds that one transaction waits for another writer.
+
+    Raises:
+        RegistryError: REGISTRY-UNUSABLE (not ours, another version, not to be opened) or REGISTRY-BUSY.
+    """
+
+    def __init__(self, url: str, lease_seconds: float = 10.0, busy_timeout: float = dialect.BUSY_TIMEOUT) -> None:
+        self._engine = dialect.open_engine(url, busy_timeout)
+        self._writer = self._engine.execution_options(**{dialect.WRITE: True})
+        self._lease = int(lease_seconds * 1_000_000)
+        self._lease_seconds = lease_seconds
+        # In memory there is one connection, hence one transaction at a time, for all threads.
+        self._turn = threading.RLock() if dialect.in_memory(url) else nullcontext()
+        try:
+            with self._write() as connection:
+                schema.create_or_check(connection)
+        except RegistryError:
+            self._engine.dispose()
+            raise
+
+    @contextmanager
+    def _write(self) -> Iterator[Connection]:
+        try:
+            with self._turn, self._writer.begin() as connection:
+                yield connection
+        except SQLAlchemyError as error:
+            raise dialect.as_registry_error(error) from error
+
+    @contextmanager
+    def _read(self) -> Iterator[Connection]:
+        try:
+            with self._turn, self._engine.begin() as connection:
+                yield connection
+        except SQLAlchemyError as error:
+            raise dialect.as_registry_error(error) from error
+
+    # the hot path
+
+    def commit(
+        self,
+        settlements: Sequence[Settlement],
+        claims: Sequence[Claim],
+        published: Sequence[str],
+        worker: str,
+        now: datetime,
+        heartbeat: bool = True,
+    ) -> tuple[list[Settled | RegistryError], list[ClaimResult | RegistryError]]:
+        """Commit a group: settlements, then claims, then publishes noted, in one transaction.
+
+        An item that breaks a key of the database gets the error as its answer and leaves the others alone.
+
+        Raises:
+            RegistryError: nothing was committed.
+        """
+        try:
+            with self._turn, self._writer.begin() as connection:
+                self._head(connection, published, worker, to_us(now), heartbeat)
+                settled = settle_batch(connection, settlements, worker, now)
+                claimed = claim_batch(connection, claims, worker, now, self._lease_seconds)
+            return list(settled), list(claimed)
+        except SQLAlchemyError as error:
+            if not dialect.is_integrity(error):
+                raise dialect.as_registry_error(error) from error
+        return self._commit_one_by_one(settlements, claims, published, worker, now, heartbeat)
+
+    def _commit_one_by_one(
+        self,
+        settlements: Sequence[Settlement],
+        claims: Sequence[Claim],
+        published: Sequence[str],
+        worker: str,
+        now: datetime,
+        heartbeat: bool,
+    ) -> tuple[list[Settled | RegistryError], list[ClaimResult | RegistryError]]:
+        with self._write() as connection:
+            self._head(connection, published, worker, to_us(now), heartbeat)
+            settled = [
+                _apart(connection, partial(settle_batch, connection, [item], worker, now)) for item in settlements
+            ]
+            claimed = [
+                _apart(connection, partial(claim_batch, connection, [item], worker, now, self._lease_seconds))
+                for item in claims
+            ]
+        return settled, claimed
+
+    def _head(
+        self, connection: Connection, published: Sequence[str], worker: str, now: int, heartbeat: bool
+    ) -> None:
+        if heartbeat:
+            beat(connection, worker, now)
+        if published:
+            rows = [
+                {"which": series, "number": serial, "now": now} for series, serial in queries.numbers_of(published)
+            ]
+            connection.execute(_PUBLISHED, rows)
+
+    def claim(self, claims: Sequence[Claim], worker: str, now: datetime) -> list[ClaimResult]:
+        """T1. A claim that breaks a key raises, after the others were committed."""
+        return _all_good(self.commit((), claims, (), worker, now)[1])
+
+    def settle(self, settlements: Sequence[Settlement], worker: str, now: datetime) -> list[Settled]:
+        """T2. A settlement that breaks a key raises, after the others were committed."""
+        return _all_good(self.commit(settlements, (), (), worker, now, heartbeat=False)[0])
+
+    def heartbeat(self, worker: str, now: datetime) -> None:
+        """Keep the leases of ``worker`` alive."""
+        with self._write() as connection:
+            beat(connection, worker, to_us(now))
+
+    def release(self, worker: str) -> None:
+        """Give all leases of a worker back: without a heartbeat on record they bind nobody."""
+        with self._write() as connection:
+            connection.execute(delete(schema.workers).where(schema.workers.c.worker == worker))
+
+    def published(self, numbers: Sequence[str], now: datetime) -> None:
+        """Note that these receipts were confirmed by the broker; the first time stands."""
+        with self._write() as connection:
+            self._head(connection, numbers, "", to_us(now), heartbeat=False)
+
+    # reading
+
+    def _ask(self, question: Callable[[Connection], T]) -> T:
+        with self._read() as connection:
+            return question(connection)
+
+    def refusal_receipts(self, user: str, transport_id: str, body_sha256: str) -> list[SignedReceipt]:
+        """Return the stored receipts of an unproven submission."""
+        return self._ask(lambda connection: queries.refusal_receipts(connection, user, transport_id, body_sha256))
+
+    def unpublished(self, before: datetime, limit: int) -> list[SignedReceipt]:
+        """Return receipts stored before ``before`` without a known confirm, oldest first."""
+        return self._ask(lambda connection: queries.unpublished(connection, to_us(before), limit))
+
+    def last_receipt_number(self, prefix: str) -> int:
+        """Return the highest N of ``<prefix>-<N>``; 0 if none."""
+        return self._ask(lambda connection: queries.last_receipt_number(connection, prefix))
+
+    def candidates(self, query: StatusQuery) -> list[Candidate]:
+        """Return the documents that a status may mean. ``Candidate.statuses`` holds the accepted ones."""
+        return self._ask(lambda connection: queries.candidates(connection, query, self._lease))
+
+    def document(self, row: int) -> Document | None:
+        """Return one document by its row id."""
+        return self._ask(lambda connection: queries.document(connection, row))
+
+    def find(self, transport_id: str, sender: str | None = None) -> list[Document]:
+        """Return the documents of a transport id."""
+        return self._ask(lambda connection: queries.find(connection, transport_id, sender))
+
+    def aliases(self, row: int) -> list[Document]:
+        """Return the other submissions of the same bytes."""
+        return self._ask(lambda connection: queries.aliases(connection, row))
+
+    def story(self, row: int) -> list[TrackEvent]:
+        """Return the timeline of a document."""
+        return self._ask(lambda connection: queries.story(connection, row))
+
+    def receipts(self, row: int) -> list[SignedReceipt]:
+        """Return every stored receipt of a document, oldest first."""
+        return self._ask(lambda connection: queries.receipts_of(connection, row))
+
+    def oldest_unsettled(self) -> datetime | None:
+        """Return accepted-at of the oldest document claimed and not settled."""
+        oldest = self._ask(queries.oldest_unsettled)
+        return None if oldest is None else from_us(oldest)
+
+    # the keeper
+
+    def overdue(self, now: datetime, limit: int) -> list[Document]:
+        """Return documents with a delivery past its deadline, neither ended nor told."""
+        return self._ask(lambda connection: keeper.overdue(connection, to_us(now), limit))
+
+    def lost(self, due_before: datetime, claimed_before: datetime, limit: int) -> list[Document]:
+        """Return documents that the broker seems to have lost, not yet told."""
+        return self._ask(
+            lambda connection: keeper.lost(connection, to_us(due_before), to_us(claimed_before), limit)
+        )
+
+    def expired(self, accepted_before: datetime, limit: int) -> list[Document]:
+        """Return documents accepted before that time with a delivery still planned."""
+        return self._ask(lambda connection: keeper.expired(connection, to_us(accepted_before), limit))
+
+    def unfinished_outcomes(self, limit: int) -> list[Document]:
+        """Return settled documents all of whose deliveries ended, without their final outcome."""
+        return self._ask(lambda connection: keeper.unfinished_outcomes(connection, limit))
+
+    def notice(self, settlement: Settlement, now: datetime) -> bool:
+        """Commit a keeper's settlement, all of it or (False) nothing: when a live worker holds the document, or a
+        move, a telling or the final outcome has come too late."""
+        with self._write() as connection:
+            return notice(
+                connection,
+                settlement,
+                lambda owner: bool(live_owners(connection, [owner], to_us(now), self._lease)),
+            )
+
+    def lease(self, name: str, holder: str, now: datetime, seconds: float) -> bool:
+        """Take or renew a named lease."""
+        with self._write() as connection:
+            return keeper.take_lease(connection, name, holder, to_us(now), int(seconds * 1_000_000))
+
+    def broker_epoch(self) -> tuple[str, bool] | None:
+        """Return the known epoch of the broker's data and whether its mark was declared."""
+        return self._ask(keeper.broker_epoch)
+
+    def new_broker_epoch(self, epoch: str, previous: str | None, now: datetime) -> bool:
+        """Replace the epoch; what stood in queues is lost, and leases of workers that published there end."""
+        with self._write() as connection:
+            return keeper.new_epoch(connection, epoch, previous, to_us(now))
+
+    def epoch_declared(self, epoch: str) -> None:
+        """Note that the epoch's mark stands in the broker."""
+        with self._write() as connection:
+            keeper.epoch_declared(connection, epoch)
+
+    def hold(self, entry: HeldEntry, receipts: Sequence[NewReceipt]) -> bool:
+        """Note a quarantined message and its notices. False if it is held already."""
+        with self._write() as connection:
+            return keeper.hold(connection, entry, receipts)
+
+    def held(self) -> list[HeldEntry]:
+        """Return what is held and not released."""
+        return self._ask(keeper.held_entries)
+
+    def released(self, held_id: str, now: datetime) -> None:
+        """Note a release or drop."""
+        with self._write() as connection:
+            keeper.released(connection, held_id, to_us(now))
+
+    def close(self) -> None:
+        """Close connections."""
+        self._engine.dispose()
+
+
+def _apart(connection: Connection, work: Callable[[], list[C]]) -> C | RegistryError:
+    """Do one item in a savepoint of its own."""
+    try:
+        with connection.begin_nested():
+            return work()[0]
+    except SQLAlchemyError as error:
+        if not dialect.is_integrity(error):
+            raise
+        return dialect.as_registry_error(error)
+
+
+def _all_good(answers: Sequence[C | RegistryError]) -> list[C]:
+    good: list[C] = []
+    for answer in answers:
+        if isinstance(answer, RegistryError):
+            raise answer
+        good.append(answer)
+    return good
