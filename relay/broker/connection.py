@@ -37,7 +37,7 @@ class Endpoint:
     heartbeat: int = 20  # seconds
 
     def __post_init__(self) -> None:
-        if not self.tls and not _is_loopback(self.host):
+        if not self.tls and not is_loopback(self.host):
             raise ConfigurationError(
                 Code.CONFIG_INVALID, "outside loopback the broker is reached by amqps only"
             )
@@ -110,7 +110,8 @@ class Endpoint:
         )
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Whether a host name or address means this machine."""
     if host == "localhost":
         return True
     try:

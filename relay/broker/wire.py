@@ -7,7 +7,7 @@ end) and would take the connection with it, again at each redelivery. Here such 
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, TypeAlias
 
 import pika
@@ -24,6 +24,7 @@ UNREADABLE: Final = "x-unreadable"
 """Name under which the rest of a table stands (as bytes) from the first value that cannot be told apart."""
 
 RECEIVE: Final = 65536  # bytes for each read; the library's 4096 costs one turn of the loop for each page
+SEND: Final = 65536  # bytes that are sent at once without waiting for the end of the turn
 _DEPTH = 16
 _HEADER = 7  # type, channel, size
 _FRAME_END = 1
@@ -31,9 +32,35 @@ _EMPTY: Mapping[str, object] = {}
 
 
 class WireConnection(AsyncioConnection):  # type: ignore[misc]
-    """The library's connection with a frame reader that copies less and survives any header table."""
+    """The library's connection with a frame reader that copies less and survives any header table, and a writer that
+    sends all frames of one turn of the loop together (the library makes a system call for each frame)."""
 
     _frame_buffer: bytes
+    _unsent: list[bytes]
+    _unsent_bytes: int
+
+    def _init_connection_state(self) -> None:
+        self._unsent = []
+        self._unsent_bytes = 0
+        super()._init_connection_state()
+
+    def _output_marshaled_frames(self, marshaled_frames: Sequence[bytes]) -> None:
+        if not self.is_open:
+            self._flush()
+            super()._output_marshaled_frames(marshaled_frames)
+            return
+        if not self._unsent:
+            self.ioloop.call_soon(self._flush)
+        for one in marshaled_frames:
+            self._unsent.append(one)
+            self._unsent_bytes += len(one)
+        if self._unsent_bytes >= SEND:
+            self._flush()
+
+    def _flush(self) -> None:
+        unsent, self._unsent, self._unsent_bytes = self._unsent, [], 0
+        if unsent and self._transport is not None and not self.is_closed:
+            super()._output_marshaled_frames([b"".join(unsent)])
 
     def _on_data_available(self, data_in: bytes) -> None:
         buffer = self._frame_buffer + data_in if self._frame_buffer else data_in
