@@ -12,6 +12,7 @@ from relay.errors import Code, RefusedError
 from relay.model.envelope import Envelope
 from relay.model.message import Incoming, Kind
 from relay.model.ports import Directory, PackageFormat, Verifier
+from relay.model.times import vietnam_day
 
 KEPT = timedelta(days=90)
 """How long a delivery id is remembered at least, and how old an acceptance may be."""
@@ -102,10 +103,11 @@ def document_code(envelope: Envelope) -> str:
 
 def addressed_to(envelope: Envelope, recipient: str, directory: Directory, at: datetime) -> bool:
     """Whether ``recipient`` stands in the signed To, under any of its codes, or follows one who does."""
+    day = vietnam_day(at)
     for one in envelope.recipients:
-        if one.code == recipient or directory.successor_of(recipient, one.code, at.date()):
+        if one.code == recipient or directory.successor_of(recipient, one.code, day):
             return True
-        found = directory.resolve(one.written, at.date()).agency
+        found = directory.resolve(one.written, day).agency
         if found is not None and found.code == recipient:
             return True
     return False

@@ -11,6 +11,7 @@ import logging
 import time
 import uuid
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
@@ -34,6 +35,7 @@ from relay.model.envelope import StatusCode
 from relay.model.message import Incoming, Kind, Lane, Outgoing, Published
 from relay.model.ports import Clock, Directory, PackageFormat, Verifier
 from relay.model.receipt import ReceiptKind
+from relay.model.times import rfc3339
 
 log = logging.getLogger("truc.gateway")
 
@@ -198,7 +200,7 @@ class Gateway:
         return state
 
     def _outgoing(self, item: Submission) -> Outgoing:
-        headers = {names.H_DEADLINE: _rfc3339(item.deadline)} if item.deadline else {}
+        headers = {names.H_DEADLINE: rfc3339(item.deadline)} if item.deadline else {}
         return Outgoing(
             exchange=names.INGRESS,
             routing_key=names.ingress_key(Lane(item.lane), item.agency),
@@ -309,11 +311,12 @@ class Gateway:
             wanted = PREFETCH if take is None else take - tally.mine
             if wanted <= 0 or stop():
                 break
-            for message in self._link.consume(queue, min(PREFETCH, wanted), idle):
-                self._handle(message, tally)
-                if stop() or (take is not None and tally.mine >= take):
-                    drained = False
-                    break
+            with closing(self._link.consume(queue, min(PREFETCH, wanted), idle)) as messages:
+                for message in messages:
+                    self._handle(message, tally)
+                    if stop() or (take is not None and tally.mine >= take):
+                        drained = False
+                        break
         if drained:
             # Only an empty queue proves that no receipt stands in it.
             published += self.resubmit()
@@ -408,7 +411,3 @@ class _Tally:
 
     def reject(self, line: str) -> None:
         self.taken = replace(self.taken, rejected=(*self.taken.rejected, line))
-
-
-def _rfc3339(at: datetime) -> str:
-    return at.isoformat(timespec="seconds").replace("+00:00", "Z")

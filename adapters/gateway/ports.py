@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -22,7 +22,7 @@ class Link(Protocol):
         """
         ...
 
-    def consume(self, queue: str, prefetch: int, idle: float) -> Iterator[Incoming]:
+    def consume(self, queue: str, prefetch: int, idle: float) -> Generator[Incoming]:
         """Yield messages with manual acknowledgement until nothing came for ``idle`` seconds.
 
         Leaving the loop cancels the consumer; what was not settled goes back to the queue.

@@ -6,7 +6,7 @@ import hashlib
 import itertools
 import json
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -75,7 +75,7 @@ class FakeLink:
         self._die("published")
         return result
 
-    def consume(self, queue: str, prefetch: int, idle: float) -> Iterator[Incoming]:
+    def consume(self, queue: str, prefetch: int, idle: float) -> Generator[Incoming]:
         waiting = self.queues.setdefault(queue, deque())
         while waiting:
             message = waiting.popleft()

@@ -198,7 +198,7 @@ def test_send_sets_all_that_the_contract_asks(rig: Rig) -> None:
         TRANSPORT,
         "edoc",
         "application/edxml+xml",
-        headers={"truc-deadline": "2026-03-02T04:00:00Z"},
+        headers={"truc-deadline": "2026-03-02T04:00:00.000Z"},
         as_self=True,
     )
 

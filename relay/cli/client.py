@@ -1,0 +1,213 @@
+"""Wiring of the client commands: one agency's gateway over a sandbox, from ``sandbox.json`` and its settings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from relay.errors import Code, RefusedError
+
+if TYPE_CHECKING:
+    from adapters.edxml.format import EdxmlFormat
+    from adapters.edxml.writer import Organ
+    from adapters.gateway import Gateway, Mailbox, ReceiptFacts, StatusDraft
+    from relay.model.envelope import Envelope
+    from relay.model.message import Kind
+    from relay.model.ports import Clock, Directory
+    from relay.model.verdict import SignedView, Verification
+    from relay.sandbox.contents import Sandbox, SandboxAgency
+    from relay.trust.verifier import DocumentVerifier
+
+_RECEIPT_ROOT = b"urn:truc:receipt:1"
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """What reads and judges packages and receipts, without any broker."""
+
+    directory: Directory
+    verifier: DocumentVerifier
+    receipt_verifier: DocumentVerifier
+    package_format: EdxmlFormat
+
+    def package(self, body: bytes, at: datetime) -> tuple[Kind, Verification, Envelope | None, Code, str]:
+        """Return kind, verdict, envelope and what the whole package is worth: a code (OK or the fault) and a detail.
+
+        The signer has to be the sender's, by the directory.
+        """
+        from relay.model.message import Kind
+
+        kind = Kind.STATUS if b"StatusCode" in body[-65536:] and b"Subject>" not in body else Kind.EDOC
+        result = self.verifier.verify(body, self.package_format.place(kind), at)
+        if result.view is None:
+            return kind, result, None, result.verdict.reason, result.verdict.detail
+        try:
+            kind, envelope = self._envelope(result.view, kind)
+        except RefusedError as error:
+            return kind, result, None, error.code, error.detail
+        if not result.verdict.accepted:
+            return kind, result, envelope, result.verdict.reason, result.verdict.detail
+        known = {one.sha256 for one in self.directory.signers(envelope.sender)}
+        if result.verdict.certificate_sha256 not in known:
+            return kind, result, envelope, Code.WRONG_SIGNER, f"not a certificate of {envelope.sender}"
+        return kind, result, envelope, Code.OK, result.verdict.detail
+
+    def _envelope(self, view: SignedView, guess: Kind) -> tuple[Kind, Envelope]:
+        from relay.model.message import Kind
+
+        try:
+            return guess, self.package_format.read(view, guess)
+        except RefusedError as error:
+            if error.code is not Code.TYPE_MISMATCH:
+                raise
+        other = Kind.EDOC if guess is Kind.STATUS else Kind.STATUS
+        return other, self.package_format.read(view, other)
+
+    def receipt(self, body: bytes, at: datetime) -> ReceiptFacts:
+        """Return a receipt's facts. Raises RECEIPT-INVALID."""
+        from relay.cli.receipts import read_receipt
+
+        return read_receipt(body, at, self.receipt_verifier)
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """One agency at one sandbox."""
+
+    sandbox: Sandbox
+    login: SandboxAgency
+    reader: Reader
+    gateway: Gateway
+    clock: Clock
+
+    @property
+    def mailbox(self) -> Mailbox:
+        """The local mailbox that serves the agency."""
+        return self.gateway.mailbox
+
+    def sign(self, unsigned: bytes, kind: Kind) -> bytes:
+        """Sign with the agency's key."""
+        return _sign(unsigned, kind, self.login, self.reader.package_format)
+
+
+class SystemClock:
+    """The machine's clock."""
+
+    def now(self) -> datetime:
+        """Return the time in UTC."""
+        from datetime import UTC
+
+        return datetime.now(UTC)
+
+    def monotonic(self) -> float:
+        """Return seconds that never go back."""
+        import time
+
+        return time.monotonic()
+
+
+def is_receipt(body: bytes) -> bool:
+    """Whether bytes look like a receipt of a relay rather than a package."""
+    return _RECEIPT_ROOT in body[:2048]
+
+
+def open_reader(settings_file: Path) -> Reader:
+    """Return what judges bytes offline, from a configuration (its trust and its directory).
+
+    Raises:
+        ConfigurationError: a file of it cannot be used.
+    """
+    from adapters.edxml.format import EdxmlFormat
+    from relay import directory, settings
+    from relay.trust.chain import TrustStore
+    from relay.trust.path import Purpose
+    from relay.trust.verifier import DocumentVerifier
+
+    chosen = settings.load(settings_file, files=False)
+    trust = chosen.trust
+    store = TrustStore.from_files(
+        trust.anchors, trust.crls, anchors_without_crl=() if trust.crl_required else trust.anchors
+    )
+    return Reader(
+        directory=directory.load(chosen.directory.file),
+        verifier=DocumentVerifier(store),
+        receipt_verifier=DocumentVerifier(store, purpose=Purpose.RECEIPT),
+        package_format=EdxmlFormat(),
+    )
+
+
+@contextmanager
+def open_client(home: Path, code: str) -> Iterator[Client]:
+    """Yield an agency's client; the broker is reached at the first use, the mailbox stands in the sandbox's folder.
+
+    Raises:
+        OperationError: NOT-FOUND: no sandbox there, or no key for that agency.
+    """
+    from adapters.gateway import Account, AmqpLink, Gateway, Mailbox
+    from relay.broker.connection import Endpoint
+    from relay.sandbox.contents import running
+
+    sandbox = running(home)
+    login = sandbox.agency(code)
+    reader = open_reader(sandbox.settings)
+    account = Account.of(code, reader.directory)
+    clock = SystemClock()
+
+    def write(draft: StatusDraft) -> bytes:
+        return _write_status(draft, sandbox, reader)
+
+    gateway = Gateway(
+        account,
+        link=AmqpLink(Endpoint.from_url(sandbox.amqp_url, login.user, login.password), name=f"truc {code}"),
+        mailbox=Mailbox(sandbox.home / "mailboxes" / f"{account.gateway}.sqlite"),
+        directory=reader.directory,
+        verifier=reader.verifier,
+        package_format=reader.package_format,
+        read_receipt=reader.receipt,
+        write_status=write,
+        clock=clock,
+    )
+    try:
+        yield Client(sandbox, login, reader, gateway, clock)
+    finally:
+        gateway.close()
+
+
+def organ(code: str, directory: Directory) -> Organ:
+    """Return an agency as a package names it; the name stays out where the directory has none."""
+    from adapters.edxml.writer import Organ
+
+    known = directory.agency(code)
+    return Organ(code, name=known.name if known else "")
+
+
+def _write_status(draft: StatusDraft, sandbox: Sandbox, reader: Reader) -> bytes:
+    from adapters.edxml.writer import StatusFields, status_package
+    from relay.model.message import Kind
+
+    unsigned = status_package(
+        StatusFields(
+            reporter=organ(draft.sender, reader.directory),
+            addressee=draft.addressee,
+            document_id=draft.document_id,
+            number=draft.code,
+            promulgation_date=draft.promulgation_date,
+            status_code=draft.status_code,
+            reported_at=draft.at,
+            description=draft.description,
+        ),
+        # What is answered was written by others: their oddities are repeated, not judged again.
+        checked=False,
+    )
+    # One gateway may answer for several agencies, each with its own key.
+    return _sign(unsigned, Kind.STATUS, sandbox.agency(draft.sender), reader.package_format)
+
+
+def _sign(unsigned: bytes, kind: Kind, login: SandboxAgency, package_format: EdxmlFormat) -> bytes:
+    from relay.trust.sign import load_chain, load_key, sign_document
+
+    return sign_document(unsigned, package_format.place(kind), load_key(login.key), load_chain(login.cert))

@@ -1,0 +1,142 @@
+"""How facts look: receipts, documents and statuses as JSON objects and as lines for people."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from relay.cli.options import people_time, words
+
+if TYPE_CHECKING:
+    from adapters.gateway import Arrived, ReceiptFacts, StoredReceipt
+
+STATUS_NAMES: Final = {
+    "01": ("arrived", "đã đến"),
+    "02": ("refused", "từ chối tiếp nhận"),
+    "03": ("accepted", "đã tiếp nhận"),
+    "04": ("assigned", "phân công xử lý"),
+    "05": ("being processed", "đang xử lý"),
+    "06": ("finished", "hoàn thành"),
+    "13": ("take-back asked", "yêu cầu lấy lại"),
+    "15": ("take-back agreed", "đồng ý lấy lại"),
+    "16": ("take-back declined", "từ chối lấy lại"),
+}
+
+_STATES: Final = {
+    "accepted": "đã nhận",
+    "refused": "bị từ chối",
+    "planned": "chờ chuyển",
+    "queued": "đã vào hàng đợi",
+    "deferred": "tạm hoãn",
+    "delivered": "đã giao",
+    "withdrawn": "đã thu hồi",
+    "overdue": "quá hạn",
+    "held": "bị giữ lại",
+}
+
+
+def state_name(state: str) -> str:
+    """Return a state or result for people."""
+    return words(state, _STATES.get(state, state))
+
+
+def status_name(code: str) -> str:
+    """Return a status code with its meaning."""
+    names = STATUS_NAMES.get(code)
+    return f"{code} {words(*names)}" if names else code
+
+
+def receipt_json(facts: ReceiptFacts) -> dict[str, Any]:
+    """Return a receipt as an object."""
+    return {
+        "kind": facts.kind,
+        "result": facts.result,
+        "code": facts.code,
+        "relay": facts.relay,
+        "number": facts.number,
+        "at": facts.at,
+        "transport_id": facts.transport_id,
+        "sender": facts.sender,
+        "recipients": [
+            {
+                "code": line.code,
+                "resolved": line.resolved,
+                "state": line.state,
+                "outcome_code": line.outcome_code,
+                "delivery_id": line.delivery_id,
+                "at": line.at,
+                "detail": line.detail,
+            }
+            for line in facts.recipients
+        ],
+        "detail": facts.detail,
+    }
+
+
+def stored_receipt_json(receipt: StoredReceipt) -> dict[str, Any]:
+    """Return a receipt of the mailbox as an object."""
+    return {
+        **receipt_json(receipt.facts),
+        "correlation_id": receipt.correlation_id,
+        "received_at": receipt.received_at,
+    }
+
+
+def receipt_lines(facts: ReceiptFacts) -> list[str]:
+    """Return a receipt as lines for people; the remedy follows where something went wrong."""
+    from relay.cli.errors import explain
+    from relay.cli.options import language
+    from relay.errors import Code
+
+    kinds = {
+        "acknowledgement": words("acknowledgement", "biên nhận"),
+        "outcome": words("outcome", "kết quả"),
+        "held": words("held", "thông báo giữ lại"),
+        "attachment-verdict": words("attachment verdict", "kết quả kiểm tra tệp kèm"),
+    }
+    head = f"{kinds.get(facts.kind, facts.kind)} {facts.relay}/{facts.number}  {people_time(facts.at)}  "
+    lines = [head + state_name(facts.result) + (f"  {facts.code}" if facts.code else "")]
+    if facts.transport_id:
+        lines[0] += f"  {facts.transport_id}"
+    for line in facts.recipients:
+        resolved = f" -> {line.resolved}" if line.resolved not in {"", line.code} else ""
+        reason = "  ".join(part for part in (line.outcome_code, line.detail) if part)
+        lines.append(f"  {line.code}{resolved}: {state_name(line.state)}{'  ' + reason if reason else ''}")
+    codes = dict.fromkeys(
+        code for code in (facts.code, *(line.outcome_code for line in facts.recipients)) if code
+    )
+    for code in codes:
+        if code in Code.__members__.values():
+            lines += [f"  {part}" for part in explain(Code(code), facts.detail, language()).splitlines()]
+    return lines
+
+
+def arrived_json(item: Arrived) -> dict[str, Any]:
+    """Return a document or status of the mailbox as an object."""
+    common = {
+        "kind": item.kind.value,
+        "transport_id": item.transport_id,
+        "delivery_id": item.delivery_id,
+        "sender": item.sender,
+        "recipient": item.agency,
+        "accepted_at": item.accepted_at,
+        "received_at": item.received_at,
+        "document_id": item.document_id,
+        "code": item.code,
+        "sha256": item.sha256,
+        "bytes": len(item.body),
+    }
+    if item.status_code:
+        own = {"status": item.status_code, "refers_to": item.refers_to, "description": item.description}
+    else:
+        own = {"subject": item.subject, "priority": item.priority, "business_type": item.business_type}
+    return {**common, **own}
+
+
+def arrived_line(item: Arrived) -> str:
+    """Return a document or status as a line for people."""
+    when = people_time(item.received_at)
+    if item.status_code:
+        reason = f"  {item.description}" if item.description else ""
+        about = item.refers_to or item.document_id
+        return f"{when}  {item.sender}  {status_name(item.status_code)}{reason}  {about}"
+    return f"{when}  {item.sender}  {item.code}  {item.subject}  {item.transport_id}"
