@@ -17,6 +17,7 @@ from relay.errors import Code
 from relay.model.delivery import MOVES, Delivery, State
 from relay.model.record import Claim, Claimed, ClaimResult, Document, StatusEffect
 from relay.registry import dialect
+from relay.registry.many import Many
 from relay.registry.rows import (
     claimed_document,
     delivery_from,
@@ -40,19 +41,21 @@ _FIRSTS: Final = (
     .where(documents.c.body_sha256.in_(bindparam("digests", expanding=True)))
     .where(text("same_content_as IS NULL AND refusal IS NULL"))  # literally as in the partial index
 )
-_BY_ROW: Final = select(documents).where(documents.c.id.in_(bindparam("ids", expanding=True))).with_for_update()
+_BY_ROW: Final = (
+    select(documents).where(documents.c.id.in_(bindparam("ids", expanding=True))).with_for_update()
+)
 _HEARTBEATS: Final = select(workers.c.worker, workers.c.heartbeat_at).where(
     workers.c.worker.in_(bindparam("names", expanding=True))
 )
-_INSERT_DOCUMENTS: Final = insert(documents)
-_INSERT_DELIVERIES: Final = insert(deliveries)
-_INSERT_STATUSES: Final = insert(statuses)
-_TAKE: Final = (
+_INSERT_DOCUMENTS: Final = Many(insert(documents))
+_INSERT_DELIVERIES: Final = Many(insert(deliveries))
+_INSERT_STATUSES: Final = Many(insert(statuses))
+_TAKE: Final = Many(
     update(documents)
     .where(documents.c.id == bindparam("row"))
     .values(lease_owner=bindparam("owner"), claimed_at=bindparam("now"), lost_told=0)
 )
-_EFFECT: Final = (
+_EFFECT: Final = Many(
     update(deliveries)
     .where(deliveries.c.document == bindparam("row"), deliveries.c.delivery_id == bindparam("which"))
     .values(
@@ -140,7 +143,9 @@ def live_owners(connection: Connection, owners: Iterable[str | None], now: int, 
     if not names:
         return set()
     return {
-        row.worker for row in connection.execute(_HEARTBEATS, {"names": names}) if now - row.heartbeat_at < lease
+        row.worker
+        for row in connection.execute(_HEARTBEATS, {"names": names})
+        if now - row.heartbeat_at < lease
     }
 
 
@@ -294,16 +299,11 @@ def _apply(batch: _Batch, claim: Claim, effect: StatusEffect, submission: int) -
 
 
 def _write(connection: Connection, batch: _Batch) -> None:
-    if batch.new_documents:
-        connection.execute(_INSERT_DOCUMENTS, batch.new_documents)
-    if batch.new_deliveries:
-        connection.execute(_INSERT_DELIVERIES, batch.new_deliveries)
-    if batch.taken:
-        connection.execute(_TAKE, batch.taken)
-    if batch.effects:
-        connection.execute(_EFFECT, batch.effects)
-    if batch.new_statuses:
-        connection.execute(_INSERT_STATUSES, batch.new_statuses)
+    _INSERT_DOCUMENTS(connection, batch.new_documents)
+    _INSERT_DELIVERIES(connection, batch.new_deliveries)
+    _TAKE(connection, batch.taken)
+    _EFFECT(connection, batch.effects)
+    _INSERT_STATUSES(connection, batch.new_statuses)
     mark_ended(connection, batch.moved)
 
 

@@ -13,6 +13,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, Engine, Index, Table, create_engine, event, func, select, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import make_url
+from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, SQLAlchemyError
 from sqlalchemy.pool import StaticPool
 
@@ -60,6 +61,7 @@ def _open_sqlite(url: str, busy_timeout: float) -> Engine:
             _write_ahead(raw)
             raw.execute("PRAGMA synchronous = FULL")
             raw.execute(f"PRAGMA wal_autocheckpoint = {_WAL_PAGES}")
+            raw.execute("PRAGMA cache_size = -32000")  # KiB; the default of 2 MiB spills in a large group
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
@@ -83,9 +85,10 @@ def _write_ahead(raw: sqlite3.Connection) -> None:
             time.sleep(0.02)
 
 
-def _prepare_postgresql(raw: Any, _record: object) -> None:
-    with raw.cursor() as cursor:
-        cursor.execute(f"SET lock_timeout = {_LOCK_TIMEOUT_MS}")
+def _prepare_postgresql(raw: DBAPIConnection, _record: object) -> None:
+    cursor = raw.cursor()
+    cursor.execute(f"SET lock_timeout = {_LOCK_TIMEOUT_MS}")
+    cursor.close()
     raw.commit()
 
 
@@ -150,9 +153,18 @@ def is_integrity(error: BaseException) -> bool:
 def as_registry_error(error: SQLAlchemyError) -> RegistryError:
     """Return REGISTRY-BUSY for what a retry mends, else REGISTRY-UNUSABLE. Parameters never enter the text."""
     cause: object = error.orig if isinstance(error, DBAPIError) else error
-    name = getattr(cause, "sqlite_errorname", None) or getattr(cause, "sqlstate", None) or type(cause).__name__
-    busy = str(name).startswith(("SQLITE_BUSY", "SQLITE_LOCKED")) or name in {"40001", "40P01", "55P03", "57P03"}
+    name = (
+        getattr(cause, "sqlite_errorname", None) or getattr(cause, "sqlstate", None) or type(cause).__name__
+    )
+    busy = str(name).startswith(("SQLITE_BUSY", "SQLITE_LOCKED")) or name in {
+        "40001",
+        "40P01",
+        "55P03",
+        "57P03",
+    }
     lost = isinstance(error, DBAPIError) and error.connection_invalidated
     if busy or lost or isinstance(error, InterfaceError):
         return RegistryError(Code.REGISTRY_BUSY, str(name))
-    return RegistryError(Code.REGISTRY_UNUSABLE, f"{name}: {cause}"[:200] if isinstance(cause, Exception) else str(name))
+    return RegistryError(
+        Code.REGISTRY_UNUSABLE, f"{name}: {cause}"[:200] if isinstance(cause, Exception) else str(name)
+    )

@@ -21,6 +21,7 @@ from relay.model.record import Claim, ClaimResult, Settled, Settlement
 
 P = ParamSpec("P")
 T = TypeVar("T")
+U = TypeVar("U")
 
 HEARTBEAT: Final = 2.0  # seconds between two heartbeats of a worker
 _NOTES_KEPT: Final = 100_000  # publishes not yet noted; beyond it the keeper publishes once more
@@ -96,6 +97,7 @@ class GroupCommitter:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._beaten = float("-inf")
         self._committed: float | None = None
+        self._failing = False
 
     # on the event loop
 
@@ -115,18 +117,25 @@ class GroupCommitter:
 
     async def claim(self, claim: Claim) -> ClaimResult:
         """T1 of one document. Raises ``RegistryError``: not stored."""
-        answer: ClaimResult = await self._ask(self._add_claim, claim)
-        return answer
+        return await self._ask(self._add_claim, claim)
 
     async def settle(self, settlement: Settlement) -> Settled:
         """T2 of one document. Raises ``RegistryError``: not stored."""
-        answer: Settled = await self._ask(self._add_settlement, settlement)
-        return answer
+        return await self._ask(self._add_settlement, settlement)
 
     async def run(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run any other call on the registry in the writer thread, after the group that is gathering."""
-        answer: T = await self._ask(self._add_call, lambda: call(*args, **kwargs))
-        return answer
+        return await self._ask(self._add_call, lambda: call(*args, **kwargs))
+
+    @property
+    def worker(self) -> str:
+        """The lease owner."""
+        return self._worker
+
+    @property
+    def accepting(self) -> bool:
+        """Whether new documents may be taken in hand: there is room, and the last commit did not fail."""
+        return not self._stopping and not self._room.locked() and not self._failing
 
     def note_published(self, number: str) -> None:
         """Note, with the next group, that the broker confirmed that receipt."""
@@ -144,11 +153,11 @@ class GroupCommitter:
         """Whether the registry writes: the thread lives and its last commit is younger than ``limit`` seconds."""
         return self._thread is not None and self._thread.is_alive() and self.idle_for(now) < limit
 
-    async def _ask(self, add: Callable[[Any, asyncio.Future[Any]], None], item: Any) -> Any:
+    async def _ask(self, add: Callable[[T, asyncio.Future[U]], None], item: T) -> U:
         async with self._room:
             if self._loop is None:
                 raise RegistryError(Code.REGISTRY_UNUSABLE, "the registry's writer is not started")
-            future: asyncio.Future[Any] = self._loop.create_future()
+            future: asyncio.Future[U] = self._loop.create_future()
             with self._bell:
                 if self._stopping:
                     raise RegistryError(Code.REGISTRY_BUSY, "the registry's writer has stopped")
@@ -156,13 +165,13 @@ class GroupCommitter:
                 self._ring()
             return await future
 
-    def _add_claim(self, item: Claim, future: asyncio.Future[Any]) -> None:
+    def _add_claim(self, item: Claim, future: asyncio.Future[ClaimResult]) -> None:
         self._group.claims.append((item, future))
 
-    def _add_settlement(self, item: Settlement, future: asyncio.Future[Any]) -> None:
+    def _add_settlement(self, item: Settlement, future: asyncio.Future[Settled]) -> None:
         self._group.settlements.append((item, future))
 
-    def _add_call(self, item: Callable[[], Any], future: asyncio.Future[Any]) -> None:
+    def _add_call(self, item: Callable[[], T], future: asyncio.Future[T]) -> None:
         self._group.calls.append((item, future))
 
     def _ring(self) -> None:
@@ -182,7 +191,9 @@ class GroupCommitter:
                 self._commit(group)
             except Exception as error:  # noqa: BLE001 - whatever it is, the waiters hear of it and the thread goes on
                 trouble = RegistryError(Code.REGISTRY_UNUSABLE, type(error).__name__)
-                self._answer([(future, trouble) for _, future in (*group.settlements, *group.claims, *group.calls)])
+                self._answer(
+                    [(future, trouble) for _, future in (*group.settlements, *group.claims, *group.calls)]
+                )
                 time.sleep(_PAUSES[0])
             if last:
                 return
@@ -215,6 +226,7 @@ class GroupCommitter:
                 answers += zip((future for _, future in group.settlements), settled, strict=True)
                 answers += zip((future for _, future in group.claims), claimed, strict=True)
             except RegistryError as error:
+                self._failing = True
                 answers += [(future, error) for _, future in (*group.settlements, *group.claims)]
                 self._put_back(group.published)
                 if not answers and not group.calls:
@@ -243,6 +255,7 @@ class GroupCommitter:
         if heartbeat:
             self._beaten = at
         self._committed = self._clock.monotonic()
+        self._failing = False
         return done
 
     def _patiently(self, work: Callable[[], T]) -> T:

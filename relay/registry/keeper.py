@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Final
 
-from sqlalchemy import Connection, and_, bindparam, delete, exists, insert, or_, select, text, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    and_,
+    delete,
+    exists,
+    or_,
+    select,
+    text,
+    update,
+)
 
 from relay.errors import Code
 from relay.model.delivery import State
 from relay.model.record import Document, HeldEntry, NewReceipt
 from relay.registry import dialect
-from relay.registry.rows import from_us, in_slices, load_documents, to_us
+from relay.registry.rows import from_us, load_documents, to_us
 from relay.registry.schema import broker_epochs, deliveries, documents, held, leases, workers
 from relay.registry.settle import store_receipts, store_unproven
 
@@ -41,7 +51,7 @@ def overdue(connection: Connection, now: int, limit: int) -> list[Document]:
     return _load(connection, connection.execute(query).scalars().all())
 
 
-def _unheld(since: int) -> Any:
+def _unheld(since: int) -> ColumnElement[bool]:
     """Not leased by a worker that beat since then."""
     alive = exists().where(workers.c.worker == documents.c.lease_owner, workers.c.heartbeat_at >= since)
     return or_(documents.c.lease_owner.is_(None), ~alive)
@@ -97,7 +107,12 @@ def unfinished_outcomes(connection: Connection, limit: int) -> list[Document]:
     still_open = exists().where(deliveries.c.document == documents.c.id, deliveries.c.state.in_(_OPEN))
     query = (
         select(documents.c.id)
-        .where(text("documents.outcome_due = 1"), documents.c.settled == 1, documents.c.finished == 0, ~still_open)
+        .where(
+            text("documents.outcome_due = 1"),
+            documents.c.settled == 1,
+            documents.c.finished == 0,
+            ~still_open,
+        )
         .order_by(documents.c.id)
         .limit(limit)
     )
@@ -114,7 +129,9 @@ def take_lease(connection: Connection, name: str, holder: str, now: int, length:
     )
     if connection.execute(free).rowcount == 1:
         return True
-    return dialect.insert_new(connection, leases, {"name": name, "holder": holder, "expires_at": now + length})
+    return dialect.insert_new(
+        connection, leases, {"name": name, "holder": holder, "expires_at": now + length}
+    )
 
 
 # the broker's data, and the loss of them
@@ -138,11 +155,7 @@ def new_epoch(connection: Connection, epoch: str, previous: str | None, now: int
     if connection.execute(replaced).rowcount != 1:
         return False
     # Whoever holds one of these has published to the broker that is no more: its commit must not stand.
-    connection.execute(
-        update(documents)
-        .where(documents.c.lease_owner.is_not(None))
-        .values(lease_owner=None)
-    )
+    connection.execute(update(documents).where(documents.c.lease_owner.is_not(None)).values(lease_owner=None))
     a_document = exists().where(documents.c.id == deliveries.c.document, documents.c.kind == "edoc")
     connection.execute(
         update(deliveries)

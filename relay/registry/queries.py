@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, and_, func, or_, select, text
+from sqlalchemy import ColumnElement, Connection, Row, and_, func, or_, select, text
 
 from relay.errors import Code
 from relay.model.delivery import State
-from relay.model.record import Candidate, Document, StatusQuery, TrackEvent
 from relay.model.receipt import SignedReceipt
+from relay.model.record import Candidate, Document, StatusQuery, TrackEvent
 from relay.registry.rows import (
     RECEIPTS,
     delivery_from,
@@ -48,7 +48,9 @@ def find(connection: Connection, transport_id: str, sender: str | None) -> list[
 
 def aliases(connection: Connection, row: int) -> list[Document]:
     """Return the other submissions of the same bytes, oldest first; of one of those: the first and its siblings."""
-    first = connection.execute(select(documents.c.same_content_as).where(documents.c.id == row)).scalar() or row
+    first = (
+        connection.execute(select(documents.c.same_content_as).where(documents.c.id == row)).scalar() or row
+    )
     query = (
         select(documents.c.id)
         .where(or_(documents.c.same_content_as == first, documents.c.id == first), documents.c.id != row)
@@ -121,15 +123,43 @@ def candidates(connection: Connection, query: StatusQuery, lease: int) -> list[C
     return result
 
 
-def _parties(query: StatusQuery) -> Any:
+def _parties(query: StatusQuery) -> ColumnElement[bool]:
     """By a recipient about a document of the addressee, or by the sender about its own to the addressee."""
+    reporters, addressees = _codes(query)
     return or_(
-        and_(documents.c.sender == query.addressee, deliveries.c.recipient == query.reporter),
-        and_(documents.c.sender == query.reporter, deliveries.c.recipient == query.addressee),
+        and_(documents.c.sender.in_(addressees), deliveries.c.recipient.in_(reporters)),
+        and_(documents.c.sender.in_(reporters), deliveries.c.recipient.in_(addressees)),
     )
 
 
-def _matches(connection: Connection, query: StatusQuery, *wanted: Any) -> list[tuple[Row[Any], str]]:
+def _codes(query: StatusQuery) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Reporter and addressee, each with the codes that it has succeeded."""
+    return (query.reporter, *query.reporters), (query.addressee, *query.addressees)
+
+
+def knows(connection: Connection, query: StatusQuery) -> bool:
+    """Whether a document with that id exists that the addressee sent or got, whoever reports."""
+    _, addressees = _codes(query)
+    sent = select(documents.c.id).where(
+        _A_DOCUMENT,
+        documents.c.document_id == query.reference.document_id,
+        documents.c.sender.in_(addressees),
+    )
+    got = (
+        select(documents.c.id)
+        .join(deliveries, deliveries.c.document == documents.c.id)
+        .where(
+            _A_DOCUMENT,
+            documents.c.document_id == query.reference.document_id,
+            deliveries.c.recipient.in_(addressees),
+        )
+    )
+    return any(connection.execute(one.limit(1)).first() is not None for one in (sent, got))
+
+
+def _matches(
+    connection: Connection, query: StatusQuery, wanted: ColumnElement[bool]
+) -> list[tuple[Row[Any], str]]:
     statement = (
         select(
             documents.c.id,
@@ -144,13 +174,14 @@ def _matches(connection: Connection, query: StatusQuery, *wanted: Any) -> list[t
             documents.c.document_id == query.reference.document_id,
             text("documents.same_content_as IS NULL AND documents.refusal IS NULL"),
             _parties(query),
-            *wanted,
+            wanted,
         )
         .order_by(documents.c.id, deliveries.c.place)
     )
     if query.reference.sender:
         statement = statement.where(documents.c.sender == query.reference.sender)
-    return [(row, row.delivery_id) for row in connection.execute(statement)]
+    found: list[Row[Any]] = list(connection.execute(statement))
+    return [(row, row.delivery_id) for row in found]
 
 
 def _by_hint(connection: Connection, query: StatusQuery) -> list[tuple[Row[Any], str]]:
@@ -164,7 +195,8 @@ def _by_hint(connection: Connection, query: StatusQuery) -> list[tuple[Row[Any],
 
 
 def _by_identity(connection: Connection, query: StatusQuery) -> list[tuple[Row[Any], str]]:
-    return _matches(connection, query, documents.c.sender.in_({query.addressee, query.reporter}))
+    reporters, addressees = _codes(query)
+    return _matches(connection, query, documents.c.sender.in_({*reporters, *addressees}))
 
 
 def _narrow(found: list[tuple[Row[Any], str]], query: StatusQuery) -> list[tuple[Row[Any], str]]:
@@ -194,7 +226,9 @@ def _living(connection: Connection, owners: Iterable[str | None], lease: int) ->
     if not names:
         return set()
     latest = select(func.max(workers.c.heartbeat_at)).scalar_subquery()
-    query = select(workers.c.worker).where(workers.c.worker.in_(names), workers.c.heartbeat_at > latest - lease)
+    query = select(workers.c.worker).where(
+        workers.c.worker.in_(names), workers.c.heartbeat_at > latest - lease
+    )
     return set(connection.execute(query).scalars())
 
 
@@ -230,10 +264,14 @@ def story(connection: Connection, row: int) -> list[TrackEvent]:
     ]
     for item in connection.execute(select(receipts).where(receipts.c.document == row)):
         number = join_number(item.series, item.serial)
-        events.append(TrackEvent(from_us(item.at), "receipt", item.addressed_to, item.code, f"{item.kind} {number}"))
+        events.append(
+            TrackEvent(from_us(item.at), "receipt", item.addressed_to, item.code, f"{item.kind} {number}")
+        )
         if item.published_at is not None:
             events.append(
-                TrackEvent(from_us(item.published_at), "receipt-published", item.addressed_to, item.code, number)
+                TrackEvent(
+                    from_us(item.published_at), "receipt-published", item.addressed_to, item.code, number
+                )
             )
     return sorted(events, key=lambda event: event.at)
 

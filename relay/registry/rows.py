@@ -97,7 +97,9 @@ def verdict_from(text: str) -> Verdict:
     return Verdict(intact, trusted, Code(reason), from_us(at), *rest)
 
 
-def document_row(claim: Claim, row: int, owner: str, now: int, same_content_as: int | None) -> dict[str, object]:
+def document_row(
+    claim: Claim, row: int, owner: str, now: int, same_content_as: int | None
+) -> dict[str, object]:
     """Return the insert of a claim's document, leased by ``owner``."""
     ends_at_once = not any(delivery.state is State.PLANNED for delivery in claim.deliveries)
     first = same_content_as is None and claim.refusal is None and claim.kind is Kind.EDOC
@@ -251,8 +253,12 @@ _DELIVERIES = (
     .where(deliveries.c.document.in_(bindparam("ids", expanding=True)))
     .order_by(deliveries.c.document, deliveries.c.place)
 )
-RECEIPTS = select(receipts, receipt_bodies.c.body).join(receipt_bodies, receipt_bodies.c.receipt == receipts.c.id)
-_RECEIPTS_OF = RECEIPTS.where(receipts.c.document.in_(bindparam("ids", expanding=True))).order_by(receipts.c.id)
+RECEIPTS = select(receipts, receipt_bodies.c.body).join(
+    receipt_bodies, receipt_bodies.c.receipt == receipts.c.id
+)
+_RECEIPTS_OF = RECEIPTS.where(receipts.c.document.in_(bindparam("ids", expanding=True))).order_by(
+    receipts.c.id
+)
 
 
 def load_delivery_rows(connection: Connection, rows: Iterable[int]) -> dict[int, list[Row[Any]]]:

@@ -49,7 +49,9 @@ def _partial(name: str, *columns: Column[object] | str, where: str, unique: bool
     return Index(name, *columns, unique=unique, sqlite_where=text(where), postgresql_where=text(where))
 
 
-schema_version = Table("schema_version", metadata, Column("version", Integer, primary_key=True, autoincrement=False))
+schema_version = Table(
+    "schema_version", metadata, Column("version", Integer, primary_key=True, autoincrement=False)
+)
 
 documents = Table(
     "documents",
@@ -84,7 +86,11 @@ documents = Table(
     _flag("outcome_due"),  # every delivery has ended, the final outcome is not written
     Index("documents_key", "transport_id", "sender", unique=True),
     _partial(
-        "documents_first", "body_sha256", "sender", where="same_content_as IS NULL AND refusal IS NULL", unique=True
+        "documents_first",
+        "body_sha256",
+        "sender",
+        where="same_content_as IS NULL AND refusal IS NULL",
+        unique=True,
     ),
     _partial("documents_business", "document_id", "sender", where="kind = 'edoc'"),
     _partial("documents_aliases", "same_content_as", where="same_content_as IS NOT NULL"),
@@ -116,7 +122,9 @@ deliveries = Table(
     _flag("lost_told"),
     # Clustered by document: an index over the ids alone would touch a random page for each delivery.
     PrimaryKeyConstraint("document", "delivery_id"),
-    CheckConstraint("state IN ('planned','queued','delivered','refused','withdrawn')", name="deliveries_state"),
+    CheckConstraint(
+        "state IN ('planned','queued','delivered','refused','withdrawn')", name="deliveries_state"
+    ),
     _partial("deliveries_planned", "document", where="state = 'planned'"),
     sqlite_with_rowid=False,
 )
@@ -180,7 +188,10 @@ receipt_bodies = Table(
 )
 
 workers = Table(
-    "workers", metadata, Column("worker", Text, primary_key=True), Column("heartbeat_at", BigInteger, nullable=False)
+    "workers",
+    metadata,
+    Column("worker", Text, primary_key=True),
+    Column("heartbeat_at", BigInteger, nullable=False),
 )
 
 leases = Table(
@@ -233,4 +244,6 @@ def create_or_check(connection: Connection) -> None:
         raise RegistryError(Code.REGISTRY_UNUSABLE, "the database holds tables that are not the registry's")
     found = connection.execute(select(schema_version.c.version)).scalars().all()
     if list(found) != [VERSION]:
-        raise RegistryError(Code.REGISTRY_UNUSABLE, f"registry schema {list(found)}, this relay knows {VERSION}")
+        raise RegistryError(
+            Code.REGISTRY_UNUSABLE, f"registry schema {list(found)}, this relay knows {VERSION}"
+        )

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Any, Final
 
 from sqlalchemy import Connection, bindparam, exists, insert, select, text, update
@@ -13,6 +12,7 @@ from relay.errors import Code
 from relay.model.delivery import ENDED, MOVES, State
 from relay.model.record import Move, NewReceipt, Settled, Settlement
 from relay.registry import dialect
+from relay.registry.many import Many
 from relay.registry.rows import in_slices, split_number, to_us, value_of
 from relay.registry.schema import deliveries, documents, receipt_bodies, receipts, unproven_key
 
@@ -30,7 +30,7 @@ _LOCK: Final = (
 )
 
 
-def _move_to(target: State) -> Any:
+def _move_to(target: State) -> Many:
     sources = _DEFERRABLE if target is State.PLANNED else SOURCES[target]
     statement = update(deliveries).where(
         deliveries.c.document == bindparam("row"),
@@ -50,20 +50,22 @@ def _move_to(target: State) -> Any:
         values |= {"lost": 0, "lost_told": 0}
     if target is State.QUEUED:
         values["queued_at"] = bindparam("new_at")
-    return statement.values(**values)
+    return Many(statement.values(**values))
 
 
 _MOVES: Final = {target: _move_to(target) for target in State}
-_DONE: Final = (
+_DONE: Final = Many(
     update(documents)
     .where(documents.c.id == bindparam("row"))
     .values(settled=1, lease_owner=None, lost_told=0)
 )
-_FINISH: Final = (
-    update(documents).where(documents.c.id == bindparam("row")).values(finished=1, watch_at=None, outcome_due=0)
+_FINISH: Final = Many(
+    update(documents)
+    .where(documents.c.id == bindparam("row"))
+    .values(finished=1, watch_at=None, outcome_due=0)
 )
-_INSERT_RECEIPTS: Final = insert(receipts)
-_INSERT_BODIES: Final = insert(receipt_bodies)
+_INSERT_RECEIPTS: Final = Many(insert(receipts))
+_INSERT_BODIES: Final = Many(insert(receipt_bodies))
 _OPEN: Final = ("planned", "queued")
 
 
@@ -87,9 +89,7 @@ def _rows_of(settlements: Iterable[Settlement]) -> set[int]:
     return rows
 
 
-def settle_batch(
-    connection: Connection, settlements: Sequence[Settlement], worker: str, now: datetime
-) -> list[Settled]:
+def settle_batch(connection: Connection, settlements: Sequence[Settlement], worker: str) -> list[Settled]:
     """Store the settlements inside the caller's transaction. One answer for each, in order.
 
     Raises:
@@ -152,16 +152,14 @@ def _move_row(document: int, move: Move) -> dict[str, object]:
 
 def _write(connection: Connection, writes: _Writes) -> None:
     for target, rows in writes.moves.items():
-        connection.execute(_MOVES[target], rows)
-    if writes.done:
-        connection.execute(_DONE, writes.done)
+        _MOVES[target](connection, rows)
+    _DONE(connection, writes.done)
     store_receipts(connection, writes.receipts)
     store_unproven(connection, writes.unproven)
     for new, document in writes.told:
         _mark_told(connection, new, document)
     mark_ended(connection, writes.ended)
-    if writes.finish:
-        connection.execute(_FINISH, writes.finish)
+    _FINISH(connection, writes.finish)
 
 
 def _receipt_row(new: NewReceipt, row: int) -> dict[str, object]:
@@ -193,8 +191,8 @@ def store_receipts(connection: Connection, new: Sequence[NewReceipt]) -> None:
     ids = dialect.next_ids(connection, receipts, len(new))
     rows = [_receipt_row(item, row) for item, row in zip(new, ids, strict=True)]
     bodies = [{"receipt": row, "body": item.receipt.body} for item, row in zip(new, ids, strict=True)]
-    connection.execute(_INSERT_RECEIPTS, rows)
-    connection.execute(_INSERT_BODIES, bodies)
+    _INSERT_RECEIPTS(connection, rows)
+    _INSERT_BODIES(connection, bodies)
 
 
 def store_unproven(connection: Connection, new: Iterable[NewReceipt]) -> None:
@@ -202,7 +200,7 @@ def store_unproven(connection: Connection, new: Iterable[NewReceipt]) -> None:
     for item in new:
         (row,) = dialect.next_ids(connection, receipts, 1)
         if dialect.insert_unless(connection, unproven_key, _receipt_row(item, row)):
-            connection.execute(_INSERT_BODIES, {"receipt": row, "body": item.receipt.body})
+            _INSERT_BODIES(connection, [{"receipt": row, "body": item.receipt.body}])
 
 
 def _mark_told(connection: Connection, new: NewReceipt, document: int | None) -> None:
@@ -237,7 +235,7 @@ def mark_ended(connection: Connection, rows: Iterable[int]) -> None:
         )
 
 
-def notice(connection: Connection, settlement: Settlement, live: Any) -> bool:
+def notice(connection: Connection, settlement: Settlement, live: Callable[[str | None], bool]) -> bool:
     """Store a keeper's settlement; nothing unless all of it still holds.
 
     ``live`` tells of a lease owner whether it is alive. False: a live worker holds the document, a move is not
@@ -273,7 +271,10 @@ def _still_holds(connection: Connection, settlement: Settlement) -> bool:
         row.delivery_id: row
         for row in connection.execute(
             select(
-                deliveries.c.delivery_id, deliveries.c.state, deliveries.c.overdue_told, deliveries.c.lost_told
+                deliveries.c.delivery_id,
+                deliveries.c.state,
+                deliveries.c.overdue_told,
+                deliveries.c.lost_told,
             ).where(deliveries.c.document == main)
         )
     }
@@ -285,6 +286,8 @@ def _still_holds(connection: Connection, settlement: Settlement) -> bool:
         for row in (rows[told] for told in new.told if told in rows):
             if new.receipt.code == Code.OVERDUE.value and (row.overdue_told or row.state not in _OPEN):
                 return False
-            if new.receipt.code == Code.BODY_LOST.value and (row.lost_told or row.state != State.PLANNED.value):
+            if new.receipt.code == Code.BODY_LOST.value and (
+                row.lost_told or row.state != State.PLANNED.value
+            ):
                 return False
     return True

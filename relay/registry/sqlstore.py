@@ -28,13 +28,14 @@ from relay.model.record import (
 )
 from relay.registry import dialect, keeper, queries, schema
 from relay.registry.claims import beat, claim_batch, live_owners
+from relay.registry.many import Many
 from relay.registry.rows import from_us, to_us
 from relay.registry.settle import notice, settle_batch
 
 T = TypeVar("T")
 C = TypeVar("C")
 
-_PUBLISHED = (
+_PUBLISHED = Many(
     update(schema.receipts)
     .where(
         schema.receipts.c.series == bindparam("which"),
@@ -57,7 +58,9 @@ class SqlRegistry:
         RegistryError: REGISTRY-UNUSABLE (not ours, another version, not to be opened) or REGISTRY-BUSY.
     """
 
-    def __init__(self, url: str, lease_seconds: float = 10.0, busy_timeout: float = dialect.BUSY_TIMEOUT) -> None:
+    def __init__(
+        self, url: str, lease_seconds: float = 10.0, busy_timeout: float = dialect.BUSY_TIMEOUT
+    ) -> None:
         self._engine = dialect.open_engine(url, busy_timeout)
         self._writer = self._engine.execution_options(**{dialect.WRITE: True})
         self._lease = int(lease_seconds * 1_000_000)
@@ -108,7 +111,7 @@ class SqlRegistry:
         try:
             with self._turn, self._writer.begin() as connection:
                 self._head(connection, published, worker, to_us(now), heartbeat)
-                settled = settle_batch(connection, settlements, worker, now)
+                settled = settle_batch(connection, settlements, worker)
                 claimed = claim_batch(connection, claims, worker, now, self._lease_seconds)
             return list(settled), list(claimed)
         except SQLAlchemyError as error:
@@ -127,10 +130,10 @@ class SqlRegistry:
     ) -> tuple[list[Settled | RegistryError], list[ClaimResult | RegistryError]]:
         with self._write() as connection:
             self._head(connection, published, worker, to_us(now), heartbeat)
-            settled = [
-                _apart(connection, partial(settle_batch, connection, [item], worker, now)) for item in settlements
+            settled: list[Settled | RegistryError] = [
+                _apart(connection, partial(settle_batch, connection, [item], worker)) for item in settlements
             ]
-            claimed = [
+            claimed: list[ClaimResult | RegistryError] = [
                 _apart(connection, partial(claim_batch, connection, [item], worker, now, self._lease_seconds))
                 for item in claims
             ]
@@ -143,9 +146,10 @@ class SqlRegistry:
             beat(connection, worker, now)
         if published:
             rows = [
-                {"which": series, "number": serial, "now": now} for series, serial in queries.numbers_of(published)
+                {"which": series, "number": serial, "now": now}
+                for series, serial in queries.numbers_of(published)
             ]
-            connection.execute(_PUBLISHED, rows)
+            _PUBLISHED(connection, rows)
 
     def claim(self, claims: Sequence[Claim], worker: str, now: datetime) -> list[ClaimResult]:
         """T1. A claim that breaks a key raises, after the others were committed."""
@@ -160,9 +164,13 @@ class SqlRegistry:
         with self._write() as connection:
             beat(connection, worker, to_us(now))
 
-    def release(self, worker: str) -> None:
-        """Give all leases of a worker back: without a heartbeat on record they bind nobody."""
+    def release(self, worker: str, rows: Sequence[int] | None = None) -> None:
+        """Give leases back: those of abandoned rows, or all (without a heartbeat on record they bind nobody)."""
         with self._write() as connection:
+            if rows is not None:
+                mine = schema.documents.c.id.in_(rows), schema.documents.c.lease_owner == worker
+                connection.execute(update(schema.documents).where(*mine).values(lease_owner=None))
+                return
             connection.execute(delete(schema.workers).where(schema.workers.c.worker == worker))
 
     def published(self, numbers: Sequence[str], now: datetime) -> None:
@@ -178,7 +186,9 @@ class SqlRegistry:
 
     def refusal_receipts(self, user: str, transport_id: str, body_sha256: str) -> list[SignedReceipt]:
         """Return the stored receipts of an unproven submission."""
-        return self._ask(lambda connection: queries.refusal_receipts(connection, user, transport_id, body_sha256))
+        return self._ask(
+            lambda connection: queries.refusal_receipts(connection, user, transport_id, body_sha256)
+        )
 
     def unpublished(self, before: datetime, limit: int) -> list[SignedReceipt]:
         """Return receipts stored before ``before`` without a known confirm, oldest first."""
@@ -191,6 +201,10 @@ class SqlRegistry:
     def candidates(self, query: StatusQuery) -> list[Candidate]:
         """Return the documents that a status may mean. ``Candidate.statuses`` holds the accepted ones."""
         return self._ask(lambda connection: queries.candidates(connection, query, self._lease))
+
+    def knows(self, query: StatusQuery) -> bool:
+        """Whether the document exists between the addressee and somebody."""
+        return self._ask(lambda connection: queries.knows(connection, query))
 
     def document(self, row: int) -> Document | None:
         """Return one document by its row id."""
@@ -285,7 +299,7 @@ class SqlRegistry:
         self._engine.dispose()
 
 
-def _apart(connection: Connection, work: Callable[[], list[C]]) -> C | RegistryError:
+def _apart(connection: Connection, work: Callable[[], Sequence[C]]) -> C | RegistryError:
     """Do one item in a savepoint of its own."""
     try:
         with connection.begin_nested():
