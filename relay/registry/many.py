@@ -1,0 +1,58 @@
+"""One statement for many rows, compiled once and handed to the driver as it is.
+
+SQLAlchemy builds each row's parameters by walking the compiled statement; over thirteen rows a document that was a
+third of the registry's time. The columns used here need no conversion on any driver: integers, text, bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from sqlalchemy import Connection
+from sqlalchemy.sql.dml import UpdateBase
+
+
+class Many:
+    """An insert or update to be executed for many rows.
+
+    The rows of one call have the same keys, those of the statement's named parameters or of the table's columns.
+    """
+
+    def __init__(self, statement: UpdateBase) -> None:
+        self._statement: Final = statement
+        self._compiled: dict[
+            tuple[str, tuple[str, ...]], tuple[str, tuple[str, ...] | None, dict[str, Any]]
+        ] = {}
+
+    def __call__(self, connection: Connection, rows: Sequence[dict[str, object]]) -> None:
+        """Execute for each row; does nothing for none. Raises ``sqlalchemy.exc.SQLAlchemyError``."""
+        if not rows:
+            return
+        keys = tuple(rows[0])
+        known = self._compiled.get((connection.dialect.name, keys))
+        if known is None:
+            known = self._compile(connection, keys)
+            self._compiled[connection.dialect.name, keys] = known
+        sql, order, constants = known
+        if order is None:
+            connection.exec_driver_sql(sql, [{**constants, **row} for row in rows])
+        elif constants:
+            connection.exec_driver_sql(
+                sql, [tuple([row[key] if key in row else constants[key] for key in order]) for row in rows]
+            )
+        elif order == keys:
+            connection.exec_driver_sql(sql, [tuple(row.values()) for row in rows])
+        else:
+            connection.exec_driver_sql(sql, [tuple([row[key] for key in order]) for row in rows])
+
+    def _compile(
+        self, connection: Connection, keys: tuple[str, ...]
+    ) -> tuple[str, tuple[str, ...] | None, dict[str, Any]]:
+        is_insert = self._statement.is_insert
+        compiled = self._statement.compile(
+            dialect=connection.dialect, column_keys=list(keys) if is_insert else None
+        )
+        constants = {name: value for name, value in compiled.params.items() if name not in keys}
+        order = getattr(compiled, "positiontup", None)
+        return compiled.string, None if order is None else tuple(order), constants
