@@ -78,13 +78,13 @@ _PERSONAL: Final = (
 
 
 def get(name: str) -> logging.Logger:
-    """Return the logger of a module, ``get(__name__)``; the package's name falls away."""
-    return logging.getLogger(f"{ROOT}.{name.removeprefix('relay.')}")
+    """Return the logger of a module, e.g. ``get("pipeline.worker")``."""
+    return logging.getLogger(f"{ROOT}.{name}")
 
 
 def event(
     logger: logging.Logger,
-    level: int | LevelName,
+    level: int,
     name: str,
     /,
     *,
@@ -95,7 +95,7 @@ def event(
 
     Args:
         logger: from ``get``.
-        level: ``logging.INFO`` or ``"info"``, and so on.
+        level: ``logging.INFO`` and so on.
         name: the event in lower case with hyphens, e.g. ``document-settled``.
         exc: an exception that goes with it: its type and place are written, its text only if it is one of ours.
         facts: names from ``FACTS``; None is left out.
@@ -103,8 +103,7 @@ def event(
     Raises:
         ValueError: an unknown fact, and only where ``TRUC_LOG_STRICT`` is set in the environment.
     """
-    number = LEVELS[level] if isinstance(level, str) else level
-    if not logger.isEnabledFor(number):
+    if not logger.isEnabledFor(level):
         return
     unknown = facts.keys() - FACTS
     if unknown:
@@ -112,12 +111,7 @@ def event(
             raise ValueError(f"not in the list of facts: {sorted(unknown)}")
         facts = {key: value for key, value in facts.items() if key in FACTS}
     info = (type(exc), exc, exc.__traceback__) if exc is not None else None
-    logger.log(number, name, exc_info=info, extra={"facts": facts})
-
-
-def error(logger: logging.Logger, name: str, exc: BaseException, /, **facts: object) -> None:
-    """Log an exception as an event of level ``error``."""
-    event(logger, "error", name, exc=exc, **facts)
+    logger.log(level, name, exc_info=info, extra={"facts": facts})
 
 
 def redact(text: str, secrets: Sequence[str] = ()) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final, Literal, get_args
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
@@ -11,14 +12,13 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Proc
 from relay.errors import Code
 from relay.model.levels import Level
 from relay.model.message import Lane
-from relay.model.ports import Clock
 from relay.model.receipt import LineState, ReceiptKind
 
 Kind = Literal["counter", "gauge", "histogram"]
 Stage = Literal["accept", "verify", "claim", "route", "deliver", "report", "settle", "total"]
-ENDINGS: Final = ("accepted", "refused", "repeated", "absorbed", "deferred", "quarantined", "abandoned")
-"""How the handling of a submission ends; the last one means that the broker will hand it out again."""
-NOTICES: Final = (Code.OVERDUE, Code.BODY_LOST, Code.UNDELIVERABLE, Code.HELD, Code.REJECTED_BY_GATEWAY)
+Ending = Literal["accepted", "refused", "repeated", "deferred", "quarantined"]
+Duplicate = Literal["repeated", "same-content", "id-reused", "busy"]
+Notice = Literal["overdue", "lost", "held"]
 Reload = Literal["taken", "unchanged", "invalid"]
 
 _SECONDS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
@@ -65,14 +65,15 @@ CATALOGUE: Final[tuple[Metric, ...]] = (
     Metric(
         "truc_redeliveries_total",
         "counter",
-        (),
+        ("lane",),
         "Messages that the broker handed out a second time.",
     ),
     Metric(
         "truc_duplicate_submissions_total",
         "counter",
-        (),
-        "Submissions that were known already: the same again, or the same bytes under another id.",
+        ("kind",),
+        "Submissions that were known already: the same again, the same bytes under another id, the same id with other"
+        " bytes, or one that another worker has in hand.",
     ),
     Metric(
         "truc_deferrals_total",
@@ -92,8 +93,8 @@ CATALOGUE: Final[tuple[Metric, ...]] = (
     Metric(
         "truc_receipts_published_total",
         "counter",
-        ("kind", "duplicate"),
-        "Receipts that the broker confirmed, by kind, and whether the same bytes were told before.",
+        ("kind",),
+        "Receipts that the broker confirmed, by kind.",
     ),
     Metric(
         "truc_receipts_pending",
@@ -104,8 +105,8 @@ CATALOGUE: Final[tuple[Metric, ...]] = (
     Metric(
         "truc_keeper_notices_total",
         "counter",
-        ("code",),
-        "Notices that the keeper gave: overdue, lost, held, given up.",
+        ("kind",),
+        "Notices that the keeper gave: overdue, lost, held.",
     ),
     Metric("truc_keeper_active", "gauge", (), "1 while this process holds the keeper's lease."),
     Metric(
@@ -132,8 +133,7 @@ CATALOGUE: Final[tuple[Metric, ...]] = (
 class Metrics:
     """Counts what one process does. Thread-safe. Series with a closed set of labels exist, at 0, from the start."""
 
-    def __init__(self, *, version: str, clock: Clock, process: bool = True) -> None:
-        self._clock = clock
+    def __init__(self, *, version: str, process: bool = True) -> None:
         self.registry = CollectorRegistry()
         if process:
             ProcessCollector(registry=self.registry)
@@ -143,30 +143,24 @@ class Metrics:
         self._gauges["truc_build_info"].labels(version, platform.python_version()).set(1)
         self._show_zeros()
 
-    def settled(self, lane: str, outcome: str, seconds: float) -> None:
-        """Count a submission whose handling came to its end after ``seconds``, of ``ENDINGS``."""
-        self._counters["truc_documents_settled_total"].labels(lane, outcome).inc()
-        if outcome != "abandoned":
-            self._histograms["truc_stage_seconds"].labels("total").observe(seconds)
-            self._gauges["truc_last_settled_timestamp_seconds"].labels(lane).set(
-                self._clock.now().timestamp()
-            )
+    def settled(self, lane: Lane, outcome: Ending, at: datetime) -> None:
+        """Count a submission that came to its end at ``at``."""
+        self._counters["truc_documents_settled_total"].labels(lane.value, outcome).inc()
+        self._gauges["truc_last_settled_timestamp_seconds"].labels(lane.value).set(at.timestamp())
 
-    def refused(self, code: str) -> None:
+    def refused(self, code: Code) -> None:
         """Count a refusal of a submission or of one recipient."""
-        self._counters["truc_refusals_total"].labels(Code(code).value).inc()
+        self._counters["truc_refusals_total"].labels(code.value).inc()
 
-    def delivery(self, level: str | None, outcome: str) -> None:
-        """Count what became of one delivery: its recipient's level and a ``LineState``."""
-        self._counters["truc_deliveries_total"].labels(str(level or "none"), LineState(outcome).value).inc()
+    def delivery(self, level: Level | None, outcome: LineState) -> None:
+        """Count what became of one delivery."""
+        self._counters["truc_deliveries_total"].labels(level.value if level else "none", outcome.value).inc()
 
-    def stage(self, stage: Stage, started: float) -> float:
-        """Note how long a stage took since ``started`` (monotonic); return the time now, where the next one starts."""
-        now = self._clock.monotonic()
-        self._histograms["truc_stage_seconds"].labels(stage).observe(now - started)
-        return now
+    def stage(self, stage: Stage, seconds: float) -> None:
+        """Note the duration of a stage."""
+        self._histograms["truc_stage_seconds"].labels(stage).observe(seconds)
 
-    def in_hand(self, documents: int, body_bytes: int) -> None:
+    def in_flight(self, documents: int, body_bytes: int) -> None:
         """Set what is taken and not yet acknowledged."""
         self._gauges["truc_in_flight_documents"].set(documents)
         self._gauges["truc_in_flight_bytes"].set(body_bytes)
@@ -175,40 +169,38 @@ class Metrics:
         """Set the number of unconfirmed publishes."""
         self._gauges["truc_confirms_outstanding"].set(count)
 
-    def redelivered(self) -> None:
+    def redelivered(self, lane: Lane) -> None:
         """Count a message that the broker handed out again."""
-        self._counters["truc_redeliveries_total"].inc()
+        self._counters["truc_redeliveries_total"].labels(lane.value).inc()
 
-    def duplicate(self) -> None:
+    def duplicate(self, kind: Duplicate) -> None:
         """Count a submission that was known already."""
-        self._counters["truc_duplicate_submissions_total"].inc()
+        self._counters["truc_duplicate_submissions_total"].labels(kind).inc()
 
-    def deferred(self, code: str) -> None:
+    def deferred(self, code: Code) -> None:
         """Count a deferral."""
-        self._counters["truc_deferrals_total"].labels(Code(code).value).inc()
+        self._counters["truc_deferrals_total"].labels(code.value).inc()
 
-    def quarantined(self, code: str) -> None:
+    def quarantined(self, code: Code) -> None:
         """Count a message put into quarantine."""
-        self._counters["truc_quarantined_total"].labels(Code(code).value).inc()
+        self._counters["truc_quarantined_total"].labels(code.value).inc()
 
     def registry_commit(self, seconds: float, batch: int) -> None:
         """Note one commit and how many submissions shared it."""
         self._histograms["truc_registry_commit_seconds"].observe(seconds)
         self._histograms["truc_registry_batch_size"].observe(batch)
 
-    def receipt_published(self, kind: str, *, duplicate: bool = False) -> None:
+    def receipt_published(self, kind: ReceiptKind) -> None:
         """Count a confirmed receipt."""
-        self._counters["truc_receipts_published_total"].labels(
-            ReceiptKind(kind).value, str(duplicate).lower()
-        ).inc()
+        self._counters["truc_receipts_published_total"].labels(kind.value).inc()
 
     def receipts_pending(self, count: int) -> None:
         """Set the number of stored receipts without a confirm."""
         self._gauges["truc_receipts_pending"].set(count)
 
-    def notice(self, code: str, count: int = 1) -> None:
+    def notice(self, kind: Notice, count: int = 1) -> None:
         """Count notices of the keeper."""
-        self._counters["truc_keeper_notices_total"].labels(Code(code).value).inc(count)
+        self._counters["truc_keeper_notices_total"].labels(kind).inc(count)
 
     def keeper_active(self, active: bool) -> None:
         """Set whether this process holds the keeper's lease."""
@@ -250,18 +242,20 @@ class Metrics:
     def _show_zeros(self) -> None:
         # A rate over a series that appears with its first event misses that event.
         for lane in Lane:
+            self._counters["truc_redeliveries_total"].labels(lane.value)
             self._gauges["truc_last_settled_timestamp_seconds"].labels(lane.value).set(0)
-            for ending in ENDINGS:
+            for ending in get_args(Ending):
                 self._counters["truc_documents_settled_total"].labels(lane.value, ending)
         for level in (*(one.value for one in Level), "none"):
             for state in LineState:
                 self._counters["truc_deliveries_total"].labels(level, state.value)
         for stage in get_args(Stage):
             self._histograms["truc_stage_seconds"].labels(stage)
-        for kind in ReceiptKind:
-            for duplicate in ("false", "true"):
-                self._counters["truc_receipts_published_total"].labels(kind.value, duplicate)
-        for code in NOTICES:
-            self._counters["truc_keeper_notices_total"].labels(code.value)
-        for result in get_args(Reload):
-            self._counters["truc_directory_reloads_total"].labels(result)
+        for name, values in (
+            ("truc_duplicate_submissions_total", get_args(Duplicate)),
+            ("truc_receipts_published_total", tuple(kind.value for kind in ReceiptKind)),
+            ("truc_keeper_notices_total", get_args(Notice)),
+            ("truc_directory_reloads_total", get_args(Reload)),
+        ):
+            for value in values:
+                self._counters[name].labels(value)
