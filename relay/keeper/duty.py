@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import Protocol, TypeVar
 
 from relay.model.message import Incoming
-from relay.model.ports import Clock
+from relay.model.ports import Clock, Registry
 from relay.model.record import Document, Settlement
 from relay.observe.metrics import Metrics
 from relay.pipeline.report import Reporter
@@ -48,6 +48,7 @@ class KeeperPolicy:
 class Tools:
     """The keeper's hands."""
 
+    registry: Registry
     commits: GroupCommitter
     settler: Settler
     reporter: Reporter
@@ -59,7 +60,7 @@ class Tools:
     async def tell(self, document: Document, settlement: Settlement) -> bool:
         """Commit a notice and publish its receipts. False while a live worker holds the document."""
         now = self.clock.now()
-        if not await self.commits.run(lambda registry: registry.notice(settlement, now)):
+        if not await self.commits.run(lambda: self.registry.notice(settlement, now)):
             return False
         await self.settler.publish(new.receipt for new in settlement.receipts)
         return True
@@ -70,6 +71,4 @@ class Tools:
 
     async def aliases(self, document: Document) -> Sequence[Document]:
         """Return the other submissions of the same bytes."""
-        return await self.commits.run(lambda registry: registry.aliases(document.row))
-
-
+        return await self.commits.run(lambda: self.registry.aliases(document.row))

@@ -6,6 +6,7 @@ It may be down for an hour without harm: every duty starts from what the registr
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
 
 from relay.errors import TransientError
@@ -16,27 +17,30 @@ from relay.model.ports import BrokerLink
 from relay.observe import logs
 from relay.pipeline.epoch import EpochWatch
 
-_log = logs.get(__name__)
+_log = logs.get("keeper")
 _LEASE = "keeper"
 
 
 class Keeper:
     """Runs the duties in turn while it holds the lease."""
 
-    def __init__(self, *, name: str, link: BrokerLink, tools: Tools, epoch: EpochWatch, relay_user: str) -> None:
+    def __init__(
+        self, *, name: str, link: BrokerLink, tools: Tools, epoch: EpochWatch, relay_user: str
+    ) -> None:
         self._name = name
         self._link = link
         self._tools = tools
         self._epoch = epoch
         self._quarantine = QuarantineDuty(relay_user)
         self._stopping = asyncio.Event()
+        tools.metrics.keeper_active(self._holds_lease)
         self._last_round = tools.clock.monotonic()
-        self._holds_lease = False
+        self._holds_lease: bool = False
 
     async def run(self) -> None:
         """Connect and keep until ``stop``."""
         self._link.on_connected = self._epoch.check
-        await self._tools.commits.start()
+        self._tools.commits.start()
         await self._link.start(lambda _lane, _message: None, {})
         try:
             while not self._stopping.is_set():
@@ -71,11 +75,12 @@ class Keeper:
             now = tools.clock.now()
             seconds = tools.policy.lease.total_seconds()
             self._holds_lease = await tools.commits.run(
-                lambda registry: registry.lease(_LEASE, self._name, now, seconds)
+                lambda: tools.registry.lease(_LEASE, self._name, now, seconds)
             )
         except TransientError as error:
-            logs.error(_log, "lease", error)
+            logs.event(_log, logging.ERROR, "lease-failed", exc=error)
             return
+        tools.metrics.keeper_active(self._holds_lease)
         self._last_round = tools.clock.monotonic()
         if not self._holds_lease or not self._link.connected or self._link.blocked:
             return
@@ -91,7 +96,7 @@ class Keeper:
             try:
                 done = await duty(tools)
             except TransientError as error:
-                logs.error(_log, name, error)
+                logs.event(_log, logging.ERROR, "duty-failed", exc=error, duty=name)
             else:
                 if done:
-                    logs.event(_log, "info", "duty", duty=name, count=done)
+                    logs.event(_log, logging.INFO, "duty", duty=name, count=done)

@@ -3,6 +3,8 @@ and the same submission again completes exactly the open deliveries."""
 
 from __future__ import annotations
 
+from functools import partial
+
 from relay.broker import names
 from relay.errors import BrokerError, Code
 from relay.keeper.duty import Tools
@@ -10,7 +12,10 @@ from relay.model.message import Lane
 from relay.model.receipt import LineState
 from relay.model.record import Settlement
 
-_WHERE_BODIES_WAIT = (*(names.lane_queue(lane) for lane in Lane), *(names.retry_queue(rung) for rung in names.RUNGS))
+_WHERE_BODIES_WAIT = (
+    *(names.lane_queue(lane) for lane in Lane),
+    *(names.retry_queue(rung) for rung in names.RUNGS),
+)
 
 
 async def tell_lost(tools: Tools) -> int:
@@ -22,22 +27,27 @@ async def tell_lost(tools: Tools) -> int:
     now = tools.clock.now()
     limit = tools.policy.lost_at_last if await _waiting(tools) else tools.policy.lost_after
     before = now - limit
-    documents = await tools.commits.run(lambda registry: registry.lost(before, before, tools.policy.batch))
+    documents = await tools.commits.run(lambda: tools.registry.lost(before, before, tools.policy.batch))
     told = 0
     for document in documents:
         gone = frozenset(one.delivery_id for one in document.deliveries if one.open)
         receipts = tools.reporter.outcome(
-            document, await tools.aliases(document), now,
-            code=Code.BODY_LOST, only=gone, states=dict.fromkeys(gone, LineState.DEFERRED),
+            document,
+            await tools.aliases(document),
+            now,
+            code=Code.BODY_LOST,
+            only=gone,
+            states=dict.fromkeys(gone, LineState.DEFERRED),
         )
         if await tools.tell(document, Settlement(document.row, (), tuple(receipts))):
             told += 1
-            tools.metrics.notice(Code.BODY_LOST.value)
+            tools.metrics.notice("lost")
     return told
 
 
 async def _waiting(tools: Tools) -> bool:
     try:
-        return any([await tools.off(lambda queue=queue: tools.browser.depth(queue)) for queue in _WHERE_BODIES_WAIT])
+        depths = [await tools.off(partial(tools.browser.depth, queue)) for queue in _WHERE_BODIES_WAIT]
     except BrokerError:
         return True
+    return any(depths)

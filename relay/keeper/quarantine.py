@@ -32,7 +32,11 @@ class QuarantineDuty:
             depth = await tools.off(lambda: tools.browser.depth(names.QUARANTINE))
             if depth == self._seen_depth:
                 return 0
-            found = await tools.off(lambda: tools.browser.browse(names.QUARANTINE, _LIMIT, _BYTES)) if depth else []
+            found = (
+                await tools.off(lambda: tools.browser.browse(names.QUARANTINE, _LIMIT, _BYTES))
+                if depth
+                else []
+            )
         except BrokerError:
             return 0
         self._seen_depth = depth
@@ -41,9 +45,9 @@ class QuarantineDuty:
     async def _note(self, tools: Tools, message: Incoming) -> bool:
         entry = describe(message, self._relay_user, tools)
         receipts = await self._receipts(tools, message, entry)
-        if not await tools.commits.run(lambda registry: registry.hold(entry, receipts)):
+        if not await tools.commits.run(lambda: tools.registry.hold(entry, receipts)):
             return False
-        tools.metrics.quarantined(entry.code.value)
+        tools.metrics.notice("held")
         await tools.settler.publish(new.receipt for new in receipts)
         return True
 
@@ -79,23 +83,47 @@ def describe(message: Incoming, relay_user: str, tools: Tools) -> HeldEntry:
     now = tools.clock.now()
     if properties.user_id == relay_user and names.H_CODE in headers:
         return HeldEntry(
-            held_id=transport_id, code=_code(headers[names.H_CODE]), origin="worker",
-            user=str(headers.get(names.H_USER, "")), transport_id=properties.correlation_id or "", sender="",
-            recipient="", delivery_id="", body_sha256=digest, at=now,
+            held_id=transport_id,
+            code=_code(headers[names.H_CODE]),
+            origin="worker",
+            user=str(headers.get(names.H_USER, "")),
+            transport_id=properties.correlation_id or "",
+            sender="",
+            recipient="",
+            delivery_id="",
+            body_sha256=digest,
+            at=now,
         )
     if names.code_of_queue(queue) is not None:
         delivery = str(headers.get(names.H_DELIVERY_ID, ""))
         return HeldEntry(
-            held_id=held_id(queue, delivery or transport_id, str(death.get("time", "")), str(death.get("count", ""))),
-            code=Code.REJECTED_BY_GATEWAY, origin=queue, user="", transport_id=transport_id,
-            sender=str(headers.get(names.H_SENDER, "")), recipient=str(headers.get(names.H_RECIPIENT, "")),
-            delivery_id=delivery, body_sha256=digest, at=now, detail=reason,
+            held_id=held_id(
+                queue, delivery or transport_id, str(death.get("time", "")), str(death.get("count", ""))
+            ),
+            code=Code.REJECTED_BY_GATEWAY,
+            origin=queue,
+            user="",
+            transport_id=transport_id,
+            sender=str(headers.get(names.H_SENDER, "")),
+            recipient=str(headers.get(names.H_RECIPIENT, "")),
+            delivery_id=delivery,
+            body_sha256=digest,
+            at=now,
+            detail=reason,
         )
     code = Code.EXPIRED_IN_QUEUE if reason == "expired" else Code.SET_ASIDE
     return HeldEntry(
-        held_id=held_id(queue, properties.user_id or "", transport_id, digest), code=code, origin=queue,
-        user=properties.user_id or "", transport_id=transport_id, sender="", recipient="", delivery_id="",
-        body_sha256=digest, at=now, detail=reason,
+        held_id=held_id(queue, properties.user_id or "", transport_id, digest),
+        code=code,
+        origin=queue,
+        user=properties.user_id or "",
+        transport_id=transport_id,
+        sender="",
+        recipient="",
+        delivery_id="",
+        body_sha256=digest,
+        at=now,
+        detail=reason,
     )
 
 

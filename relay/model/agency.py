@@ -49,7 +49,9 @@ class Agency:
 
     def valid_on(self, day: date) -> bool:
         """Whether the code is in force on that day."""
-        return (self.valid_from is None or self.valid_from <= day) and (self.valid_to is None or day <= self.valid_to)
+        return (self.valid_from is None or self.valid_from <= day) and (
+            self.valid_to is None or day <= self.valid_to
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -102,7 +102,9 @@ class ClaimResult:
 
     outcome: Claimed
     document: Document | None = None  # None for BUSY, CONFLICT; of ID_REUSED: None, nothing is shown
-    receipts: tuple[SignedReceipt, ...] = ()  # REPEATED and SAME_CONTENT: every stored receipt of *this* submission
+    receipts: tuple[
+        SignedReceipt, ...
+    ] = ()  # REPEATED and SAME_CONTENT: every stored receipt of *this* submission
     original: Document | None = None  # SAME_CONTENT: the first submission of these bytes
     referred: Document | None = None  # of a status: the document meant, after the effect
 

@@ -87,7 +87,7 @@ def accept(
     if not properties.user_id:
         return Unanswerable(message, Code.NO_USER, "published without user_id")
     if lane is Lane.DUE:
-        return _from_due(message, policy, now)
+        return _from_due(message, policy)
     key_lane, _, claimed = message.routing_key.partition(".")
     if key_lane != lane.value and key_lane in {Lane.URGENT.value, Lane.NORMAL.value, Lane.STATUS.value}:
         return Absorbed(message)
@@ -133,16 +133,20 @@ def _refusal(message: Incoming, lane: Lane, policy: AcceptPolicy) -> tuple[Code 
     properties = message.properties
     if fault := transport_id_fault(properties.message_id):
         return fault, "message_id"
-    if fault := _header_fault(properties):
-        return fault
+    if forbidden := _header_fault(properties):
+        return forbidden
     checks = (
         (properties.type not in {Kind.EDOC.value, Kind.STATUS.value}, Code.WRONG_TYPE, "type"),
         (properties.content_type != policy.content_type, Code.WRONG_CONTENT_TYPE, "content_type"),
-        (properties.delivery_mode != 2, Code.NOT_PERSISTENT, "delivery_mode"),  # noqa: PLR2004 - AMQP: persistent
+        (properties.delivery_mode != 2, Code.NOT_PERSISTENT, "delivery_mode"),
         (properties.expiration is not None, Code.EXPIRATION_FORBIDDEN, "expiration"),
         (properties.reply_to is not None, Code.REPLY_TO_FORBIDDEN, "reply_to"),
         (properties.content_encoding is not None, Code.CONTENT_ENCODING_FORBIDDEN, "content_encoding"),
-        ((properties.type == Kind.STATUS) != (lane is Lane.STATUS), Code.WRONG_LANE, f"{properties.type} in {lane}"),
+        (
+            (properties.type == Kind.STATUS) != (lane is Lane.STATUS),
+            Code.WRONG_LANE,
+            f"{properties.type} in {lane}",
+        ),
         (not message.body, Code.EMPTY_BODY, ""),
         (len(message.body) > policy.max_body, Code.TOO_LARGE, f"at most {policy.max_body} bytes"),
     )
@@ -169,7 +173,7 @@ def _deadline(value: object) -> datetime | None:
         return None
 
 
-def _from_due(message: Incoming, policy: AcceptPolicy, now: datetime) -> Submission | Unanswerable:
+def _from_due(message: Incoming, policy: AcceptPolicy) -> Submission | Unanswerable:
     """Read a retry of our own: its properties were judged when it came first."""
     properties = message.properties
     if properties.user_id != policy.relay_user:

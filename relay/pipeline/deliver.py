@@ -61,14 +61,20 @@ class Deliverer:
     """Publishes what is open and says how each one ended."""
 
     def __init__(
-        self, publisher: Publisher, directory: Callable[[], Directory], reload: Callable[[], Directory], clock: Clock
+        self,
+        publisher: Publisher,
+        directory: Callable[[], Directory],
+        reload: Callable[[], Directory],
+        clock: Clock,
     ) -> None:
         self._publisher = publisher
         self._directory = directory
         self._reload = reload
         self._clock = clock
 
-    async def deliver(self, document: Document, body: bytes, refers_to: str | None, attempt: int) -> tuple[Move, ...]:
+    async def deliver(
+        self, document: Document, body: bytes, refers_to: str | None, attempt: int
+    ) -> tuple[Move, ...]:
         """Publish each open delivery of ``document``; ``attempt`` is the number of deferrals so far."""
         waiting = [delivery for delivery in document.deliveries if delivery.open]
         # all on their way before the first confirm is awaited, without a task for each
@@ -86,7 +92,9 @@ class Deliverer:
         if result is Published.CONFIRMED:
             return Move(delivery.delivery_id, State.QUEUED, now)
         _, delay = rung(attempt + 1)
-        return Move(delivery.delivery_id, State.PLANNED, now, _WHY[result], due_at=now + delay, attempt=attempt + 1)
+        return Move(
+            delivery.delivery_id, State.PLANNED, now, _WHY[result], due_at=now + delay, attempt=attempt + 1
+        )
 
     async def _again(
         self, document: Document, delivery: Delivery, body: bytes, refers_to: str | None, result: Published

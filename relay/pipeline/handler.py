@@ -8,6 +8,7 @@ repeated; everything after it is decided by the frozen row alone.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -20,8 +21,9 @@ from relay.lifecycle import statuses
 from relay.model.delivery import State
 from relay.model.envelope import Envelope
 from relay.model.message import Incoming, Kind, Lane, Outgoing, Published
-from relay.model.ports import BrokerLink, Clock, Directory
-from relay.model.record import Claim, Claimed, ClaimResult, Document, Move, Settlement
+from relay.model.ports import BrokerLink, Clock, Directory, Registry
+from relay.model.receipt import LineState
+from relay.model.record import Claim, Claimed, ClaimResult, Document, Move, NewReceipt, Settlement
 from relay.model.times import rfc3339, vietnam_day
 from relay.observe import logs
 from relay.observe.metrics import Metrics
@@ -32,10 +34,10 @@ from relay.pipeline.quarantine import Quarantine
 from relay.pipeline.report import Reporter, Subject
 from relay.pipeline.route import Route, RouteLimits, route
 from relay.pipeline.settle import LeaseLostError, Settler
-from relay.pipeline.verify import Examiner, Judged, judge
+from relay.pipeline.verify import Examiner, Proven, Unproven, judge
 from relay.registry.group import GroupCommitter
 
-_log = logs.get(__name__)
+_log = logs.get("pipeline.handler")
 _QUICK_RETRIES = 6
 _DECISIONS = 5  # a status whose delivery keeps changing is decided at most so often before it is deferred
 
@@ -82,6 +84,7 @@ class Handler:
         self,
         *,
         link: BrokerLink,
+        registry: Registry,
         commits: GroupCommitter,
         examiner: Examiner,
         directory: Callable[[], Directory],
@@ -94,6 +97,7 @@ class Handler:
         clock: Clock,
     ) -> None:
         self._link = link
+        self._registry = registry
         self._commits = commits
         self._examiner = examiner
         self._directory = directory
@@ -114,7 +118,14 @@ class Handler:
         except TransientError as error:
             return await self._later(lane, message, error.code)
         except Exception as error:  # noqa: BLE001 - a surprise of ours is quarantined, never a loop
-            logs.error(_log, "surprise", error)
+            logs.event(
+                _log,
+                logging.ERROR,
+                "surprise",
+                exc=error,
+                lane=lane,
+                transport_id=message.properties.message_id,
+            )
             with suppress(TransientError):
                 await self._quarantine.set_aside(lane, message, Code.HELD, type(error).__name__)
                 self._link.ack(message)
@@ -124,7 +135,9 @@ class Handler:
     async def _way(self, lane: Lane, message: Incoming) -> Ending:
         now = self._clock.now()
         if message.delivery_count > self._policy.set_aside_after:
-            return await self._set_aside(lane, message, Code.SET_ASIDE, f"{message.delivery_count} deliveries")
+            return await self._set_aside(
+                lane, message, Code.SET_ASIDE, f"{message.delivery_count} deliveries"
+            )
         started = self._clock.monotonic()
         taken = accept(message, lane, self._policy.accept, now)
         if isinstance(taken, Unanswerable):
@@ -132,24 +145,23 @@ class Handler:
         if not isinstance(taken, Submission):
             self._link.ack(message)
             return Ending.ABSORBED
-        started = self._metrics.stage("accept", started)
+        verifying = self._clock.monotonic()
+        self._metrics.stage("accept", verifying - started)
         if taken.refusal is not None and taken.refusal is not Code.BAD_DEADLINE:
-            return await self._refuse(Judged(taken, None, None, taken.refusal, taken.detail))
+            return await self._refuse(Unproven(taken, taken.refusal, taken.detail))
         examined = await self._examiner.examine(taken.body, taken.kind, now)
         judged = judge(taken, examined, self._directory())
-        self._metrics.stage("verify", started)
-        if judged.envelope is None:
+        self._metrics.stage("verify", self._clock.monotonic() - verifying)
+        if isinstance(judged, Unproven):
             return await self._refuse(judged)
-        if judged.refusal is None and taken.refusal is not None:
-            judged = replace(judged, refusal=taken.refusal, detail=taken.detail)
-        return await self._claim(judged, judged.envelope, now)
+        return await self._claim(judged, now)
 
     # T1
 
-    async def _claim(self, judged: Judged, envelope: Envelope, now: datetime) -> Ending:
-        submission = judged.submission
+    async def _claim(self, proven: Proven, now: datetime) -> Ending:
+        submission = proven.submission
         for _ in range(_DECISIONS):
-            planned = await self._plan(judged, envelope, now)
+            planned = await self._plan(proven, now)
             if planned.wait:
                 if now - submission.first_seen < self._policy.unknown_document:
                     return await self._defer(submission, Code.STATUS_UNKNOWN_DOCUMENT)
@@ -157,28 +169,33 @@ class Handler:
                 planned = replace(planned, claim=refused)
             started = self._clock.monotonic()
             result = await self._commits.claim(planned.claim)
-            self._metrics.stage("claim", started)
+            self._metrics.stage("claim", self._clock.monotonic() - started)
             if result.outcome is not Claimed.CONFLICT:
                 return await self._claimed(submission, planned, result)
         return await self._defer(submission, Code.REGISTRY_BUSY)
 
-    async def _plan(self, judged: Judged, envelope: Envelope, now: datetime) -> Planned:
+    async def _plan(self, proven: Proven, now: datetime) -> Planned:
         """Freeze verdict, deliveries, deadline and effect for T1."""
-        submission, directory = judged.submission, self._directory()
+        submission, envelope, directory = proven.submission, proven.envelope, self._directory()
         started = self._clock.monotonic()
         decision = None
-        refusal, detail = judged.refusal, judged.detail
+        refusal, detail = proven.refusal, proven.detail
         routed = Route(())
         if refusal is None and envelope.kind is Kind.STATUS:
             decision = await self._decide(envelope, submission, directory, now)
             refusal, detail = decision.refusal, decision.detail
         if refusal is None and (decision is None or decision.forward):
             routed = route(
-                envelope, submission.sha256, len(submission.body), submission.lane, directory,
-                self._policy.route, now,
+                envelope,
+                submission.sha256,
+                len(submission.body),
+                submission.lane,
+                directory,
+                self._policy.route,
+                now,
             )
             refusal, detail = routed.refusal, routed.detail
-        self._metrics.stage("route", started)
+        self._metrics.stage("route", self._clock.monotonic() - started)
         claim = Claim(
             sender=envelope.sender,
             transport_id=submission.transport_id,
@@ -193,7 +210,7 @@ class Handler:
             code=f"{envelope.code_number}/{envelope.code_notation}",
             promulgation_date=envelope.promulgation_date,
             business_type=envelope.business_type,
-            verdict=judged.verdict,  # type: ignore[arg-type] - an envelope is there only after a verdict
+            verdict=proven.verdict,
             directory_version=directory.version,
             deliveries=() if refusal is not None else routed.deliveries,
             refusal=refusal,
@@ -211,10 +228,10 @@ class Handler:
         question = statuses.query(envelope, submission.hint)
         if question is None:
             return statuses.Decision(refusal=Code.MISSING_VALUE, detail="ResponseFor")
-        candidates = await self._commits.read(lambda registry: registry.candidates(question))
+        candidates = await self._commits.run(lambda: self._registry.candidates(question))
         known = False
         if not candidates:
-            known = await self._commits.read(lambda registry: registry.knows(question))
+            known = await self._commits.run(lambda: self._registry.knows(question))
         return statuses.decide(envelope, candidates, known, directory, vietnam_day(now))
 
     def _deadline(self, envelope: Envelope, submission: Submission, now: datetime) -> datetime | None:
@@ -227,18 +244,20 @@ class Handler:
     async def _claimed(self, submission: Submission, planned: Planned, result: ClaimResult) -> Ending:
         message, document = submission.message, result.document
         if result.outcome is Claimed.BUSY:
+            self._metrics.duplicate("busy")
             return await self._defer(submission, Code.REGISTRY_BUSY, lowest=True)
         if result.outcome is Claimed.ID_REUSED or document is None:
+            self._metrics.duplicate("busy")
             return await self._refuse_proven(submission, planned.claim, Code.ID_REUSED)
         if result.outcome is Claimed.REPEATED:
             if not submission.retry:
-                self._metrics.duplicate()
+                self._metrics.duplicate("id-reused")
                 await self._settler.publish(result.receipts, duplicate=True)
             self._link.ack(message)
             return Ending.REPEATED
-        if result.outcome is Claimed.SAME_CONTENT and result.original is not None:
-            self._metrics.duplicate()
-            receipts = ()
+        if document.same_content_as is not None and result.original is not None:
+            self._metrics.duplicate("same-content")
+            receipts: tuple[NewReceipt, ...] = ()
             if document.kind is Kind.EDOC:
                 receipts = (self._reporter.same_content(document, result.original, self._clock.now()),)
             await self._settler.settle(message, Settlement(document.row, (), receipts))
@@ -248,7 +267,7 @@ class Handler:
         except LeaseLostError:
             raise
         except Exception:
-            await self._commits.abandon(document.row)
+            await self._commits.run(self._registry.release, self._commits.worker, [document.row])
             raise
 
     # deliver and T2
@@ -264,14 +283,15 @@ class Handler:
             if now - document.accepted_at >= self._policy.give_up:
                 moves = tuple(
                     Move(one.delivery_id, State.REFUSED, now, Code.UNDELIVERABLE)
-                    for one in document.deliveries if one.open
+                    for one in document.deliveries
+                    if one.open
                 )
             else:
                 started = self._clock.monotonic()
                 refers_to = result.referred.transport_id if result.referred else planned.refers_to
                 attempt = max(one.attempt for one in document.deliveries)
                 moves = await self._deliverer.deliver(document, submission.body, refers_to, attempt)
-                self._metrics.stage("deliver", started)
+                self._metrics.stage("deliver", self._clock.monotonic() - started)
         deferred = [move for move in moves if move.state is State.PLANNED]
         if deferred:
             attempt = max(move.attempt for move in deferred)
@@ -279,21 +299,26 @@ class Handler:
         started = self._clock.monotonic()
         receipts = self._receipts(document, moves, planned, result, resumed)
         receipts += await self._outcomes_of(result.referred)
-        self._metrics.stage("report", started)
+        self._metrics.stage("report", self._clock.monotonic() - started)
         started = self._clock.monotonic()
         repeats = result.receipts if resumed and not submission.retry else ()
         await self._settler.settle(submission.message, Settlement(document.row, moves, receipts))
         if repeats:
             await self._settler.publish(repeats, duplicate=True)
-        self._metrics.stage("settle", started)
+        self._metrics.stage("settle", self._clock.monotonic() - started)
         self._count(document, moves)
         if document.refusal is not None:
             return Ending.REFUSED
         return Ending.DEFERRED if deferred else Ending.ACCEPTED
 
     def _receipts(
-        self, document: Document, moves: tuple[Move, ...], planned: Planned, result: ClaimResult, resumed: bool
-    ) -> tuple[report.NewReceipt, ...]:
+        self,
+        document: Document,
+        moves: tuple[Move, ...],
+        planned: Planned,
+        result: ClaimResult,
+        resumed: bool,
+    ) -> tuple[NewReceipt, ...]:
         now = self._clock.now()
         if resumed and document.settled:
             gone = frozenset(move.delivery_id for move in moves if move.state is State.REFUSED)
@@ -309,13 +334,13 @@ class Handler:
         lines = planned.route.deliveries if document.refusal is not None and not resumed else ()
         return (self._reporter.acknowledgement(document, moves, now, lines),)
 
-    async def _outcomes_of(self, referred: Document | None) -> tuple[report.NewReceipt, ...]:
+    async def _outcomes_of(self, referred: Document | None) -> tuple[NewReceipt, ...]:
         """The final outcome of the document that a status has just ended, to each submission of it."""
         if referred is None:
             return ()
         now = self._clock.now()
         if report.ended(referred):
-            aliases = await self._commits.read(lambda registry: registry.aliases(referred.row))
+            aliases = await self._commits.run(lambda: self._registry.aliases(referred.row))
             return tuple(self._reporter.outcome(referred, aliases, now))
         return ()
 
@@ -356,7 +381,7 @@ class Handler:
         attempt = submission.attempt + 1
         step = 1 if lowest or attempt <= _QUICK_RETRIES else 2  # a document mostly comes within seconds
         await self._retry(submission, attempt, step)
-        self._metrics.deferred(code.value)
+        self._metrics.deferred(code)
         self._link.ack(submission.message)
         return Ending.DEFERRED
 
@@ -374,36 +399,40 @@ class Handler:
 
     # refusals
 
-    async def _refuse(self, judged: Judged) -> Ending:
+    async def _refuse(self, unproven: Unproven) -> Ending:
         """A refusal whose sender is not proven, unless a proven attempt with the same bytes stands in the registry."""
-        submission = judged.submission
-        code = judged.refusal or Code.HELD
-        frozen = await self._commits.read(
-            lambda registry: [
+        submission, code = unproven.submission, unproven.refusal
+        frozen = await self._commits.run(
+            lambda: [
                 one
-                for one in registry.find(submission.transport_id)
+                for one in self._registry.find(submission.transport_id)
                 if one.user == submission.user and one.body_sha256 == submission.sha256
             ]
         )
         if frozen:
             claim = _claim_again(frozen[0])
-            return await self._claimed(submission, Planned(claim, Route(())), await self._commits.claim(claim))
-        stored = await self._commits.read(
-            lambda registry: registry.refusal_receipts(submission.user, submission.transport_id, submission.sha256)
+            return await self._claimed(
+                submission, Planned(claim, Route(())), await self._commits.claim(claim)
+            )
+        stored = await self._commits.run(
+            lambda: self._registry.refusal_receipts(
+                submission.user, submission.transport_id, submission.sha256
+            )
         )
-        self._metrics.refused(code.value)
+        self._metrics.refused(code)
         if stored:
-            self._metrics.duplicate()
+            self._metrics.duplicate("repeated")
             await self._settler.repeat(submission.message, stored)
             return Ending.REPEATED
-        verdict = judged.verdict
-        receipt = self._reporter.refusal(subject_of(submission), code, judged.detail, verdict, self._clock.now())
+        receipt = self._reporter.refusal(
+            subject_of(submission), code, unproven.detail, unproven.verdict, self._clock.now()
+        )
         await self._settler.settle(submission.message, Settlement(None, (), (receipt,)))
         return Ending.REFUSED
 
     async def _refuse_proven(self, submission: Submission, claim: Claim, code: Code) -> Ending:
         """Same id, other bytes: the sender is proven, its first document is not shown."""
-        self._metrics.refused(code.value)
+        self._metrics.refused(code)
         receipt = self._reporter.refusal(
             subject_of(submission), code, "", claim.verdict, self._clock.now(), to=claim.sender
         )
@@ -417,16 +446,13 @@ class Handler:
 
     def _count(self, document: Document, moves: tuple[Move, ...]) -> None:
         if document.refusal is not None:
-            self._metrics.refused(document.refusal.value)
+            self._metrics.refused(document.refusal)
         levels = {one.delivery_id: one.level for one in document.deliveries}
         for move in moves:
-            level = levels.get(move.delivery_id)
-            outcome = "deferred" if move.state is State.PLANNED else move.state.value
-            self._metrics.delivery(level.value if level else "none", outcome)
+            told = LineState.DEFERRED if move.state is State.PLANNED else LineState(move.state.value)
+            self._metrics.delivery(levels.get(move.delivery_id), told)
             if move.state is State.PLANNED and move.code is not None:
-                self._metrics.deferred(move.code.value)
-
-
+                self._metrics.deferred(move.code)
 
 
 def subject_of(submission: Submission) -> Subject:

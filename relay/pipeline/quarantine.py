@@ -6,6 +6,7 @@ Publishes the body to ``quarantine``, notes it in the registry and tells the pub
 from __future__ import annotations
 
 import asyncio
+import logging
 import uuid
 from hashlib import sha256
 from typing import Final
@@ -13,7 +14,7 @@ from typing import Final
 from relay.broker import names
 from relay.errors import BrokerError, Code
 from relay.model.message import Incoming, Lane, Outgoing, Published
-from relay.model.ports import BrokerLink, Clock
+from relay.model.ports import BrokerLink, Clock, Registry
 from relay.model.record import HeldEntry, NewReceipt
 from relay.observe import logs
 from relay.observe.metrics import Metrics
@@ -22,7 +23,7 @@ from relay.pipeline.settle import Settler
 from relay.registry.group import GroupCommitter
 
 _HELD_NS: Final = uuid.uuid5(uuid.NAMESPACE_URL, "urn:truc:held")
-_log = logs.get(__name__)
+_log = logs.get("pipeline.quarantine")
 
 
 def held_id(*facts: str) -> str:
@@ -36,6 +37,7 @@ class Quarantine:
     def __init__(
         self,
         link: BrokerLink,
+        registry: Registry,
         commits: GroupCommitter,
         settler: Settler,
         reporter: Reporter,
@@ -44,6 +46,7 @@ class Quarantine:
         relay_user: str,
     ) -> None:
         self._link = link
+        self._registry = registry
         self._commits = commits
         self._settler = settler
         self._reporter = reporter
@@ -80,8 +83,17 @@ class Quarantine:
             await asyncio.sleep(pause)
             pause = min(pause * 2, 5.0)
         entry = HeldEntry(
-            held_id=identity, code=code, origin=message.queue, user=user, transport_id=transport_id, sender="",
-            recipient="", delivery_id="", body_sha256=digest, at=now, detail=detail,
+            held_id=identity,
+            code=code,
+            origin=message.queue,
+            user=user,
+            transport_id=transport_id,
+            sender="",
+            recipient="",
+            delivery_id="",
+            body_sha256=digest,
+            at=now,
+            detail=detail,
         )
         receipts: tuple[NewReceipt, ...] = ()
         if user:
@@ -89,7 +101,9 @@ class Quarantine:
                 user, transport_id, properties.message_id, properties.type or "", digest, len(message.body)
             )
             receipts = (self._reporter.held(subject, user, code, "", now, None),)
-        self._metrics.quarantined(code.value)
-        logs.event(_log, "warning", "quarantined", code=code.value, transport_id=transport_id, queue=message.queue)
-        if await self._commits.run(lambda registry: registry.hold(entry, receipts)):
+        self._metrics.quarantined(code)
+        logs.event(
+            _log, logging.WARNING, "quarantined", code=code, transport_id=transport_id, queue=message.queue
+        )
+        if await self._commits.run(lambda: self._registry.hold(entry, receipts)):
             await self._settler.publish(new.receipt for new in receipts)

@@ -46,7 +46,13 @@ class Reporter:
         self._signer = signer
 
     def refusal(
-        self, subject: Subject, code: Code, detail: str, verdict: Verdict | None, at: datetime, to: str | None = None
+        self,
+        subject: Subject,
+        code: Code,
+        detail: str,
+        verdict: Verdict | None,
+        at: datetime,
+        to: str | None = None,
     ) -> NewReceipt:
         """A refusal whose sender is not proven: to the queue of the broker user that published it."""
         receipt = Receipt(
@@ -75,7 +81,9 @@ class Reporter:
         """
         deliveries = lines or apply(document.deliveries, moves)
         accepted = document.refusal is None
-        receipt = self._about(document, ReceiptKind.ACKNOWLEDGEMENT, accepted, document.refusal, at, deliveries)
+        receipt = self._about(
+            document, ReceiptKind.ACKNOWLEDGEMENT, accepted, document.refusal, at, deliveries
+        )
         return self._new(receipt, document.sender, document.transport_id, document.row, final=not accepted)
 
     def same_content(self, document: Document, original: Document, at: datetime) -> NewReceipt:
@@ -85,7 +93,10 @@ class Reporter:
         )
         detail = "" if original.transport_id == document.transport_id else original.transport_id
         return self._new(
-            replace(receipt, detail=detail), document.sender, document.transport_id, document.row,
+            replace(receipt, detail=detail),
+            document.sender,
+            document.transport_id,
+            document.row,
             final=original.finished,
         )
 
@@ -112,13 +123,19 @@ class Reporter:
             accepted = any(line.state is not LineState.REFUSED for line in receipt.recipients)
             result.append(
                 self._new(
-                    replace(receipt, accepted=accepted), submission.sender, submission.transport_id, submission.row,
-                    final=final, told=told,
+                    replace(receipt, accepted=accepted),
+                    submission.sender,
+                    submission.transport_id,
+                    submission.row,
+                    final=final,
+                    told=told,
                 )
             )
         return result
 
-    def held(self, subject: Subject, to: str, code: Code, detail: str, at: datetime, line: RecipientLine | None) -> NewReceipt:
+    def held(
+        self, subject: Subject, to: str, code: Code, detail: str, at: datetime, line: RecipientLine | None
+    ) -> NewReceipt:
         """A notice that a message stands in quarantine."""
         receipt = Receipt(
             kind=ReceiptKind.HELD,
@@ -177,7 +194,9 @@ class Reporter:
         subject: Subject | None = None,
     ) -> NewReceipt:
         message_id = str(uuid.uuid5(_RECEIPT_NS, f"{receipt.relay}\n{receipt.number}"))
-        signed = writer.sign(receipt, self._signer, to=to, correlation_id=correlation_id, message_id=message_id)
+        signed = writer.sign(
+            receipt, self._signer, to=to, correlation_id=correlation_id, message_id=message_id
+        )
         return NewReceipt(
             receipt=signed,
             document=row,
@@ -191,7 +210,9 @@ class Reporter:
 
 def line(delivery: Delivery, at: datetime, state: LineState | None = None) -> RecipientLine:
     """Return the line of one delivery; PLANNED is told as *deferred*."""
-    told = state or (LineState.DEFERRED if delivery.state is State.PLANNED else LineState(delivery.state.value))
+    told = state or (
+        LineState.DEFERRED if delivery.state is State.PLANNED else LineState(delivery.state.value)
+    )
     return RecipientLine(
         code=delivery.written,
         resolved=delivery.recipient,

@@ -38,7 +38,13 @@ class Route:
 
 
 def route(
-    envelope: Envelope, sha256: str, size: int, lane: Lane, directory: Directory, limits: RouteLimits, now: datetime
+    envelope: Envelope,
+    sha256: str,
+    size: int,
+    lane: Lane,
+    directory: Directory,
+    limits: RouteLimits,
+    now: datetime,
 ) -> Route:
     """Resolve every recipient as of ``now`` (accepted-at) and check the limits of the fan-out."""
     if lane is Lane.URGENT and not envelope.urgent:

@@ -29,7 +29,12 @@ class Settler:
     """Commits T2, publishes receipts, acknowledges."""
 
     def __init__(
-        self, commits: GroupCommitter, publisher: Publisher, source: MessageSource, metrics: Metrics, clock: Clock
+        self,
+        commits: GroupCommitter,
+        publisher: Publisher,
+        source: MessageSource,
+        metrics: Metrics,
+        clock: Clock,
     ) -> None:
         self._commits = commits
         self._publisher = publisher
@@ -55,7 +60,7 @@ class Settler:
         sent = [self._publisher.submit(report.message(one, duplicate=duplicate)) for one in waiting]
         for receipt, future in zip(waiting, sent, strict=True):
             if await future is Published.CONFIRMED:
-                self._metrics.receipt_published(receipt.kind.value, duplicate=duplicate)
+                self._metrics.receipt_published(receipt.kind)
                 self._commits.note_published(receipt.number)
 
     async def store(self, receipts: tuple[NewReceipt, ...]) -> None:

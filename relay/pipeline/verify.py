@@ -34,18 +34,24 @@ class Examined:
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
-    """A submission after verification.
-
-    ``envelope`` is set when sender and right to speak are proven; then ``refusal`` is about the package. Without it the
-    refusal goes to the publishing broker user and nobody else.
-    """
+class Proven:
+    """Sender and right to speak are proven; ``refusal``, if any, is about the package and goes to the sender."""
 
     submission: Submission
-    verdict: Verdict | None
-    envelope: Envelope | None
-    refusal: Code | None
+    verdict: Verdict
+    envelope: Envelope
+    refusal: Code | None = None
     detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Unproven:
+    """The refusal goes to the publishing broker user and to nobody whom the package names."""
+
+    submission: Submission
+    refusal: Code
+    detail: str = ""
+    verdict: Verdict | None = None
 
 
 def examine(verifier: Verifier, form: PackageFormat, body: bytes, kind: Kind, at: datetime) -> Examined:
@@ -60,30 +66,33 @@ def examine(verifier: Verifier, form: PackageFormat, body: bytes, kind: Kind, at
     return Examined(verification.verdict, envelope)
 
 
-def judge(submission: Submission, examined: Examined, directory: Directory) -> Judged:
+def judge(submission: Submission, examined: Examined, directory: Directory) -> Proven | Unproven:
     """Add what the directory knows: is the signer the sender's, may the broker user speak for it?"""
     verdict, envelope = examined.verdict, examined.envelope
     if not verdict.accepted:
-        return Judged(submission, verdict, None, verdict.reason, verdict.detail)
+        return Unproven(submission, verdict.reason, verdict.detail, verdict)
     if envelope is None:
-        return Judged(submission, verdict, None, examined.unreadable or Code.NOT_XML, examined.detail)
+        return Unproven(submission, examined.unreadable or Code.NOT_XML, examined.detail, verdict)
+    fault = _speaker_fault(submission.user, verdict, envelope, directory)
+    if fault is not None:
+        return Unproven(submission, fault, verdict=replace(verdict, trusted=False, reason=fault))
+    if submission.claimed_sender is not None and not _same_code(submission.claimed_sender, envelope.sender):
+        detail = "the routing key does not name the signed sender"
+        return Proven(submission, verdict, envelope, Code.BAD_ROUTING_KEY, detail)
+    return Proven(submission, verdict, envelope, submission.refusal, submission.detail)
+
+
+def _speaker_fault(user: str, verdict: Verdict, envelope: Envelope, directory: Directory) -> Code | None:
     agency = directory.agency(envelope.sender)
     if agency is None:
-        return _unproven(submission, verdict, Code.UNKNOWN_SENDER)
+        return Code.UNKNOWN_SENDER
     if verdict.certificate_sha256 not in {known.sha256 for known in directory.signers(envelope.sender)}:
-        return _unproven(submission, verdict, Code.WRONG_SIGNER)
-    if not directory.may_speak(submission.user, envelope.sender):
-        return _unproven(submission, verdict, Code.SENDER_NOT_ALLOWED)
+        return Code.WRONG_SIGNER
+    if not directory.may_speak(user, envelope.sender):
+        return Code.SENDER_NOT_ALLOWED
     if agency.admission in {Admission.SUSPENDED, Admission.CLOSED}:
-        return _unproven(submission, verdict, Code.SENDER_SUSPENDED)
-    if submission.claimed_sender is not None and not _same_code(submission.claimed_sender, envelope.sender):
-        return Judged(submission, verdict, envelope, Code.BAD_ROUTING_KEY, "the key does not name the signed sender")
-    return Judged(submission, verdict, envelope, None)
-
-
-def _unproven(submission: Submission, verdict: Verdict, code: Code) -> Judged:
-    distrusted = replace(verdict, trusted=False, reason=code)
-    return Judged(submission, distrusted, None, code)
+        return Code.SENDER_SUSPENDED
+    return None
 
 
 def _same_code(claimed: str, sender: str) -> bool:

@@ -7,21 +7,32 @@ is well while what it holds gets settled.
 from __future__ import annotations
 
 import asyncio
+import logging
 from dataclasses import dataclass
+from typing import Final
 
 from relay.errors import BrokerError, RegistryError
 from relay.model.message import Incoming, Lane
 from relay.model.ports import BrokerLink, Clock
 from relay.observe import logs
+from relay.observe.metrics import Ending as CountedEnding
 from relay.observe.metrics import Metrics
 from relay.pipeline.epoch import EpochWatch
 from relay.pipeline.handler import Ending, Handler
 from relay.pipeline.lanes import Lanes
 from relay.registry.group import GroupCommitter
 
-_log = logs.get(__name__)
+_log = logs.get("pipeline.worker")
 _TICK = 0.5
 _FINISH = 20.0  # seconds that documents in hand have at a stop
+COUNTED: Final[dict[Ending, CountedEnding]] = {
+    Ending.ACCEPTED: "accepted",
+    Ending.REFUSED: "refused",
+    Ending.REPEATED: "repeated",
+    Ending.ABSORBED: "repeated",
+    Ending.DEFERRED: "deferred",
+    Ending.QUARANTINED: "quarantined",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +77,7 @@ class Worker:
     async def run(self) -> None:
         """Connect, take, settle, until ``stop``; then finish what is in hand and give the rest back."""
         self._link.on_connected = self._epoch.check
-        await self._commits.start()
+        self._commits.start()
         await self._link.start(self._on_message, self._policy.prefetch)
         try:
             while not self._stopping.is_set():
@@ -84,7 +95,7 @@ class Worker:
         facts: dict[str, object] = {
             "consuming": self._link.consuming,
             "blocked": self._link.blocked,
-            "registry": self._commits.healthy(self._policy.registry_quiet),
+            "registry": self._commits.healthy(limit=self._policy.registry_quiet),
             "moving": not self._lanes.documents or silent < self._policy.stall,
             "stopping": self._stopping.is_set(),
             "in_hand": self._lanes.documents,
@@ -110,7 +121,7 @@ class Worker:
                 self._lanes.done(message)  # its session is gone: the broker delivers it again
                 continue
             if message.redelivered and message.delivery_count > 0:
-                self._metrics.redelivered()
+                self._metrics.redelivered(lane)
                 self._alone = True
             task = asyncio.create_task(self._run_one(lane, message))
             self._tasks.add(task)
@@ -122,9 +133,10 @@ class Worker:
                 await self._others()
             started = self._clock.monotonic()
             ending = await self._handler.handle(lane, message)
-            self._metrics.settled(lane.value, ending.value, self._clock.monotonic() - started)
+            self._metrics.stage("total", self._clock.monotonic() - started)
             if ending is not Ending.ABANDONED:
                 self._last_settled = self._clock.monotonic()
+                self._metrics.settled(lane, COUNTED[ending], self._clock.now())
         finally:
             self._lanes.done(message)
             if message.delivery_count > 0:
@@ -143,13 +155,13 @@ class Worker:
             await asyncio.wait_for(self._stopping.wait(), _TICK)
         except TimeoutError:
             pass
-        self._metrics.in_hand(self._lanes.documents, self._lanes.bytes)
+        self._metrics.in_flight(self._lanes.documents, self._lanes.bytes)
         self._metrics.broker(connected=self._link.consuming, blocked=self._link.blocked)
         now = self._clock.monotonic()
         if not self._lanes.documents:
             self._last_settled = now
         elif now - self._last_settled > self._policy.stall and not self._link.blocked:
-            logs.event(_log, "error", "stalled", in_hand=self._lanes.documents)
+            logs.event(_log, logging.ERROR, "stalled", in_flight=self._lanes.documents)
             self._last_settled = now
             await self._link.renew()
         self._start_next()
@@ -166,5 +178,5 @@ class Worker:
         try:
             await self._commits.stop()
         except (RegistryError, BrokerError) as error:
-            logs.error(_log, "stop", error)
+            logs.event(_log, logging.ERROR, "stop-failed", exc=error)
         await self._link.stop()
