@@ -97,7 +97,14 @@ class DevelopmentCa:
         self._write_crl(name, entries.values(), now)
 
     def agency(
-        self, folder: Path, code: str, name: str, now: datetime, *, kind: KeyKind = "ec-p256", renew: bool = False
+        self,
+        folder: Path,
+        code: str,
+        name: str,
+        now: datetime,
+        *,
+        kind: KeyKind = "ec-p256",
+        renew: bool = False,
     ) -> Issued:
         """Return key and certificate of an agency, ``<folder>/<code>.key`` and ``.pem``, issued if need be.
 
@@ -182,9 +189,7 @@ class DevelopmentCa:
         if names:
             builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
         certificate = builder.sign(signer, hashes.SHA256())
-        chain = b"".join(
-            item.public_bytes(serialization.Encoding.PEM) for item in (certificate, issuing)
-        )
+        chain = b"".join(item.public_bytes(serialization.Encoding.PEM) for item in (certificate, issuing))
         # A certificate without its key is noticed and issued again; the other way round as well.
         issued.cert.unlink(missing_ok=True)
         _write_key(issued.key, key)

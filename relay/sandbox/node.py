@@ -80,7 +80,9 @@ class Node:
         ``beam``; after a lost pid file the VM is found by the mark.
         """
         running = [
-            found for found in process.marked(self.home) if found.role == ROLE and found.name.startswith("beam")
+            found
+            for found in process.marked(self.home)
+            if found.role == ROLE and found.name.startswith("beam")
         ]
         if not running:
             return None
@@ -162,7 +164,9 @@ class Node:
         child.returncode = 0
         return started
 
-    def wait_ready(self, vm: process.Process, limit: float = START_LIMIT, on_wait: Callable[[], None] | None = None) -> str:
+    def wait_ready(
+        self, vm: process.Process, limit: float = START_LIMIT, on_wait: Callable[[], None] | None = None
+    ) -> str:
         """Wait until the node serves: login and channel over AMQP, then the virtual host's own health check.
 
         Returns the broker's version. Quorum queues need more than that; see the topology.
@@ -202,7 +206,8 @@ class Node:
         """GET one resource of the management interface. Raises ``BrokerError`` BROKER-UNREACHABLE."""
         token = b64encode(f"{ADMIN}:{self.admin_password}".encode()).decode("ascii")
         request = urllib.request.Request(
-            f"http://127.0.0.1:{self.ports.management}/api/{path}", headers={"Authorization": f"Basic {token}"}
+            f"http://127.0.0.1:{self.ports.management}/api/{path}",
+            headers={"Authorization": f"Basic {token}"},
         )
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         try:

@@ -67,6 +67,12 @@ def identify(pid: int) -> Process | None:
     return None if stat is None or stat[0] in _DEAD else Process(pid, stat[1])
 
 
+def parent_of(pid: int) -> int:
+    """Return the number of a process's parent; 0 if there is none."""
+    fields = _fields(pid)
+    return int(fields[1]) if fields else 0
+
+
 def marked(home: Path) -> list[Marked]:
     """Return the living processes of the home, oldest first. Sees those of this user, or all for root."""
     found: list[Marked] = []
@@ -119,9 +125,13 @@ def end(processes: Iterable[Process], patience: float, *, poll: float = 0.05) ->
 
 def _stat(pid: int) -> tuple[str, int] | None:
     """Return state and start time; the name in between may hold spaces and brackets."""
+    fields = _fields(pid)
+    return (fields[0], int(fields[19])) if fields else None
+
+
+def _fields(pid: int) -> list[str]:
     try:
         text = (_PROC / str(pid) / "stat").read_text(encoding="utf-8", errors="replace")
     except OSError:
-        return None
-    fields = text.rpartition(")")[2].split()
-    return fields[0], int(fields[19])
+        return []
+    return text.rpartition(")")[2].split()

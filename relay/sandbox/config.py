@@ -1,0 +1,76 @@
+"""The configuration files of a sandbox: one for the relay as a whole, one for each process, password files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import yaml
+
+from relay.sandbox.ca import DevelopmentCa, Issued
+from relay.sandbox.files import write_private
+from relay.sandbox.home import Home, Kept
+from relay.sandbox.node import ADMIN, VHOST
+
+RELAY_USER: Final = "relay"
+KEEPER: Final = "keeper"
+_HEAD = "# Written by the sandbox at each start; what you want to change goes to `truc up`'s options.\n"
+
+
+def worker_name(number: int) -> str:
+    """Return the name of worker ``number``, from 1 on."""
+    return f"w{number}"
+
+
+def relay_settings(home: Home, kept: Kept, ca: DevelopmentCa, issued: Issued) -> dict[str, dict[str, Any]]:
+    """Return the settings that all processes of the sandbox share, by section."""
+    ports = kept.ports
+    return {
+        "relay": {"name": kept.relay_name, "key": str(issued.key), "certificates": [str(issued.cert)]},
+        "broker": {
+            "url": f"amqp://127.0.0.1:{ports.amqp}/{VHOST}",
+            "user": RELAY_USER,
+            "password_file": str(home.password_file(RELAY_USER)),
+            "management_url": f"http://127.0.0.1:{ports.management}",
+            "management_user": ADMIN,
+            "management_password_file": str(home.password_file(ADMIN)),
+        },
+        "registry": {"url": home.registry_url},
+        "directory": {"file": str(home.directory_file)},
+        "trust": {"anchors": [str(ca.root_cert)], "crls": [str(path) for path in ca.crls]},
+    }
+
+
+def write_config(home: Home, kept: Kept, ca: DevelopmentCa, issued: Issued) -> None:
+    """Write ``truc.yaml``, the files of keeper and workers, and the password files of the relay's own users."""
+    for user in (ADMIN, RELAY_USER):
+        write_private(home.password_file(user), home.password(user) + "\n")
+    common = _merged(relay_settings(home, kept, ca, issued), kept.settings)
+    _write(home, home.settings_file.stem, common)
+    _write(home, KEEPER, _merged(common, {"http": {"host": "127.0.0.1", "port": kept.ports.keeper}}))
+    for number in range(1, kept.workers + 1):
+        name = worker_name(number)
+        own: dict[str, dict[str, Any]] = {
+            "worker": {"name": name},
+            "http": {"host": "127.0.0.1", "port": kept.ports.worker(number)},
+        }
+        _write(home, name, _merged(common, own))
+
+
+def metrics_urls(kept: Kept) -> list[str]:
+    """Return the addresses to scrape: workers, keeper, broker."""
+    ports = [*(kept.ports.worker(number) for number in range(1, kept.workers + 1)), kept.ports.keeper]
+    return [f"http://127.0.0.1:{port}/metrics" for port in (*ports, kept.ports.prometheus)]
+
+
+def _write(home: Home, name: str, settings: Mapping[str, Any]) -> None:
+    text = yaml.safe_dump(dict(settings), allow_unicode=True, sort_keys=False)
+    write_private(home.process_settings(name), _HEAD + text)
+
+
+def _merged(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """Return both, section by section; ``over`` wins. A setting outside any section replaces as a whole."""
+    merged: dict[str, Any] = dict(under)
+    for section, values in over.items():
+        merged[section] = {**merged.get(section, {}), **values} if isinstance(values, Mapping) else values
+    return merged

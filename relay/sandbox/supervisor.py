@@ -1,0 +1,351 @@
+"""Keeps a sandbox running: starts what is missing, adopts what an earlier supervisor left, restarts what dies.
+
+The supervisor holds ``supervisor.lock``. Killed with -9 it takes nobody along; the next one finds the processes by
+what was noted (number and start time), takes over those that run as they should, and ends what else carries this
+home's mark.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from types import FrameType
+from typing import Final
+
+from relay.errors import Code, OperationError, TrucError
+from relay.model.agency import Agency
+from relay.sandbox import contents, health, process, programs, provision
+from relay.sandbox.config import KEEPER, worker_name
+from relay.sandbox.home import Home, Kept, Running, Status
+from relay.sandbox.ports import claim
+from relay.sandbox.process import Process, identify
+
+Say = Callable[[str], None]
+
+POLL: Final = 0.2
+START_LIMIT: Final = 120.0
+RENEW_LISTS: Final = 24 * 3600.0
+_FIRST_DELAY, _LAST_DELAY = 0.5, 15.0
+_STEADY = 30.0  # seconds of life after which a process's back-off starts anew
+_ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+_TRIES = 5  # deaths of one process before the sandbox was ever ready
+
+
+class _Stopping(Exception):
+    """The supervisor was told to end."""
+
+
+@dataclass(slots=True)
+class _Slot:
+    """One process that should run."""
+
+    name: str
+    process: Process | None = None
+    fingerprint: str = ""
+    since: float = 0.0
+    deaths: int = 0
+    not_before: float = 0.0
+
+    def died(self, now: float) -> float:
+        """Note a death; return the seconds to wait before the next start."""
+        self.deaths = 1 if now - self.since > _STEADY else self.deaths + 1
+        delay = 0.0 if self.deaths == 1 else min(_FIRST_DELAY * 2 ** (self.deaths - 2), _LAST_DELAY)
+        self.process = None
+        self.not_before = now + delay
+        return delay
+
+
+class Supervisor:
+    """One run of the supervisor in this process; the caller holds the lock."""
+
+    def __init__(self, home: Home, say: Say, on_ready: Callable[[], None] | None = None) -> None:
+        self.home = home
+        self._say = say
+        self._on_ready = on_ready
+        self._stop = threading.Event()
+        me = identify(os.getpid())
+        assert me is not None
+        self._me = me
+        self._broker = _Slot("broker")
+        self._slots: dict[str, _Slot] = {}
+        self._kept: Kept = home.kept()
+        self._agencies: Sequence[Agency] = ()
+        self._lists_renewed = 0.0
+        self._ready = False
+        self._was_ready = False
+
+    def run(self) -> None:
+        """Supervise until SIGTERM or SIGINT, then stop everything in order.
+
+        Raises:
+            OperationError: the sandbox could not be brought up; everything was stopped again.
+        """
+        self._note("starting")
+        with self._listening(), claim(self._kept.base_port):
+            try:
+                self._supervise()
+            except _Stopping:
+                self._note("stopping")
+                self._say("stopping")
+                stop_everything(self.home)
+            except TrucError as error:
+                stop_everything(self.home)
+                self._note("failed", error)
+                raise
+
+    # --- the loop
+
+    def _supervise(self) -> None:
+        noted = self.home.running()
+        self._provide()
+        self._adopt(noted)
+        began = time.monotonic()
+        while True:
+            self._check()
+            self._notice_changes()
+            self._keep_broker()
+            self._keep_processes()
+            self._look_whether_ready()
+            self.home.answer()
+            if not self._was_ready and time.monotonic() - began > START_LIMIT:
+                raise OperationError(
+                    Code.SANDBOX_BROKEN,
+                    f"not ready after {START_LIMIT:.0f} s: {health.trouble(self.home, self._kept)}",
+                )
+            self._stop.wait(POLL)
+
+    def _check(self) -> None:
+        if self._stop.is_set():
+            raise _Stopping
+
+    def _provide(self) -> None:
+        """Make files true to what the home keeps, and learn which processes should run."""
+        self._agencies = provision.prepare(self.home, datetime.now(UTC))
+        self._kept = self.home.kept()
+        self._lists_renewed = time.monotonic()
+        wanted = [KEEPER, *(worker_name(number) for number in range(1, self._kept.workers + 1))]
+        for name in wanted:
+            slot = self._slots.setdefault(name, _Slot(name))
+            self._replace_if_other(slot)
+        for name in [name for name in self._slots if name not in wanted]:
+            slot = self._slots.pop(name)
+            if slot.process is not None:
+                self._say(f"{name} is not wanted any more")
+                process.end([slot.process], 20.0)
+        self._publish()
+
+    def _notice_changes(self) -> None:
+        if self.home.kept() != self._kept:
+            self._provide()
+        elif time.monotonic() - self._lists_renewed > RENEW_LISTS:
+            provision.prepare(self.home, datetime.now(UTC))
+            self._lists_renewed = time.monotonic()
+
+    def _replace_if_other(self, slot: _Slot) -> None:
+        wanted = programs.fingerprint(self.home, self._kept, slot.name)
+        if slot.process is not None and slot.fingerprint != wanted:
+            self._say(f"{slot.name} has other settings now: restarting it")
+            process.end([slot.process], 20.0)
+            slot.process = None
+            slot.not_before = 0.0
+        slot.fingerprint = wanted
+
+    def _adopt(self, noted: Running) -> None:
+        """Take over what was noted and runs as it should; end all else that carries this home's mark."""
+        before = {KEEPER: noted.keeper, **noted.workers}
+        marked = process.marked(self.home.path)
+        settings = {item.process: item.environment.get(programs.SETTINGS_MARK) for item in marked}
+        for name, slot in self._slots.items():
+            candidate = before.get(name)
+            if candidate is not None and settings.get(candidate) == slot.fingerprint:
+                slot.process = candidate
+                slot.since = time.monotonic()
+                self._say(f"{name} runs already: process {candidate.pid}")
+        kept = {slot.process for slot in self._slots.values()}
+        process.end(
+            [
+                item.process
+                for item in marked
+                if item.role not in {"broker", "supervisor"}
+                and item.process not in kept
+                and not _belongs_to(item, self._slots)
+            ],
+            20.0,
+        )
+
+    # --- broker
+
+    def _keep_broker(self) -> None:
+        slot = self._broker
+        now = time.monotonic()
+        if slot.process is not None:
+            slot.process.collect()
+            if slot.process.alive():
+                return
+            delay = slot.died(now)
+            self._not_ready(f"the broker ended: starting it again{_in(delay)}")
+        if now < slot.not_before:
+            return
+        try:
+            self._start_broker(slot)
+        except TrucError as error:
+            if not self._was_ready:
+                raise
+            delay = slot.died(time.monotonic())
+            self._not_ready(f"the broker does not start ({error}): again{_in(delay)}")
+
+    def _start_broker(self, slot: _Slot) -> None:
+        node = self.home.node(self._kept)
+        adopted = node.running()
+        vm = node.start()
+        try:
+            version = node.wait_ready(vm, on_wait=self._check)
+        except OperationError:
+            if not adopted:
+                raise
+            self._say("the broker that runs here does not answer: replacing it")
+            node.stop()
+            vm = node.start()
+            version = node.wait_ready(vm, on_wait=self._check)
+        slot.since = time.monotonic()
+        provision.apply_topology(self.home, self._kept, self._agencies)
+        slot.process = vm
+        self._publish()
+        self._say(f"broker {'runs already' if adopted else 'started'}: RabbitMQ {version}, process {vm.pid}")
+
+    # --- worker and keeper
+
+    def _keep_processes(self) -> None:
+        if self._broker.process is None and not self._was_ready:
+            return
+        for slot in self._slots.values():
+            now = time.monotonic()
+            if slot.process is not None:
+                slot.process.collect()
+                if slot.process.alive():
+                    continue
+                delay = slot.died(now)
+                self._not_ready(f"{slot.name} ended: starting it again{_in(delay)}")
+                if not self._was_ready and slot.deaths >= _TRIES:
+                    tail = programs.log_tail(self.home, slot.name)
+                    raise OperationError(Code.SANDBOX_BROKEN, f"{slot.name} does not stay alive: {tail}")
+            if now < slot.not_before:
+                continue
+            self._end_rest_of(slot.name)
+            slot.process = programs.launch(self.home, self._kept, slot.name)
+            slot.since = now
+            self._publish()
+
+    def _end_rest_of(self, name: str) -> None:
+        """End what a dead process left: its pool, or one that was started and never noted."""
+        process.end([item.process for item in process.marked(self.home.path) if item.role == name], 1.0)
+
+    # --- what is told
+
+    def _look_whether_ready(self) -> None:
+        if self._ready or health.trouble(self.home, self._kept):
+            return
+        self._ready = self._was_ready = True
+        self._note("ready")
+        self._say("ready")
+        if self._on_ready is not None:
+            self._on_ready()
+
+    def _not_ready(self, message: str) -> None:
+        self._say(message)
+        if self._ready:
+            self._ready = False
+            self._note("starting")
+        self._publish()
+
+    def _publish(self) -> None:
+        self.home.note_running(
+            Running(
+                supervisor=self._me,
+                broker=self._broker.process,
+                keeper=self._slots[KEEPER].process if KEEPER in self._slots else None,
+                workers={
+                    name: slot.process
+                    for name, slot in self._slots.items()
+                    if name != KEEPER and slot.process is not None
+                },
+            )
+        )
+        with self.home.guard():
+            contents.publish(self.home, self.home.kept(), self._agencies)
+
+    def _note(self, state: str, error: TrucError | None = None) -> None:
+        assert state in {"starting", "ready", "stopping", "failed"}
+        self.home.note_status(
+            Status(
+                state=state,  # type: ignore[arg-type]
+                supervisor=self._me,
+                code=error.code.value if error else "",
+                detail=error.detail if error else "",
+            )
+        )
+
+    @contextmanager
+    def _listening(self) -> Iterator[None]:
+        """Take the signals that end the supervisor; the caller's own handlers come back afterwards."""
+
+        def stop(_number: int, _frame: FrameType | None) -> None:
+            self._stop.set()
+
+        before = {number: signal.signal(number, stop) for number in _ENDING}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+def stop_everything(home: Home) -> None:
+    """End workers and keeper, then broker and epmd, then whatever else carries the home's mark, but not the caller.
+
+    Works from the marks of living processes alone, so it needs nothing that a damaged home may lack.
+    """
+    mine = _ancestors()
+    roles: dict[bool, list[Process]] = {True: [], False: []}
+    for item in process.marked(home.path):
+        if item.role != "supervisor" and item.process.pid not in mine:
+            roles[item.role == "broker"].append(item.process)
+    process.end(roles[False], 20.0)
+    try:
+        home.node(home.kept()).stop()
+    except (OperationError, KeyError):
+        process.end(roles[True], 30.0)
+    process.end([item.process for item in process.marked(home.path) if item.process.pid not in mine], 5.0)
+    home.note_running(Running())
+    if home.exists():
+        kept = home.kept()
+        agencies = provision.agencies_of(kept)
+        if all(agency.gateway is None or agency.gateway in kept.passwords for agency in agencies):
+            with home.guard():
+                contents.publish(home, kept, agencies)
+
+
+def _belongs_to(item: process.Marked, slots: dict[str, _Slot]) -> bool:
+    """Whether a process is the child of one that was adopted (a worker's pool)."""
+    slot = slots.get(item.role)
+    return slot is not None and slot.process is not None
+
+
+def _in(delay: float) -> str:
+    return f" in {delay:.1f} s" if delay else ""
+
+
+def _ancestors() -> set[int]:
+    """Return the numbers of this process and all above it: ``down`` may be called from a child of the sandbox."""
+    found: set[int] = set()
+    pid = os.getpid()
+    while pid > 1 and pid not in found:
+        found.add(pid)
+        pid = process.parent_of(pid)
+    return found
