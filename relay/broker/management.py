@@ -52,6 +52,10 @@ class Management:
         """Return all that is defined in the broker: users, permissions, policies, exchanges, queues, bindings."""
         return self._row("/api/definitions")
 
+    def vhost_definitions(self) -> Row:
+        """Return exchanges, queues, bindings and policies of the vhost in one cheap read."""
+        return self._row(f"/api/definitions/{self._vhost}")
+
     def queues(self, columns: str = "") -> list[Row]:
         """Return the queues of the vhost with their state; ``columns`` narrows it (``name,messages``)."""
         query = f"?columns={columns}" if columns else ""
