@@ -86,7 +86,8 @@ class TrustStore:
         Args:
             anchors: PEM or DER files, or folders of them, of certificate authorities to trust.
             crls: PEM or DER files, or folders, of revocation lists of every issuer on a path.
-            anchors_without_crl: anchors whose own certificates are taken without a list, because they publish none.
+            anchors_without_crl: anchors under which an issuer that publishes no list is taken as it is; one whose
+                lists are there is held to them. They need not stand in ``anchors`` too.
             monotonic: seconds that never go back.
 
         Raises:
@@ -142,7 +143,9 @@ def _load(sources: _Sources) -> _Material:
         for source in group:
             for path in _existing(source):
                 for certificate in read_certificates(path):
-                    anchors.setdefault(certificate.x509.subject.public_bytes(), []).append(certificate)
+                    same = anchors.setdefault(certificate.x509.subject.public_bytes(), [])
+                    if all(each.sha256 != certificate.sha256 for each in same):
+                        same.append(certificate)
                     if without:
                         unlisted.add(certificate.sha256)
     if not anchors:

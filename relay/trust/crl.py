@@ -40,7 +40,7 @@ class RevocationLists:
 
     Args:
         lists: as read; whether a list is its issuer's own is checked when it is asked for.
-        unlisted: SHA-256 (hex) of the certificates of issuers that are configured as publishing no list.
+        unlisted: SHA-256 (hex) of the certificates of anchors under which an issuer may be without a list.
     """
 
     def __init__(self, lists: Iterable[x509.CertificateRevocationList], unlisted: frozenset[str]) -> None:
@@ -49,14 +49,16 @@ class RevocationLists:
             self._by_issuer.setdefault(revocations.issuer.public_bytes(), []).append(revocations)
         self._unlisted = unlisted
 
-    def of(self, certificate: Certificate, issuer: Certificate) -> tuple[Listing, ...] | None:
-        """Return what the lists of ``issuer`` say of ``certificate``; None where the issuer publishes none."""
+    def of(
+        self, certificate: Certificate, issuer: Certificate, anchor: Certificate
+    ) -> tuple[Listing, ...] | None:
+        """Return what the lists of ``issuer`` say of ``certificate``; None where it has none and need not."""
         listings = []
         for revocations in self._by_issuer.get(issuer.x509.subject.public_bytes(), ()):
             listing = _listing(revocations, certificate, issuer)
             if listing is not None:
                 listings.append(listing)
-        if not listings and issuer.sha256 in self._unlisted:
+        if not listings and anchor.sha256 in self._unlisted:
             return None
         return tuple(listings)
 

@@ -61,7 +61,7 @@ class ChainResult:
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """One certificate below the anchor, and the lists of its issuer; None: its issuer publishes none."""
+    """One certificate below the anchor, and the lists of its issuer; None: its issuer has none and need not."""
 
     subject: str
     not_after: datetime
@@ -145,7 +145,7 @@ def assess(
     paths = []
     for certificates in builder.paths((leaf,)):
         links = tuple(
-            Link(certificate.subject, certificate.not_after, lists.of(certificate, issuer))
+            Link(certificate.subject, certificate.not_after, lists.of(certificate, issuer, certificates[-1]))
             for certificate, issuer in pairwise(certificates)
         )
         paths.append(Path(certificates, links))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from relay.model.verdict import Node
+from relay.model.verdict import Node, ParseLimits, SignaturePlace
+from relay.trust.parse import parse
 
 
 def copy(element: Any, without: Any, opaque: frozenset[str]) -> Node:  # noqa: ANN401 -- lxml ships no types
@@ -34,3 +35,12 @@ def _copy(element: Any, tag: str, without: Any, opaque: frozenset[str]) -> Node:
     if text is not None:
         text = "".join(filter(None, texts))
     return Node(tag, text, tuple(element.items()), tuple(children))
+
+
+def unverified(body: bytes, place: SignaturePlace, limits: ParseLimits) -> Node:
+    """Return a view of bytes whose signature was NOT checked: for what the relay stored itself, and for display.
+
+    Raises:
+        RefusedError: what the hardened parser refuses.
+    """
+    return copy(parse(body, place.root, place.opaque, limits), None, place.opaque)
