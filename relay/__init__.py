@@ -1,1 +1,3 @@
 """Trục: a federated relay for signed government documents on RabbitMQ."""
+
+__version__ = "0.1.0"

@@ -26,6 +26,10 @@ class Browser(Protocol):
         """Return how many messages are ready."""
         ...
 
+    def depths(self, queues: tuple[str, ...]) -> dict[str, int]:
+        """Return the depths of several queues."""
+        ...
+
     def browse(self, queue: str, limit: int, max_bytes: int) -> list[Incoming]:
         """Return up to ``limit`` messages from the head; all of them go back."""
         ...

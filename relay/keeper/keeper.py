@@ -16,6 +16,7 @@ from relay.keeper.quarantine import QuarantineDuty
 from relay.model.ports import BrokerLink
 from relay.observe import logs
 from relay.pipeline.epoch import EpochWatch
+from relay.pipeline.report import Numbers
 
 _log = logs.get("keeper")
 _LEASE = "keeper"
@@ -25,12 +26,20 @@ class Keeper:
     """Runs the duties in turn while it holds the lease."""
 
     def __init__(
-        self, *, name: str, link: BrokerLink, tools: Tools, epoch: EpochWatch, relay_user: str
+        self,
+        *,
+        name: str,
+        link: BrokerLink,
+        tools: Tools,
+        epoch: EpochWatch,
+        relay_user: str,
+        numbers: Numbers,
     ) -> None:
         self._name = name
         self._link = link
         self._tools = tools
         self._epoch = epoch
+        self._numbers = numbers
         self._quarantine = QuarantineDuty(relay_user)
         self._stopping = asyncio.Event()
         tools.metrics.keeper_active(self._holds_lease)
@@ -74,9 +83,13 @@ class Keeper:
         try:
             now = tools.clock.now()
             seconds = tools.policy.lease.total_seconds()
-            self._holds_lease = await tools.commits.run(
-                lambda: tools.registry.lease(_LEASE, self._name, now, seconds)
-            )
+            held = await tools.commits.run(lambda: tools.registry.lease(_LEASE, self._name, now, seconds))
+            if held and not self._holds_lease:
+                # another keeper may have counted on while this one waited
+                self._numbers.go_on_from(
+                    await tools.commits.run(lambda: tools.registry.last_receipt_number(self._numbers.prefix))
+                )
+            self._holds_lease = held
         except TransientError as error:
             logs.event(_log, logging.ERROR, "lease-failed", exc=error)
             return

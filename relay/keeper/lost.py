@@ -47,7 +47,7 @@ async def tell_lost(tools: Tools) -> int:
 
 async def _waiting(tools: Tools) -> bool:
     try:
-        depths = [await tools.off(partial(tools.browser.depth, queue)) for queue in _WHERE_BODIES_WAIT]
+        depths = await tools.off(partial(tools.browser.depths, _WHERE_BODIES_WAIT))
     except BrokerError:
         return True
-    return any(depths)
+    return any(depths.values())

@@ -65,7 +65,10 @@ class Verifier(Protocol):
 class Directory(Protocol):
     """Agencies at a date. One immutable snapshot; a reload gives another."""
 
-    version: str
+    @property
+    def version(self) -> str:
+        """Stamp of the content, stored with each verdict."""
+        ...
 
     def agency(self, code: str) -> Agency | None:
         """Return the agency of a normal code, whatever its validity."""

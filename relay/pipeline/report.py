@@ -37,6 +37,23 @@ class Subject:
     size: int
 
 
+class Numbers:
+    """Counts receipts of one process: ``<prefix>-<N>``, gap-free while it runs, never twice over restarts."""
+
+    def __init__(self, prefix: str, last: int) -> None:
+        self.prefix = prefix
+        self._last = last
+
+    def go_on_from(self, last: int) -> None:
+        """Count on from a number that the registry knows."""
+        self._last = max(self._last, last)
+
+    def __call__(self) -> str:
+        """Return the next number."""
+        self._last += 1
+        return f"{self.prefix}-{self._last}"
+
+
 class Reporter:
     """Makes receipts. ``numbers`` gives the next number of this process, e.g. ``w1-42``."""
 

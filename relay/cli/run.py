@@ -1,0 +1,98 @@
+"""``truc worker`` and ``truc keeper``: the two processes of production."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from dataclasses import replace
+from pathlib import Path
+from typing import Protocol
+
+import click
+
+
+class Runner(Protocol):
+    """A process that runs until it is told to stop."""
+
+    async def run(self) -> None:
+        """Run until ``stop``."""
+        ...
+
+    def stop(self) -> None:
+        """Ask for a clean stop."""
+        ...
+
+    def ready(self) -> tuple[bool, dict[str, object]]:
+        """Whether it can do its work now, and why not."""
+        ...
+
+
+_CONFIG = click.option(
+    "--config",
+    "config",
+    required=True,
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Configuration file (docs/configuration.md).",
+)
+
+
+@click.command()
+@_CONFIG
+@click.option("--name", help="Name of this worker, unique in the relay; else worker.name of the file.")
+def worker(config: Path, name: str | None) -> None:
+    """Run one worker until SIGTERM: take, verify, route, deliver, report.
+
+    Its HTTP port (http.port) answers /metrics, /live and /ready.
+    """
+    from relay.cli.wiring import build_worker
+    from relay.settings import load
+
+    settings = load(config)
+    if name:
+        settings = replace(settings, worker=replace(settings.worker, name=name))
+    process, parts = build_worker(settings)
+    _serve(process, parts)
+
+
+@click.command()
+@_CONFIG
+def keeper(config: Path) -> None:
+    """Run the keeper until SIGTERM: unpublished receipts, deadlines, lost bodies, quarantine.
+
+    Several may run; a lease in the registry makes one of them the keeper.
+    """
+    from relay.cli.wiring import build_keeper
+    from relay.settings import load
+
+    process, parts = build_keeper(load(config))
+    _serve(process, parts)
+
+
+def _serve(process: Runner, parts: object) -> None:
+    from relay.cli.wiring import Common
+    from relay.observe import logs
+    from relay.observe.http import HttpServer
+
+    if not isinstance(parts, Common):
+        raise TypeError("parts of a process")
+    settings = parts.settings
+    logs.configure(settings.logging.level, settings.logging.file, secrets=(settings.broker.password(),))
+    server = None
+    if settings.http.port:
+        server = HttpServer(
+            parts.metrics.exposition, process.ready, host=settings.http.host, port=settings.http.port
+        )
+        server.start()
+    try:
+        asyncio.run(_until_told(process))
+    finally:
+        if server is not None:
+            server.stop()
+        parts.registry.close()
+
+
+async def _until_told(process: Runner) -> None:
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, process.stop)
+    await process.run()

@@ -1,0 +1,269 @@
+"""Puts a worker and a keeper together from the settings. Nothing here decides anything."""
+
+from __future__ import annotations
+
+import random
+import uuid
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from adapters.edxml.format import EdxmlFormat
+from relay import __version__
+from relay.broker.browse import QueueBrowser
+from relay.broker.connection import Endpoint
+from relay.broker.link import AmqpLink
+from relay.broker.publishing import PublishLimits
+from relay.directory.watch import DirectoryWatch
+from relay.keeper.duty import KeeperPolicy, Tools
+from relay.keeper.keeper import Keeper
+from relay.model.message import Lane
+from relay.model.ports import Directory
+from relay.model.verdict import ParseLimits
+from relay.observe.clock import SystemClock
+from relay.observe.metrics import Metrics
+from relay.pipeline.accept import AcceptPolicy
+from relay.pipeline.deliver import Deliverer
+from relay.pipeline.epoch import EpochWatch
+from relay.pipeline.handler import Handler, HandlerPolicy
+from relay.pipeline.lanes import Lanes
+from relay.pipeline.quarantine import Quarantine
+from relay.pipeline.report import Numbers, Reporter
+from relay.pipeline.route import RouteLimits
+from relay.pipeline.settle import Settler
+from relay.pipeline.verify import Examiner, install_remote
+from relay.pipeline.worker import Worker, WorkerPolicy
+from relay.registry import GroupCommitter, SqlRegistry, open_registry
+from relay.settings import Settings
+from relay.trust.chain import TrustStore
+from relay.trust.libxml import check_libxml
+from relay.trust.sign import ReceiptSealer, load_chain, load_key
+from relay.trust.verifier import DocumentVerifier
+
+
+@dataclass(frozen=True, slots=True)
+class Common:
+    """What worker and keeper share."""
+
+    settings: Settings
+    clock: SystemClock
+    metrics: Metrics
+    registry: SqlRegistry
+    commits: GroupCommitter
+    link: AmqpLink
+    numbers: Numbers
+    reporter: Reporter
+    settler: Settler
+    epoch: EpochWatch
+    owner: str
+
+
+def endpoint(settings: Settings) -> Endpoint:
+    """Return where the broker is and the relay's login."""
+    broker = settings.broker
+    return Endpoint.from_url(
+        broker.url, broker.user, broker.password(), ca_file=broker.ca_file, heartbeat=broker.heartbeat
+    )
+
+
+def trust_store(settings: Settings) -> TrustStore:
+    """Return the anchors and lists of the settings."""
+    trust = settings.trust
+    lenient = () if trust.crl_required else trust.anchors
+    return TrustStore.from_files(trust.anchors, trust.crls, anchors_without_crl=lenient)
+
+
+def parse_limits(settings: Settings) -> ParseLimits:
+    """Return the bounds on foreign bytes."""
+    limits = settings.limits
+    return ParseLimits(limits.body_bytes, limits.depth, limits.elements, limits.attributes, limits.text)
+
+
+def common(settings: Settings, name: str) -> Common:
+    """Open what a process needs. Raises ``ConfigurationError``, ``RegistryError``."""
+    check_libxml()
+    clock = SystemClock()
+    metrics = Metrics(version=__version__)
+    registry = open_registry(settings.registry.url, settings.registry.lease_seconds)
+    owner = f"{name}-{uuid.uuid4()}"  # a new lease owner for each process start
+    commits = GroupCommitter(
+        registry,
+        owner,
+        clock,
+        max_wait=settings.registry.group_wait_ms / 1000,
+        max_batch=settings.registry.group_max,
+    )
+    broker = settings.broker
+    link = AmqpLink(
+        endpoint(settings),
+        name=f"truc {name}",
+        jitter=random.random,
+        limits=PublishLimits(
+            count=broker.publish_window, bytes=broker.publish_window_bytes, seconds=broker.publish_timeout_s
+        ),
+    )
+    chain = b"".join(load_chain(path) for path in settings.relay.certificates)
+    signer = ReceiptSealer(load_key(settings.relay.key), chain)
+    numbers = Numbers(name, registry.last_receipt_number(name))
+    return Common(
+        settings=settings,
+        clock=clock,
+        metrics=metrics,
+        registry=registry,
+        commits=commits,
+        link=link,
+        numbers=numbers,
+        reporter=Reporter(settings.relay.name, numbers, signer),
+        settler=Settler(commits, link, link, metrics, clock),
+        epoch=EpochWatch(link, registry, commits, uuid.uuid4, clock),
+        owner=owner,
+    )
+
+
+def build_worker(settings: Settings) -> tuple[Worker, Common]:
+    """Return a worker ready to run."""
+    parts = common(settings, settings.worker.name)
+    watch = DirectoryWatch(
+        settings.directory.file, lambda seen: parts.metrics.directory(seen.result, seen.agencies)
+    )
+    watch.start(settings.directory.reload_seconds)
+
+    def reload() -> Directory:
+        watch.poll(force=True)
+        return watch.current()
+
+    own = settings.worker
+    quarantine = Quarantine(
+        parts.link,
+        parts.registry,
+        parts.commits,
+        parts.settler,
+        parts.reporter,
+        parts.metrics,
+        parts.clock,
+        settings.broker.user,
+    )
+    handler = Handler(
+        link=parts.link,
+        registry=parts.registry,
+        commits=parts.commits,
+        examiner=_examiner(settings),
+        directory=watch.current,
+        deliverer=Deliverer(parts.link, watch.current, reload, parts.clock),
+        reporter=parts.reporter,
+        settler=parts.settler,
+        quarantine=quarantine,
+        policy=_policy(settings),
+        metrics=parts.metrics,
+        clock=parts.clock,
+    )
+    weights = own.weights
+    lanes = Lanes(
+        {
+            Lane.URGENT: weights.urgent,
+            Lane.STATUS: weights.status,
+            Lane.NORMAL: weights.normal,
+            Lane.DUE: weights.due,
+        },
+        own.window_documents,
+        own.window_bytes,
+    )
+    worker = Worker(
+        name=own.name,
+        link=parts.link,
+        commits=parts.commits,
+        handler=handler,
+        lanes=lanes,
+        epoch=parts.epoch,
+        policy=WorkerPolicy(
+            prefetch={
+                Lane.URGENT: own.prefetch.urgent,
+                Lane.STATUS: own.prefetch.status,
+                Lane.NORMAL: own.prefetch.normal,
+                Lane.DUE: own.prefetch.due,
+            },
+            stall=own.stall_seconds,
+        ),
+        metrics=parts.metrics,
+        clock=parts.clock,
+    )
+    return worker, parts
+
+
+def build_keeper(settings: Settings, name: str = "keeper") -> tuple[Keeper, Common]:
+    """Return a keeper ready to run."""
+    parts = common(settings, name)
+    own = settings.keeper
+    tools = Tools(
+        registry=parts.registry,
+        commits=parts.commits,
+        settler=parts.settler,
+        reporter=parts.reporter,
+        browser=QueueBrowser(endpoint(settings), name=f"truc {name} look"),
+        metrics=parts.metrics,
+        clock=parts.clock,
+        policy=KeeperPolicy(
+            interval=timedelta(seconds=own.interval_s),
+            receipts_after=timedelta(seconds=own.receipts_after_s),
+            lost_after=timedelta(seconds=own.lost_after_s),
+            lost_at_last=timedelta(seconds=max(own.lost_after_s, 7200)),
+            give_up=timedelta(seconds=settings.deadlines.give_up_s),
+            lease=timedelta(seconds=own.lease_s),
+        ),
+    )
+    keeper = Keeper(
+        name=parts.owner,
+        link=parts.link,
+        tools=tools,
+        epoch=parts.epoch,
+        relay_user=settings.broker.user,
+        numbers=parts.numbers,
+    )
+    return keeper, parts
+
+
+def _examiner(settings: Settings) -> Examiner:
+    verify = settings.worker.verify
+    form = EdxmlFormat()
+    verifier = DocumentVerifier(trust_store(settings), parse_limits(settings))
+    extra: dict[str, Any] = {}
+    if verify.mode == "processes":
+        extra["initializer"] = _Remote(settings)
+    return Examiner(
+        verifier,
+        form,
+        mode=verify.mode,
+        workers=verify.workers or 2,
+        inline_max=settings.worker.inline_max_bytes,
+        **extra,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Remote:
+    """Makes the verifier of a pool process, inside it."""
+
+    settings: Settings
+
+    def __call__(self) -> None:
+        install_remote(
+            DocumentVerifier(trust_store(self.settings), parse_limits(self.settings)), EdxmlFormat()
+        )
+
+
+def _policy(settings: Settings) -> HandlerPolicy:
+    deadlines, limits = settings.deadlines, settings.limits
+    return HandlerPolicy(
+        accept=AcceptPolicy(
+            relay_user=settings.broker.user,
+            max_body=limits.body_bytes,
+            min_deadline=timedelta(seconds=deadlines.min_s),
+            max_deadline=timedelta(seconds=deadlines.max_s),
+        ),
+        route=RouteLimits(limits.recipients, limits.fanout_bytes),
+        urgent_deadline=timedelta(seconds=deadlines.urgent_s),
+        normal_deadline=timedelta(seconds=deadlines.normal_s),
+        give_up=timedelta(seconds=deadlines.give_up_s),
+        unknown_document=timedelta(seconds=deadlines.unknown_document_s),
+        set_aside_after=settings.worker.set_aside_after,
+    )
