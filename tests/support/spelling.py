@@ -46,6 +46,7 @@ SPELLINGS: Final[dict[str, Spelling]] = {
         PLAIN, declaration='<?xml version="1.0" encoding="UTF-8" standalone="yes"?>'
     ),
     "declaration without encoding": replace(PLAIN, declaration='<?xml version="1.0"?>'),
+    "byte order mark": replace(PLAIN, declaration="\ufeff" + _DECLARATION),
     "single quotes": replace(PLAIN, quote="'"),
     "indented": replace(PLAIN, between="\n    "),
     "line ends CRLF": replace(PLAIN, between="\r\n\t", end="\r\n"),
@@ -88,13 +89,6 @@ def oddities(package: bytes) -> dict[str, bytes]:
 def respelled(root: Any, how: Spelling) -> bytes:
     """Return a tree of edXML elements written in one way."""
     return (how.declaration + "".join(_written(root, how, at_root=True)) + how.end).encode()
-
-
-def with_signature(package: bytes, signature: bytes) -> bytes:
-    """Return the package with a signature spliced in as last child of the header; no other byte changes."""
-    at = package.rindex(b"edXMLHeader")
-    end = package.rindex(b"</", 0, at)
-    return package[:end] + signature + package[end:]
 
 
 def _written(element: Any, how: Spelling, *, at_root: bool = False) -> list[str]:
