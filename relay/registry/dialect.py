@@ -61,7 +61,6 @@ def _open_sqlite(url: str, busy_timeout: float) -> Engine:
             _write_ahead(raw)
             raw.execute("PRAGMA synchronous = FULL")
             raw.execute(f"PRAGMA wal_autocheckpoint = {_WAL_PAGES}")
-            raw.execute("PRAGMA cache_size = -32000")  # KiB; the default of 2 MiB spills in a large group
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
