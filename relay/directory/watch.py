@@ -1,0 +1,109 @@
+"""Keeps the newest valid snapshot of a directory file. A change that is invalid is reported; the old one stays."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from relay.directory.entries import Finding
+from relay.directory.file import check, load
+from relay.directory.snapshot import AgencyDirectory
+
+_Stamp = tuple[tuple[int, int, int] | None, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Reload:
+    """What came of looking at a file that had changed."""
+
+    result: Literal["taken", "unchanged", "invalid"]
+    version: str  # of the snapshot that is in use now
+    agencies: int
+    findings: tuple[Finding, ...] = ()
+
+
+class DirectoryWatch:
+    """The snapshot in use. ``current`` may be called from any thread; it never waits and never fails."""
+
+    def __init__(self, path: Path, report: Callable[[Reload], None] | None = None) -> None:
+        """Load the file.
+
+        Args:
+            path: the directory file.
+            report: told of each look at a changed file, from the thread that looked.
+
+        Raises:
+            ConfigurationError: DIRECTORY-INVALID, there is nothing to begin with.
+        """
+        self._path = path
+        self._report = report
+        self._lock = threading.Lock()
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+        # Stamped before reading: a change in between is seen by the next look.
+        stamp = _stamp((path,))
+        self._current = load(path)
+        self._stamp = stamp + _stamp(self._current.sources[1:])
+
+    def current(self) -> AgencyDirectory:
+        """Return the snapshot in use."""
+        return self._current
+
+    def poll(self, *, force: bool = False) -> Reload | None:
+        """Look at the file (and at the certificate files that it names) once; None if nothing changed.
+
+        ``force`` reads it whatever its times say, as after a message that could not be routed.
+        """
+        with self._lock:
+            before = _stamp((self._path, *self._current.sources[1:]))
+            if before == self._stamp and not force:
+                return None
+            checked = check(self._path)
+            if checked.directory is None:
+                self._stamp = before
+                outcome = self._outcome("invalid", checked.findings)
+            else:
+                fresh = checked.directory
+                same = fresh.version == self._current.version
+                self._stamp = before[:1] + _stamp(fresh.sources[1:])
+                if not same:
+                    self._current = fresh
+                outcome = self._outcome("unchanged" if same else "taken")
+        if self._report is not None:
+            self._report(outcome)
+        return outcome
+
+    def start(self, seconds: float) -> None:
+        """Look every ``seconds``, in a thread of its own."""
+        self._thread = threading.Thread(target=self._run, args=(seconds,), name="directory", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End that thread."""
+        self._stop.set()
+        if self._thread is not None:
+            self._thread.join()
+
+    def _run(self, seconds: float) -> None:
+        while not self._stop.wait(seconds):
+            self.poll()
+
+    def _outcome(
+        self, result: Literal["taken", "unchanged", "invalid"], findings: tuple[Finding, ...] = ()
+    ) -> Reload:
+        return Reload(result, self._current.version, len(self._current.by_code), findings)
+
+
+def _stamp(paths: tuple[Path, ...]) -> _Stamp:
+    found: list[tuple[int, int, int] | None] = []
+    for path in paths:
+        try:
+            state = path.stat()
+        except OSError:
+            found.append(None)
+        else:
+            found.append((state.st_mtime_ns, state.st_size, state.st_ino))
+    return tuple(found)
