@@ -1,4 +1,4 @@
-"""Looking into a queue without taking anything out of it: depths, and the bodies of a quarantine."""
+"""Looking into a queue without taking anything out of it."""
 
 from __future__ import annotations
 
@@ -8,28 +8,33 @@ from relay.model.message import Incoming
 
 
 class QueueBrowser:
-    """Each look is a connection of its own: looks are rare, and everything goes back when it closes."""
+    """Looks over a connection of its own, opened for each look and closed after it: closing gives all messages back.
 
-    def __init__(self, endpoint: Endpoint, *, name: str) -> None:
+    Each look counts as one delivery of what was looked at; the limit of ``quarantine`` is far above that.
+    """
+
+    def __init__(self, endpoint: Endpoint, *, name: str = "truc browse", timeout: float = 10.0) -> None:
         self._endpoint = endpoint
         self._name = name
+        self._timeout = timeout
 
     def depth(self, queue: str) -> int:
-        """Return how many messages stand ready; 0 for a queue that is not there. Raises ``BrokerError``."""
-        with BlockingClient(self._endpoint, name=self._name) as client:
+        """Return how many messages are ready; 0 for a queue that does not exist. Raises ``BrokerError``."""
+        with self._client() as client:
             return client.depth(queue) or 0
 
-    def depths(self, queues: tuple[str, ...]) -> dict[str, int]:
-        """Return the depths of several queues by one connection. Raises ``BrokerError``."""
-        with BlockingClient(self._endpoint, name=self._name) as client:
-            return {queue: client.depth(queue) or 0 for queue in queues}
-
     def browse(self, queue: str, limit: int, max_bytes: int) -> list[Incoming]:
-        """Return messages from the head, at most ``limit`` and about ``max_bytes``; all go back. Raises ``BrokerError``."""
+        """Return up to ``limit`` messages from the head, together about ``max_bytes``. Raises ``BrokerError``."""
         found: list[Incoming] = []
         size = 0
-        with BlockingClient(self._endpoint, name=self._name) as client:
-            while len(found) < limit and size < max_bytes and (message := client.get(queue)) is not None:
+        with self._client() as client:
+            while len(found) < limit and size < max_bytes:
+                message = client.get(queue)
+                if message is None:
+                    break
                 found.append(message)
                 size += len(message.body)
         return found
+
+    def _client(self) -> BlockingClient:
+        return BlockingClient(self._endpoint, name=self._name, timeout=self._timeout)

@@ -69,13 +69,14 @@ class Live:
     rights: Mapping[str, Rights]  # of users with a row on the vhost
     users: Mapping[str, str]  # all users of the broker: tags
     reader: str = ""  # the user that looked, never reported
+    vhost_name: str = names.VHOST
 
 
 def read_live(management: Management) -> Live:
     """Read the whole state in a few bulk reads. Raises ``BrokerError``."""
     users = {str(row["name"]): _tags(row.get("tags", "")) for row in management.users()}
     if management.vhost not in management.vhosts():
-        return Live(False, {}, {}, frozenset(), {}, {}, users, management.user)
+        return Live(False, {}, {}, frozenset(), {}, {}, users, management.user, management.vhost)
     there = management.vhost_definitions()
     topics = {
         str(row["user"]): str(row["write"])
@@ -108,6 +109,7 @@ def read_live(management: Management) -> Live:
         },
         users=users,
         reader=management.user,
+        vhost_name=management.vhost,
     )
 
 
@@ -123,7 +125,7 @@ def plan(desired: Desired, live: Live) -> list[Change]:
     """Return the changes in the order in which ``apply`` makes them; empty when all is as it should be but for reports."""
     changes: list[Change] = []
     if not live.vhost:
-        changes.append(Change("vhost", names.VHOST, What.CREATE))
+        changes.append(Change("vhost", live.vhost_name, What.CREATE))
     changes += _exchanges(desired, live)
     changes += _policies(desired, live)
     changes += _queues(desired, live)
@@ -156,9 +158,11 @@ def _exchanges(desired: Desired, live: Live) -> list[Change]:
             changes.append(Change("exchange", name, What.CREATE, after=kind, subject=kind))
         elif there != kind:
             changes.append(Change("exchange", name, What.REPORT, there, f"{kind} is wanted: delete it first"))
-    for name in sorted(set(live.exchanges) - set(desired.exchanges)):
-        if name and not name.startswith(("amq.", names.EPOCH_PREFIX)):
-            changes.append(Change("exchange", name, What.REPORT, "not in the configuration"))
+    changes += [
+        Change("exchange", name, What.REPORT, "not in the configuration")
+        for name in sorted(set(live.exchanges) - set(desired.exchanges))
+        if name and not name.startswith(("amq.", names.EPOCH_PREFIX))
+    ]
     return changes
 
 
@@ -173,8 +177,10 @@ def _policies(desired: Desired, live: Live) -> list[Change]:
                 Change("policy", policy.name, What.CHANGE, _told(there), _told(policy), subject=policy)
             )
     ours = {policy.name for policy in desired.policies}
-    for name in sorted(set(live.policies) - ours):
-        changes.append(Change("policy", name, What.REPORT, "not in the configuration", subject=name))
+    changes += [
+        Change("policy", name, What.REPORT, "not in the configuration", subject=name)
+        for name in sorted(set(live.policies) - ours)
+    ]
     return changes
 
 
@@ -194,10 +200,10 @@ def _queues(desired: Desired, live: Live) -> list[Change]:
             changes.append(
                 Change("queue", name, What.REPORT, f"stands with other arguments: {dict(there.arguments)}")
             )
-    for name in sorted(set(live.queues) - desired.queues):
-        changes.append(
-            Change("queue", name, What.REPORT, "not in the configuration or directory", subject=name)
-        )
+    changes += [
+        Change("queue", name, What.REPORT, "not in the configuration or directory", subject=name)
+        for name in sorted(set(live.queues) - desired.queues)
+    ]
     return changes
 
 
@@ -216,13 +222,11 @@ def _users(desired: Desired, live: Live) -> list[Change]:
         if there is None or _plain(there) != _plain(wanted):
             before = "" if there is None else _plain(there)
             changes.append(_right("permissions", user, before, _plain(wanted), wanted, there))
-    for user in sorted(set(live.rights) - set(desired.rights) - {live.reader}):
-        if "administrator" not in live.users.get(user, ""):
-            changes.append(
-                Change(
-                    "permissions", user, What.REPORT, "a user that is not in the configuration", subject=user
-                )
-            )
+    changes += [
+        Change("permissions", user, What.REPORT, "a user that is not in the configuration", subject=user)
+        for user in sorted(set(live.rights) - set(desired.rights) - {live.reader})
+        if "administrator" not in live.users.get(user, "")
+    ]
     return changes
 
 
