@@ -8,20 +8,18 @@ no port and no node name is as good, for a second VM on one store with another e
 
 from __future__ import annotations
 
-import json
 import os
 import secrets
 import shutil
 import subprocess
 import time
-import urllib.request
-from base64 import b64encode
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from relay.broker.login import try_login
+from relay.broker.management import Management
 from relay.errors import BrokerError, Code, OperationError
 from relay.sandbox import process
 from relay.sandbox.locks import Lock, held
@@ -182,11 +180,11 @@ class Node:
                 raise OperationError(Code.SANDBOX_BROKEN, f"the broker ended while starting, see {self.log}")
             try:
                 version = try_login("127.0.0.1", self.ports.amqp, VHOST, ADMIN, self.admin_password)
-                self.api("health/checks/virtual-hosts")
+                if self.management.healthy():
+                    return version
+                reason = "the virtual host is not up"
             except BrokerError as error:
                 reason = error.detail
-            else:
-                return version
             if on_wait is not None:
                 on_wait()
             time.sleep(0.05)
@@ -202,19 +200,12 @@ class Node:
             return False
         return True
 
-    def api(self, path: str, timeout: float = 5.0) -> object:
-        """GET one resource of the management interface. Raises ``BrokerError`` BROKER-UNREACHABLE."""
-        token = b64encode(f"{ADMIN}:{self.admin_password}".encode()).decode("ascii")
-        request = urllib.request.Request(
-            f"http://127.0.0.1:{self.ports.management}/api/{path}",
-            headers={"Authorization": f"Basic {token}"},
+    @property
+    def management(self) -> Management:
+        """The management interface, as administrator."""
+        return Management(
+            f"http://127.0.0.1:{self.ports.management}", ADMIN, self.admin_password, VHOST, timeout=10.0
         )
-        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        try:
-            with opener.open(request, timeout=timeout) as answer:
-                return json.load(answer)
-        except (OSError, ValueError) as error:
-            raise BrokerError(Code.BROKER_UNREACHABLE, f"management interface: {error}") from error
 
     # --- stop
 
