@@ -38,10 +38,11 @@ def optional(parent: Node, name: str) -> Node | None:
     found: Node | None = None
     same_name = 0
     for child in parent.children:
-        if local_name(child.tag) == name:
+        if child.tag == tag:
             same_name += 1
-            if child.tag == tag:
-                found = child
+            found = child
+        elif child.tag.endswith(name) and local_name(child.tag) == name:
+            same_name += 1
     if found is not None and same_name > 1:
         raise RefusedError(
             Code.DUPLICATE_VALUE, f"{name} stands {same_name} times in {local_name(parent.tag)}"
@@ -104,7 +105,10 @@ def organ_code(party: Node) -> tuple[str, str]:
     node = required(party, "OrganId")
     if node.children:
         raise RefusedError(Code.BAD_CODE, "OrganId holds elements where a code is due")
-    if sum(local_name(inner.tag) == "OrganId" for inner in walk(party)) > 1:
-        raise RefusedError(Code.DUPLICATE_VALUE, f"another OrganId stands deeper in {local_name(party.tag)}")
+    for child in party.children:
+        if child.children and any(local_name(inner.tag) == "OrganId" for inner in walk(child)):
+            raise RefusedError(
+                Code.DUPLICATE_VALUE, f"another OrganId stands deeper in {local_name(party.tag)}"
+            )
     written = node.text or ""
     return written, normal_form(written)

@@ -17,7 +17,14 @@ from relay.errors import Code, ConfigurationError, RefusedError
 from relay.model.verdict import Node
 from relay.resources import shipped
 
-_EXTENSION: Final = re.compile(r"\.[0-9a-z]{1,8}\Z")
+# the second one is what programs add that sign or convert: "a.signed.pdf", "a.docx.pdf"
+_EXTENSION: Final = re.compile(r"(?:\.(?:signed|pdf|docx?|xlsx?))?\.[0-9a-z]{1,8}\Z")
+# White space and what shows nothing: controls, formats (categories Cc and Cf), joiners, variation selectors.
+_UNSEEN: Final = re.compile(
+    "[\\s\\x00-\\x1f\\x7f-\\x9f\\xad\\u034f\\u0600-\\u0605\\u061c\\u06dd\\u070f\\u0890\\u0891\\u08e2\\u180b-\\u180f\\u200b-\\u200f"
+    "\\u2028-\\u202e\\u2060-\\u206f\\ufe00-\\ufe0f\\ufeff\\ufff9-\\ufffb\\U000110bd\\U000110cd\\U00013430-\\U0001343f"
+    "\\U0001bca0-\\U0001bca3\\U0001d173-\\U0001d17a\\U000e0001\\U000e0020-\\U000e007f\\U000e0100-\\U000e01ef]+"
+)
 _LISTS: Final = ("marks", "level_values", "levels", "fields", "file_names", "brackets")
 
 
@@ -25,18 +32,7 @@ def fold_text(text: str) -> str:
     """Return a text for comparison: one Unicode form, no letter case, no white space, nothing invisible."""
     # compatibility form, because marks are also typed with full-width brackets and letters; taken apart first, because
     # an invisible character between a letter and its accents keeps them from being joined
-    apart = unicodedata.normalize("NFKD", text)
-    visible = (character for character in apart if not (character.isspace() or _is_invisible(character)))
-    return unicodedata.normalize("NFC", "".join(visible).casefold())
-
-
-def _is_invisible(character: str) -> bool:
-    """Whether a character shows nothing: controls, formats, joiners, variation selectors."""
-    return (
-        unicodedata.category(character) in {"Cc", "Cf"}
-        or character == "\u034f"
-        or "\ufe00" <= character <= "\ufe0f"
-    )
+    return unicodedata.normalize("NFC", _UNSEEN.sub("", unicodedata.normalize("NFKD", text)).casefold())
 
 
 @lru_cache(maxsize=1024)

@@ -10,7 +10,7 @@ import pytest
 
 from adapters.edxml.facts import AttachedFile
 from adapters.edxml.format import EdxmlFormat
-from adapters.edxml.secrecy import load_rule, shipped_rule
+from adapters.edxml.secrecy import fold_text, load_rule, shipped_rule
 from relay.errors import Code, ConfigurationError, RefusedError
 from relay.model.message import Kind
 from relay.resources import shipped
@@ -77,13 +77,22 @@ OPEN_TEXTS = (
 )
 OPEN_NAMES = (
     "Mật độ dân số.pdf",
+    "mật.ong.pdf",
     "bảo mật.docx",
     "Mật ong 2025.xlsx",
     "mật khẩu.txt",
     "mật.thiết kế cầu.pdf",
     "Mat.pdf",
 )
-SECRET_NAMES = ("Mật.pdf", "[Mật] phụ lục.pdf", "TỐI MẬT.DOCX", "tuyệt mật.edxml", "(Mật)phụ lục", "Mật")
+SECRET_NAMES = (
+    "Mật.pdf",
+    "[Mật] phụ lục.pdf",
+    "TỐI MẬT.DOCX",
+    "tuyệt mật.edxml",
+    "(Mật)phụ lục",
+    "Mật",
+    "mật.signed.pdf",
+)
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -205,3 +214,15 @@ def test_the_rule_is_data(tmp_path: Path) -> None:
     rule = load_rule(path)
     assert rule.marks_text("NỘI BỘ")
     assert not rule.marks_text("Tối mật")
+
+
+def test_no_invisible_character_hides_a_mark() -> None:
+    unseen = [
+        chr(point)
+        for point in range(0x110000)
+        if unicodedata.category(chr(point)) in {"Cc", "Cf", "Zs", "Zl", "Zp"}
+        or point in {0x34F, 0xFE0E, 0xFE0F}
+    ]
+    assert len(unseen) > 100
+    assert fold_text("".join(unseen)) == ""
+    assert shipped_rule().marks_text("Tối" + "".join(unseen) + "mật")
