@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 from relay.errors import Code, RefusedError
 
 if TYPE_CHECKING:
+    from adapters.edxml.facts import Organ
     from adapters.edxml.format import EdxmlFormat
-    from adapters.edxml.writer import Organ
     from adapters.gateway import Gateway, Mailbox, ReceiptFacts, StatusDraft
+    from relay.evidence.receipts import ReceiptVerifier
     from relay.model.envelope import Envelope
     from relay.model.message import Kind
     from relay.model.ports import Clock, Directory
@@ -31,7 +32,7 @@ class Reader:
 
     directory: Directory
     verifier: DocumentVerifier
-    receipt_verifier: DocumentVerifier
+    receipt_verifier: ReceiptVerifier
     package_format: EdxmlFormat
 
     def package(self, body: bytes, at: datetime) -> tuple[Kind, Verification, Envelope | None, Code, str]:
@@ -94,22 +95,6 @@ class Client:
         return _sign(unsigned, kind, self.login, self.reader.package_format)
 
 
-class SystemClock:
-    """The machine's clock."""
-
-    def now(self) -> datetime:
-        """Return the time in UTC."""
-        from datetime import UTC
-
-        return datetime.now(UTC)
-
-    def monotonic(self) -> float:
-        """Return seconds that never go back."""
-        import time
-
-        return time.monotonic()
-
-
 def is_receipt(body: bytes) -> bool:
     """Whether bytes look like a receipt of a relay rather than a package."""
     return _RECEIPT_ROOT in body[:2048]
@@ -122,20 +107,18 @@ def open_reader(settings_file: Path) -> Reader:
         ConfigurationError: a file of it cannot be used.
     """
     from adapters.edxml.format import EdxmlFormat
-    from relay import directory, settings
-    from relay.trust.chain import TrustStore
-    from relay.trust.path import Purpose
+    from relay import settings
+    from relay.cli.wiring import parse_limits, trust_store
+    from relay.directory.file import load
+    from relay.evidence.receipts import ReceiptVerifier
     from relay.trust.verifier import DocumentVerifier
 
     chosen = settings.load(settings_file, files=False)
-    trust = chosen.trust
-    store = TrustStore.from_files(
-        trust.anchors, trust.crls, anchors_without_crl=() if trust.crl_required else trust.anchors
-    )
+    store = trust_store(chosen)
     return Reader(
-        directory=directory.load(chosen.directory.file),
-        verifier=DocumentVerifier(store),
-        receipt_verifier=DocumentVerifier(store, purpose=Purpose.RECEIPT),
+        directory=load(chosen.directory.file),
+        verifier=DocumentVerifier(store, parse_limits(chosen)),
+        receipt_verifier=ReceiptVerifier(store),
         package_format=EdxmlFormat(),
     )
 
@@ -149,6 +132,7 @@ def open_client(home: Path, code: str) -> Iterator[Client]:
     """
     from adapters.gateway import Account, AmqpLink, Gateway, Mailbox
     from relay.broker.connection import Endpoint
+    from relay.observe.clock import SystemClock
     from relay.sandbox.contents import running
 
     sandbox = running(home)
@@ -179,14 +163,15 @@ def open_client(home: Path, code: str) -> Iterator[Client]:
 
 def organ(code: str, directory: Directory) -> Organ:
     """Return an agency as a package names it; the name stays out where the directory has none."""
-    from adapters.edxml.writer import Organ
+    from adapters.edxml.facts import Organ
 
     known = directory.agency(code)
     return Organ(code, name=known.name if known else "")
 
 
 def _write_status(draft: StatusDraft, sandbox: Sandbox, reader: Reader) -> bytes:
-    from adapters.edxml.writer import StatusFields, status_package
+    from adapters.edxml.facts import StatusFields
+    from adapters.edxml.writer import status_package
     from relay.model.message import Kind
 
     unsigned = status_package(

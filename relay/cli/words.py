@@ -9,18 +9,6 @@ from relay.cli.options import people_time, words
 if TYPE_CHECKING:
     from adapters.gateway import Arrived, ReceiptFacts, StoredReceipt
 
-STATUS_NAMES: Final = {
-    "01": ("arrived", "đã đến"),
-    "02": ("refused", "từ chối tiếp nhận"),
-    "03": ("accepted", "đã tiếp nhận"),
-    "04": ("assigned", "phân công xử lý"),
-    "05": ("being processed", "đang xử lý"),
-    "06": ("finished", "hoàn thành"),
-    "13": ("take-back asked", "yêu cầu lấy lại"),
-    "15": ("take-back agreed", "đồng ý lấy lại"),
-    "16": ("take-back declined", "từ chối lấy lại"),
-}
-
 _STATES: Final = {
     "accepted": "đã nhận",
     "refused": "bị từ chối",
@@ -41,8 +29,10 @@ def state_name(state: str) -> str:
 
 def status_name(code: str) -> str:
     """Return a status code with its meaning."""
-    names = STATUS_NAMES.get(code)
-    return f"{code} {words(*names)}" if names else code
+    from adapters.edxml.show import STATUS_TEXTS
+
+    vi, en = STATUS_TEXTS.get(code, ("", ""))
+    return f"{code} {words(en, vi)}".strip()
 
 
 def receipt_json(facts: ReceiptFacts) -> dict[str, Any]:
@@ -106,7 +96,7 @@ def receipt_lines(facts: ReceiptFacts) -> list[str]:
     )
     for code in codes:
         if code in Code.__members__.values():
-            lines += [f"  {part}" for part in explain(Code(code), facts.detail, language()).splitlines()]
+            lines += [f"  {part}" for part in explain(Code(code), "", language()).splitlines()]
     return lines
 
 
@@ -126,7 +116,11 @@ def arrived_json(item: Arrived) -> dict[str, Any]:
         "bytes": len(item.body),
     }
     if item.status_code:
-        own = {"status": item.status_code, "refers_to": item.refers_to, "description": item.description}
+        own: dict[str, Any] = {
+            "status": item.status_code,
+            "refers_to": item.refers_to,
+            "description": item.description,
+        }
     else:
         own = {"subject": item.subject, "priority": item.priority, "business_type": item.business_type}
     return {**common, **own}

@@ -1,0 +1,182 @@
+"""``truc directory``: who is who."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from relay.cli.options import home_option, json_option, print_json, print_table, words
+from relay.errors import Code, OperationError, RefusedError
+
+if TYPE_CHECKING:
+    from relay.directory.snapshot import AgencyDirectory
+    from relay.model.agency import Agency
+
+_FILE = click.option(
+    "--file",
+    "file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Directory file; without it that of the sandbox of --home.",
+)
+
+
+@click.group()
+def directory() -> None:
+    """Agencies: codes, names, levels, gateways, certificates, successors."""
+
+
+@directory.command()
+@click.argument("code")
+@click.option("--on", type=click.DateTime(["%Y-%m-%d"]), help="Day that counts; default: today in Vietnam.")
+@_FILE
+@home_option
+@json_option
+def show(code: str, on: datetime | None, file: Path | None, home: Path, as_json: bool) -> None:
+    """Show one agency by any of its codes, and where mail to that code goes on a day."""
+    agencies = _load(home, file)
+    day = on.date() if on else _today()
+    resolution = agencies.resolve(code, day)
+    try:
+        agency = agencies.lookup(code)
+    except RefusedError as error:
+        raise OperationError(Code.NOT_FOUND, error.detail) from error
+    if agency is None:
+        raise OperationError(Code.NOT_FOUND, code)
+    goes_to = resolution.agency.code if resolution.agency else ""
+    facts = {
+        **_json(agency),
+        "resolution": {
+            "on": day.isoformat(),
+            "agency": goes_to,
+            "refusal": resolution.refusal.value if resolution.refusal else "",
+            "candidates": list(resolution.candidates),
+            "via": list(resolution.via),
+        },
+    }
+    if as_json:
+        print_json(facts)
+        return
+    click.echo(f"{agency.code}  {agency.name}")
+    rows = [
+        (
+            words("level", "cấp"),
+            agency.level.value + (" (mặc định / default)" if agency.level_defaulted else ""),
+        ),
+        (words("parent", "cơ quan chủ quản"), agency.parent or ""),
+        (words("gateway", "điểm kết nối"), agency.gateway or ""),
+        (
+            words("own queue", "hàng đợi riêng"),
+            words("yes", "có") if agency.own_queue else words("no", "không"),
+        ),
+        (words("aliases", "mã khác"), " ".join(agency.aliases)),
+        (words("admission", "tình trạng"), agency.admission.value),
+        (words("valid", "hiệu lực"), f"{agency.valid_from or '…'} – {agency.valid_to or '…'}"),
+        (words("successors", "kế thừa"), " ".join(agency.successors)),
+        (
+            words("mail goes to", "thư đến"),
+            goes_to or (resolution.refusal.value if resolution.refusal else ""),
+        ),
+    ]
+    rows += [(words("certificate", "chứng thư"), one.sha256) for one in agency.certificates]
+    print_table([row for row in rows if row[1]], indent="  ")
+
+
+@directory.command()
+@click.argument("text")
+@click.option(
+    "--limit", type=click.IntRange(1, 1000), default=20, show_default=True, help="How many at most."
+)
+@_FILE
+@home_option
+@json_option
+def search(text: str, limit: int, file: Path | None, home: Path, as_json: bool) -> None:
+    """Find agencies by code or by words of their name, with or without diacritics."""
+    from relay.directory.search import search as find
+
+    found = find(_load(home, file).agencies(), text, limit)
+    if as_json:
+        print_json([_json(agency) for agency in found])
+        return
+    if not found:
+        raise OperationError(Code.NOT_FOUND, text)
+    print_table([(one.code, one.level.value, one.gateway or "-", one.name) for one in found])
+
+
+@directory.command()
+@click.argument("file", required=False, type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@home_option
+@json_option
+def check(file: Path | None, home: Path, as_json: bool) -> None:
+    """Check a directory file; every finding is told. The exit code is 0 only if there is none."""
+    from relay.directory.file import check as examine
+
+    path = file or _of_sandbox(home)
+    result = examine(path)
+    defaulted = (
+        [one.code for one in result.directory.agencies() if one.level_defaulted] if result.directory else []
+    )
+    if as_json:
+        print_json(
+            {
+                "file": path,
+                "valid": result.directory is not None,
+                "version": result.directory.version if result.directory else "",
+                "agencies": len(result.directory.by_code) if result.directory else 0,
+                "level_defaulted": defaulted,
+                "findings": [
+                    {"line": one.line, "code": one.code, "problem": one.problem} for one in result.findings
+                ],
+            }
+        )
+    else:
+        for finding in result.findings:
+            click.echo(str(finding))
+        if result.directory is not None:
+            count = len(result.directory.by_code)
+            click.echo(
+                words(f"{path}: {count} agencies, no finding", f"{path}: {count} đơn vị, không có lỗi")
+            )
+        if defaulted:
+            click.echo(words("level by default rule: ", "cấp theo quy tắc mặc định: ") + " ".join(defaulted))
+    if result.directory is None:
+        click.get_current_context().exit(1)
+
+
+def _load(home: Path, file: Path | None) -> AgencyDirectory:
+    from relay.directory.file import load
+
+    return load(file or _of_sandbox(home))
+
+
+def _of_sandbox(home: Path) -> Path:
+    from relay.sandbox.contents import running
+
+    return running(home).directory
+
+
+def _today() -> date:
+    from relay.model.times import vietnam_day
+    from relay.observe.clock import SystemClock
+
+    return vietnam_day(SystemClock().now())
+
+
+def _json(agency: Agency) -> dict[str, Any]:
+    return {
+        "code": agency.code,
+        "name": agency.name,
+        "level": agency.level.value,
+        "level_defaulted": agency.level_defaulted,
+        "parent": agency.parent,
+        "gateway": agency.gateway,
+        "own_queue": agency.own_queue,
+        "aliases": list(agency.aliases),
+        "admission": agency.admission.value,
+        "valid_from": agency.valid_from.isoformat() if agency.valid_from else None,
+        "valid_to": agency.valid_to.isoformat() if agency.valid_to else None,
+        "successors": list(agency.successors),
+        "certificates": [one.sha256 for one in agency.certificates],
+    }

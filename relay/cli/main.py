@@ -1,0 +1,56 @@
+"""The command ``truc``. Each command's work is imported when it runs, so that help comes at once."""
+
+from __future__ import annotations
+
+import click
+
+from relay import __version__
+from relay.cli.codes import errors
+from relay.cli.directory import directory
+from relay.cli.errors import EXIT_CODES, TrucGroup
+from relay.cli.inbox import inbox
+from relay.cli.options import lang_option
+from relay.cli.quarantine import quarantine
+from relay.cli.reply import reply, take_back
+from relay.cli.run import keeper, worker
+from relay.cli.sandbox import demo, down, keys, up
+from relay.cli.send import send
+from relay.cli.topology import topology
+from relay.cli.track import track
+from relay.cli.verify import verify
+
+
+@click.group(
+    cls=TrucGroup,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+    epilog=EXIT_CODES,
+)
+@click.version_option(__version__, prog_name="truc")
+@lang_option
+def main() -> None:
+    """Trục: a federated relay for signed government documents on RabbitMQ.
+
+    Start with "truc demo"; then "truc up --detach", "truc send --as H26 --to H53 --subject Test --wait" and
+    "truc inbox --as H53".
+    """
+
+
+for command in (
+    demo,
+    directory,
+    down,
+    errors,
+    inbox,
+    keeper,
+    keys,
+    quarantine,
+    reply,
+    send,
+    take_back,
+    topology,
+    track,
+    up,
+    verify,
+    worker,
+):
+    main.add_command(command)

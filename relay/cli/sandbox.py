@@ -1,0 +1,175 @@
+"""``truc up``, ``down``, ``demo`` and ``keys``: the sandbox."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from relay.cli.options import agency_code, dry_run_option, home_option, json_option, note, print_json, words
+
+if TYPE_CHECKING:
+    from relay.sandbox.contents import Sandbox
+
+
+@click.command()
+@home_option
+@click.option(
+    "--workers", type=click.IntRange(1, 16), help="Number of workers; default: as before, at first 1."
+)
+@click.option("--detach", is_flag=True, help="Return when sending works, and leave everything running.")
+@dry_run_option
+@json_option
+def up(home: Path, workers: int | None, detach: bool, dry_run: bool, as_json: bool) -> None:
+    """Bring a sandbox up: a private broker, development certificates, sample agencies, workers and keeper.
+
+    A second call on a running, damaged or stopped sandbox repairs it and keeps its data, ports, passwords and
+    certificates. Without --detach it stays, restarts what dies, and ends everything on Ctrl-C.
+    """
+    if dry_run:
+        _tell_up(home, as_json=as_json)
+        return
+    from relay.sandbox.contents import running
+    from relay.sandbox.up import up as bring_up
+
+    told = False
+
+    def ready() -> None:
+        nonlocal told
+        told = True
+        _show(running(home), as_json=as_json)
+
+    sandbox = bring_up(home, workers=workers, detach=detach, say=note, on_ready=ready)
+    if not told:
+        _show(sandbox, as_json=as_json)
+
+
+def _tell_up(home: Path, *, as_json: bool) -> None:
+    exists = (home / "sandbox.json").exists()
+    if as_json:
+        print_json({"dry_run": True, "home": home, "exists": exists})
+    elif exists:
+        click.echo(
+            words(f"would start or repair the sandbox in {home}", f"sẽ khởi động hoặc sửa sandbox ở {home}")
+        )
+    else:
+        click.echo(words(f"would make a sandbox in {home}", f"sẽ tạo sandbox ở {home}"))
+
+
+def _show(sandbox: Sandbox, *, as_json: bool) -> None:
+    facts: dict[str, Any] = {
+        "home": sandbox.home,
+        "sandbox_json": sandbox.home / "sandbox.json",
+        "amqp_url": sandbox.amqp_url,
+        "management_url": sandbox.management_url,
+        "metrics_urls": list(sandbox.metrics_urls),
+        "agencies": sorted(sandbox.agencies),
+        "pids": {
+            "broker": sandbox.pids.broker,
+            "keeper": sandbox.pids.keeper,
+            "supervisor": sandbox.pids.supervisor,
+            "workers": list(sandbox.pids.workers),
+        },
+    }
+    if as_json:
+        print_json(facts)
+    else:
+        click.echo(words(f"ready: {sandbox.home}", f"sẵn sàng: {sandbox.home}"))
+        click.echo(f"  {sandbox.amqp_url}  {sandbox.management_url}")
+        click.echo(words("  agencies: ", "  đơn vị: ") + " ".join(facts["agencies"]))
+        home = sandbox.home
+        click.echo(
+            words("  try: ", "  thử: ") + f'truc send --home {home} --as H26 --to H53 --subject "Thử" --wait'
+        )
+    sys.stdout.flush()
+
+
+@click.command()
+@home_option
+@dry_run_option
+@json_option
+def down(home: Path, dry_run: bool, as_json: bool) -> None:
+    """End a sandbox: no process, port or lock stays, only the folder with its data."""
+    if dry_run:
+        if as_json:
+            print_json({"dry_run": True, "home": home})
+        else:
+            click.echo(words(f"would end the sandbox in {home}", f"sẽ dừng sandbox ở {home}"))
+        return
+    from relay.sandbox.down import down as bring_down
+
+    ran = bring_down(home)
+    if as_json:
+        print_json({"home": home, "ran": ran})
+    elif ran:
+        click.echo(words(f"ended: {home}", f"đã dừng: {home}"))
+    else:
+        click.echo(words(f"nothing runs in {home}", f"không có gì đang chạy ở {home}"))
+
+
+@click.command()
+@click.option(
+    "--keep",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="Make the sandbox in DIR and leave it there.",
+)
+@json_option
+def demo(keep: Path | None, as_json: bool) -> None:
+    """See it run: real documents between agencies of all four levels, over a private broker.
+
+    Good ones and wrong ones, receipts and statuses; prints the hops, checks every outcome, and ends with one line:
+    "demo: D documents, V deliveries, R receipts, lost 0, duplicated 0". The exit code is 0 only if that holds.
+    """
+    from relay.sandbox.demo import run_demo
+
+    click.get_current_context().exit(run_demo(keep=keep, as_json=as_json))
+
+
+@click.group()
+def keys() -> None:
+    """Keys and accounts of a sandbox."""
+
+
+@keys.command("issue")
+@click.argument("code", type=agency_code)
+@click.option(
+    "--kind",
+    type=click.Choice(["ec-p256", "ec-p384", "rsa-2048", "rsa-3072"]),
+    help="Give it a new key of this kind; the old certificate is revoked.",
+)
+@home_option
+@dry_run_option
+@json_option
+def issue(code: str, kind: Any, home: Path, dry_run: bool, as_json: bool) -> None:  # noqa: ANN401 - a Literal, late
+    """Issue a development certificate and a broker user for an agency's gateway.
+
+    An agency that the sandbox does not know joins its directory. Without --kind a known one keeps what it has.
+    """
+    if dry_run:
+        if as_json:
+            print_json({"dry_run": True, "code": code, "home": home})
+        else:
+            click.echo(
+                words(f"would issue key and account for {code}", f"sẽ cấp khóa và tài khoản cho {code}")
+            )
+        return
+    from relay.sandbox.keys import issue_keys
+
+    agency = issue_keys(home, code, kind=kind)
+    if as_json:
+        # The password stands in sandbox.json, which only its owner can read; it is not printed.
+        print_json(
+            {
+                "code": agency.code,
+                "gateway": agency.gateway,
+                "user": agency.user,
+                "key": agency.key,
+                "cert": agency.cert,
+                "level": agency.level,
+            }
+        )
+    else:
+        click.echo(f"{agency.code}  {agency.user}\n  {agency.key}\n  {agency.cert}")

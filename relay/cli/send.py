@@ -1,0 +1,290 @@
+"""``truc send``: build if need be, sign if need be, publish confirmed, print the transport id."""
+
+from __future__ import annotations
+
+import hashlib
+import mimetypes
+import re
+import uuid
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from relay.cli.options import (
+    agency_code,
+    as_option,
+    dry_run_option,
+    home_option,
+    json_option,
+    note,
+    print_json,
+    words,
+)
+from relay.errors import BrokerError, Code, OperationError
+
+if TYPE_CHECKING:
+    from adapters.gateway import StoredReceipt, Submission
+    from relay.cli.client import Client
+    from relay.model.message import Kind, Lane
+
+_DURATION: Final = re.compile(r"(\d{1,5})(m|h|d)")
+_UNITS: Final = {"m": "minutes", "h": "hours", "d": "days"}
+
+
+def transport_id(written: str) -> str:
+    """Read a transport id: a UUID in lower case, not nil."""
+    try:
+        value = uuid.UUID(written)
+    except ValueError:
+        raise click.BadParameter(f"{written!r} is not a UUID") from None
+    if str(value) != written or not value.int:
+        raise click.BadParameter("a transport id is a UUID in lower case with hyphens, and not nil")
+    return written
+
+
+def deadline(written: str) -> datetime | timedelta:
+    """Read a deadline: a time with offset (RFC 3339), or a duration like 30m, 2h, 3d."""
+    if match := _DURATION.fullmatch(written):
+        return timedelta(**{_UNITS[match[2]]: int(match[1])})
+    try:
+        at = datetime.fromisoformat(written)
+    except ValueError:
+        raise click.BadParameter(
+            f"{written!r} is neither a time (2026-01-31T17:00:00+07:00) nor 30m, 2h, 3d"
+        ) from None
+    if at.tzinfo is None:
+        raise click.BadParameter("a time needs an offset, such as +07:00 or Z")
+    return at
+
+
+@click.command()
+@as_option
+@click.argument("file", required=False, type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option(
+    "--to", "to", multiple=True, type=agency_code, metavar="CODE", help="Recipient; may be repeated."
+)
+@click.option("--subject", help="Subject of the document that is built.")
+@click.option(
+    "--attach",
+    multiple=True,
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="File to attach; may be repeated.",
+)
+@click.option("--content", default="", help="A few words on the content.")
+@click.option("--number", help="Number of the document; by default made from the time.")
+@click.option("--notation", help="Notation of the document; by default CV- and the sender's code.")
+@click.option("--document-id", help="DocumentId; by default made from sender, date, number and notation.")
+@click.option("--type-name", default="Công văn", show_default=True, help="Type of the document.")
+@click.option("--place", default="Hà Nội", show_default=True, help="Place of promulgation.")
+@click.option("--signer", help="Name of who signed the document; by default the agency's name.")
+@click.option(
+    "--priority", type=click.IntRange(0, 4), default=0, show_default=True, help="0 normal, 1 to 4 urgent."
+)
+@click.option(
+    "--deadline",
+    "due",
+    type=deadline,
+    metavar="TIME",
+    help="When it has to be delivered: a time with offset, or 30m, 2h, 3d from now. Without it the relay decides.",
+)
+@click.option(
+    "--id",
+    "chosen_id",
+    type=transport_id,
+    metavar="UUID",
+    help="Transport id; that of an earlier submission repeats it.",
+)
+@click.option("--wait", is_flag=True, help="Wait for the relay's receipt and print it.")
+@click.option(
+    "--timeout", type=click.FloatRange(0.1), default=60.0, show_default=True, help="Seconds to wait."
+)
+@home_option
+@dry_run_option
+@json_option
+def send(
+    code: str,
+    file: Path | None,
+    chosen_id: str | None,
+    due: datetime | timedelta | None,
+    wait: bool,
+    timeout: float,
+    home: Path,
+    dry_run: bool,
+    as_json: bool,
+    **fields: Any,  # noqa: ANN401 - the facts of a document to be built
+) -> None:
+    """Send a document in an agency's name.
+
+    Either FILE, an edXML package: signed, it is sent bit for bit; unsigned, it is signed first. Or --to, --subject and
+    --attach, from which a package is built and signed.
+
+    Prints the transport id and nothing else on standard output; with --wait the receipt follows, and a refusal gives
+    the exit code 1.
+
+    \b
+    truc send --as H26 --to H53 --to G22 --subject "Kế hoạch năm 2026" --attach plan.pdf --wait
+    truc send --as H26 document.edxml --deadline 2h
+    """  # noqa: D301 - a backspace keeps click from filling the lines
+    _check_usage(file, fields)
+    from relay.cli.client import open_client
+
+    with open_client(home, code) as client:
+        body = _signed_file(client, file, chosen_id) if file else _built(client, code, chosen_id, fields)
+        kind, lane = _lane(client, code, body)
+        limit = client.clock.now() + due if isinstance(due, timedelta) else due
+        if dry_run:
+            _tell_dry_run(code, kind, lane, body, as_json=as_json)
+            return
+        since = client.clock.now()
+        sent = client.gateway.send(body, kind, lane, chosen_id, deadline=limit)
+        require_confirmed(sent)
+        if not as_json:
+            click.echo(sent.transport_id)
+        answer = client.gateway.wait_for_receipt(sent.transport_id, since, timeout) if wait else None
+        if as_json:
+            print_json(_sent_json(sent, answer))
+        elif answer is not None:
+            from relay.cli.words import receipt_lines
+
+            click.echo("\n".join(receipt_lines(answer.facts)))
+        else:
+            note(
+                words("The broker keeps it; a receipt will follow.", "Máy chủ đã giữ; biên nhận sẽ đến sau.")
+            )
+        if wait and answer is None:
+            raise OperationError(Code.RECEIPT_TIMEOUT, f"{sent.transport_id}: {timeout:g} s")
+        if answer is not None and answer.facts.result != "accepted":
+            click.get_current_context().exit(1)
+
+
+def require_confirmed(sent: Submission) -> None:
+    """Raise PUBLISH-REFUSED unless the broker confirmed a submission."""
+    from adapters.gateway import OutState
+
+    if sent.state is not OutState.CONFIRMED:
+        raise BrokerError(
+            Code.PUBLISH_REFUSED,
+            f"{sent.transport_id} stands in the outbox and goes with the next truc inbox or truc send of this agency",
+        )
+
+
+def _check_usage(file: Path | None, fields: dict[str, Any]) -> None:
+    built = bool(fields["to"] or fields["subject"] or fields["attach"])
+    if file is not None and built:
+        raise click.UsageError("give FILE, or --to, --subject and --attach, not both")
+    if file is None and not (fields["to"] and fields["subject"]):
+        raise click.UsageError("give FILE, or at least --to and --subject")
+
+
+def _signed_file(client: Client, file: Path, chosen_id: str | None) -> bytes:
+    body = file.read_bytes()
+    kind, result, *_ = client.reader.package(body, client.clock.now())
+    if result.verdict.reason is not Code.UNSIGNED:
+        return body
+    kept = client.mailbox.submission(chosen_id, client.login.code) if chosen_id else None
+    if kept is not None and _same_but_signature(body, kept.body):
+        # Signed anew it would be other bytes under a known id.
+        return kept.body
+    return client.sign(body, kind)
+
+
+def _same_but_signature(unsigned: bytes, signed: bytes) -> bool:
+    start = signed.rfind(b"<Signature xmlns=")
+    end = signed.find(b"</Signature>", start)
+    return 0 < start < end and signed[:start] + signed[end + len(b"</Signature>") :] == unsigned
+
+
+def _built(client: Client, code: str, chosen_id: str | None, fields: dict[str, Any]) -> bytes:
+    from adapters.edxml.writer import document_package
+    from relay.model.message import Kind
+
+    kept = client.mailbox.submission(chosen_id, code) if chosen_id else None
+    if kept is not None:
+        note(
+            words(
+                "This id was used before: the same bytes go again.",
+                "Mã này đã dùng: gửi lại đúng nội dung cũ.",
+            )
+        )
+        return kept.body
+    return client.sign(document_package(_fields(client, code, fields)), Kind.EDOC)
+
+
+def _fields(client: Client, code: str, fields: dict[str, Any]) -> Any:  # noqa: ANN401 - DocumentFields, imported late
+    from adapters.edxml.facts import AttachedFile, DocumentFields
+    from relay.cli.client import organ
+    from relay.model.times import VIETNAM
+
+    now = client.clock.now()
+    local = now.astimezone(VIETNAM)
+    number = fields["number"] or f"{local:%d%H%M%S}{now.microsecond // 1000:03}"
+    notation = fields["notation"] or f"CV-{code}"[:30]
+    sender = organ(code, client.reader.directory)
+    return DocumentFields(
+        sender=sender,
+        recipients=tuple(organ(one, client.reader.directory) for one in dict.fromkeys(fields["to"])),
+        document_id=fields["document_id"] or f"{code},{local:%Y/%m/%d},{number}/{notation}",
+        number=number,
+        notation=notation,
+        place=fields["place"],
+        promulgated_on=local.date(),
+        type_number=18,
+        type_name=fields["type_name"],
+        subject=fields["subject"],
+        content=fields["content"],
+        signer_name=(fields["signer"] or sender.name or code)[:50],
+        traced_at=now,
+        priority=fields["priority"],
+        attachments=tuple(
+            AttachedFile(
+                path.name, path.read_bytes(), mimetypes.guess_type(path.name)[0] or "application/octet-stream"
+            )
+            for path in fields["attach"]
+        ),
+    )
+
+
+def _lane(client: Client, code: str, body: bytes) -> tuple[Kind, Lane]:
+    """Return kind and lane by what is signed; a package that cannot be read goes as a normal document."""
+    from relay.model.message import Kind, Lane
+
+    kind, _result, envelope, fault, detail = client.reader.package(body, client.clock.now())
+    if fault is not Code.OK:
+        note(
+            words(
+                f"Note: the relay will refuse it: {fault.value} {detail}",
+                f"Lưu ý: trục sẽ từ chối: {fault.value} {detail}",
+            )
+        )
+    if envelope is not None and envelope.sender != code:
+        note(words(f"Note: signed From is {envelope.sender}.", f"Lưu ý: bên gửi đã ký là {envelope.sender}."))
+    if kind is Kind.STATUS:
+        return kind, Lane.STATUS
+    return kind, Lane.URGENT if envelope is not None and envelope.urgent else Lane.NORMAL
+
+
+def _tell_dry_run(code: str, kind: Kind, lane: Lane, body: bytes, *, as_json: bool) -> None:
+    if as_json:
+        facts = {"dry_run": True, "sender": code, "kind": kind.value, "lane": lane.value}
+        print_json({**facts, "bytes": len(body), "sha256": hashlib.sha256(body).hexdigest()})
+    else:
+        text = f"{kind.value} {lane.value}.{code} {len(body)} B"
+        click.echo(words(f"would send: {text}", f"sẽ gửi: {text}"))
+
+
+def _sent_json(sent: Submission, answer: StoredReceipt | None) -> dict[str, Any]:
+    from relay.cli.words import receipt_json
+
+    return {
+        "transport_id": sent.transport_id,
+        "sender": sent.agency,
+        "kind": sent.kind.value,
+        "lane": sent.lane,
+        "state": sent.state.value,
+        "bytes": len(sent.body),
+        "sha256": hashlib.sha256(sent.body).hexdigest(),
+        "deadline": sent.deadline,
+        "receipt": receipt_json(answer.facts) if answer else None,
+    }

@@ -1,0 +1,152 @@
+"""``truc verify``: the verdict on one package or receipt, offline."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from relay.cli.options import home_option, json_option, people_time, print_json, words
+from relay.errors import Code
+
+if TYPE_CHECKING:
+    from relay.cli.client import Reader
+    from relay.model.verdict import Verdict
+
+
+def moment(written: str) -> datetime:
+    """Read a time with offset (RFC 3339)."""
+    try:
+        at = datetime.fromisoformat(written)
+    except ValueError:
+        raise click.BadParameter(f"{written!r} is not a time like 2026-01-31T17:00:00+07:00") from None
+    if at.tzinfo is None:
+        raise click.BadParameter("a time needs an offset, such as +07:00 or Z")
+    return at
+
+
+@click.command()
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option(
+    "--at", type=moment, metavar="TIME", help="Judge the certificates as of this time; default: now."
+)
+@click.option(
+    "--config",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Configuration with anchors and directory; without it the sandbox of --home.",
+)
+@home_option
+@json_option
+def verify(file: Path, at: datetime | None, config: Path | None, home: Path, as_json: bool) -> None:
+    """Judge one package or one receipt by its bytes alone, offline.
+
+    Tells whether the signature covers what is read, whether the signer is trusted and may sign for the sender (of a
+    receipt: is the relay that it names), and what the file says. The exit code is 0 only if all of it holds.
+    """
+    from relay.cli.client import is_receipt, open_reader
+    from relay.observe.clock import SystemClock
+
+    reader = open_reader(config or _sandbox_settings(home))
+    body = file.read_bytes()
+    when = at or SystemClock().now()
+    facts = _receipt(reader, body, when) if is_receipt(body) else _package(reader, body, when)
+    facts = {"file": file, "sha256": hashlib.sha256(body).hexdigest(), "bytes": len(body), **facts}
+    if as_json:
+        print_json(facts)
+    else:
+        _print(facts)
+    if not facts["valid"]:
+        click.get_current_context().exit(1)
+
+
+def _sandbox_settings(home: Path) -> Path:
+    # Only files are read: the broker need not run.
+    from relay.sandbox.contents import running
+
+    return running(home).settings
+
+
+def _package(reader: Reader, body: bytes, at: datetime) -> dict[str, Any]:
+    kind, result, envelope, code, detail = reader.package(body, at)
+    facts: dict[str, Any] = {
+        "type": kind.value,
+        "valid": code is Code.OK,
+        "code": code.value,
+        "detail": detail,
+    }
+    facts["verdict"] = _verdict(result.verdict if code is Code.OK else replace(result.verdict, detail=detail))
+    if envelope is not None:
+        number = "/".join(part for part in (envelope.code_number, envelope.code_notation) if part)
+        facts["sender"] = envelope.sender
+        facts["recipients"] = [one.code for one in envelope.recipients]
+        facts["document_id"] = envelope.document_id
+        facts["document_code"] = number
+        facts["subject"] = envelope.subject
+        facts["priority"] = envelope.priority
+        facts["status"] = envelope.status_code
+    return facts
+
+
+def _receipt(reader: Reader, body: bytes, at: datetime) -> dict[str, Any]:
+    from relay.cli.receipts import facts_of
+    from relay.cli.words import receipt_json
+
+    result = reader.receipt_verifier.verify(body, at)
+    verdict = result.verdict
+    facts: dict[str, Any] = {
+        "type": "receipt",
+        "valid": result.accepted,
+        "code": verdict.reason.value,
+        "detail": verdict.detail,
+        "verdict": _verdict(verdict),
+    }
+    if result.receipt is not None:
+        facts["receipt"] = receipt_json(facts_of(result.receipt))
+    return facts
+
+
+def _verdict(verdict: Verdict) -> dict[str, Any]:
+    return {
+        "intact": verdict.intact,
+        "trusted": verdict.trusted,
+        "reason": verdict.reason.value,
+        "signer": verdict.signer,
+        "certificate_sha256": verdict.certificate_sha256,
+        "algorithm": verdict.algorithm,
+        "verified_at": verdict.verified_at,
+    }
+
+
+def _print(facts: dict[str, Any]) -> None:
+    from relay.cli.errors import explain
+    from relay.cli.options import language
+
+    verdict = facts["verdict"]
+    good = words("valid", "hợp lệ") if facts["valid"] else words("NOT valid", "KHÔNG hợp lệ")
+    click.echo(f"{facts['file']}: {facts['type']}, {good}")
+    click.echo(words(f"  intact: {_yes(verdict['intact'])}", f"  nguyên vẹn: {_yes(verdict['intact'])}"))
+    click.echo(words(f"  trusted: {_yes(verdict['trusted'])}", f"  tin cậy: {_yes(verdict['trusted'])}"))
+    if verdict["signer"]:
+        click.echo(words(f"  signer: {verdict['signer']}", f"  người ký: {verdict['signer']}"))
+    click.echo(words("  judged as of: ", "  xét tại: ") + people_time(verdict["verified_at"]))
+    if "sender" in facts:
+        click.echo(
+            f"  {facts['sender']} -> {', '.join(facts['recipients'])}  {facts['document_code']}  {facts['subject']}"
+        )
+    if "receipt" in facts:
+        told = facts["receipt"]
+        click.echo(
+            f"  {told['kind']} {told['relay']}/{told['number']} {told['result']} {told['transport_id']}"
+        )
+        for line in told["recipients"]:
+            click.echo(f"    {line['code']}: {line['state']} {line['outcome_code']}".rstrip())
+    if not facts["valid"]:
+        click.echo(explain(Code(facts["code"]), facts["detail"], language()), err=True)
+
+
+def _yes(value: bool) -> str:
+    return words("yes", "có") if value else words("no", "không")
