@@ -114,6 +114,10 @@ class Registry(Protocol):
         """Give leases of a worker back: those of ``rows`` (abandoned attempts), or all at a clean stop."""
         ...
 
+    def abandon(self, rows: Sequence[int], worker: str) -> None:
+        """Give the leases of these documents back unsettled; the next claim (also by ``worker``) resumes them."""
+        ...
+
     def refusal_receipts(self, user: str, transport_id: str, body_sha256: str) -> list[SignedReceipt]:
         """Return the stored receipts of an unproven submission, so that its repetition gets the same bytes."""
         ...

@@ -259,14 +259,14 @@ class GroupCommitter:
         return done
 
     def _patiently(self, work: Callable[[], T]) -> T:
-        """Try again while the registry is busy, as long as the patience lasts and nobody stops us."""
+        """Try again while the registry is busy, as long as the patience lasts (also at the end)."""
         until = time.monotonic() + self._patience
         attempt = 0
         while True:
             try:
                 return work()
             except RegistryError as error:
-                if error.code is not Code.REGISTRY_BUSY or time.monotonic() >= until or self._stopping:
+                if error.code is not Code.REGISTRY_BUSY or time.monotonic() >= until:
                     raise
             time.sleep(_PAUSES[min(attempt, len(_PAUSES) - 1)])
             attempt += 1

@@ -44,6 +44,11 @@ _PUBLISHED = Many(
     )
     .values(published_at=bindparam("now"))
 )
+_ABANDONED = Many(
+    update(schema.documents)
+    .where(schema.documents.c.id == bindparam("row"), schema.documents.c.lease_owner == bindparam("owner"))
+    .values(lease_owner=None)
+)
 
 
 class SqlRegistry:
@@ -172,6 +177,11 @@ class SqlRegistry:
                 connection.execute(update(schema.documents).where(*mine).values(lease_owner=None))
                 return
             connection.execute(delete(schema.workers).where(schema.workers.c.worker == worker))
+
+    def abandon(self, rows: Sequence[int], worker: str) -> None:
+        """Give the leases of these documents back unsettled: the next claim resumes them, also this worker's own."""
+        with self._write() as connection:
+            _ABANDONED(connection, [{"row": row, "owner": worker} for row in rows])
 
     def published(self, numbers: Sequence[str], now: datetime) -> None:
         """Note that these receipts were confirmed by the broker; the first time stands."""
