@@ -26,13 +26,25 @@ class AgencyDirectory:
     by_code: Mapping[str, Agency]
     by_alias: Mapping[str, str]
     sources: tuple[Path, ...] = ()  # the file and the certificate files that it names
+    succeeded: Mapping[str, tuple[str, ...]] = MappingProxyType({})  # codes whose only successor is the key
 
     @classmethod
     def of(cls, agencies: Iterable[Agency], version: str, sources: Sequence[Path] = ()) -> AgencyDirectory:
         """Return a snapshot of agencies that are known to be consistent."""
         by_code = {agency.code: agency for agency in agencies}
         by_alias = {alias: agency.code for agency in by_code.values() for alias in agency.aliases}
-        return cls(version, MappingProxyType(by_code), MappingProxyType(by_alias), tuple(sources))
+        succeeded: dict[str, tuple[str, ...]] = {}
+        for agency in by_code.values():
+            if len(agency.successors) == 1:
+                heir = agency.successors[0]
+                succeeded[heir] = (*succeeded.get(heir, ()), agency.code)
+        return cls(
+            version,
+            MappingProxyType(by_code),
+            MappingProxyType(by_alias),
+            tuple(sources),
+            MappingProxyType(succeeded),
+        )
 
     def agencies(self) -> tuple[Agency, ...]:
         """Return every agency in the order of the file."""
@@ -116,6 +128,17 @@ class AgencyDirectory:
             passed.add(code)
             code = agency.successors[0]
         return True
+
+    def predecessors(self, code: str, day: date) -> tuple[str, ...]:
+        """Return the codes that ``code`` is the only successor of on that day, over any number of steps."""
+        found: list[str] = []
+        waiting = list(self.succeeded.get(code, ()))
+        while waiting:
+            before = waiting.pop()
+            if before not in found and self.successor_of(code, before, day):
+                found.append(before)
+                waiting += self.succeeded.get(before, ())
+        return tuple(found)
 
     @staticmethod
     def _objection(agency: Agency, day: date) -> Code | None:

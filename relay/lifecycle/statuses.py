@@ -8,7 +8,7 @@ edXML status codes 01-06, 13, 15, 16 (QCVN 102:2016/BTTTT); a take-back is the s
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Final
 
@@ -41,11 +41,22 @@ class Decision:
     refers_to: str | None = None  # transport id of the document meant
 
 
-def query(envelope: Envelope, hint: str | None) -> StatusQuery | None:
-    """Return the question to the registry, or None where the status names no document."""
+def query(envelope: Envelope, hint: str | None, directory: Directory, day: date) -> StatusQuery | None:
+    """Return the question to the registry, or None where the status names no document.
+
+    Who has succeeded another agency speaks for it: the question holds the former codes too.
+    """
     if envelope.refers_to is None or not envelope.recipients:
         return None
-    return StatusQuery(envelope.sender, envelope.recipients[0].code, envelope.refers_to, hint)
+    addressee = envelope.recipients[0].code
+    return StatusQuery(
+        reporter=envelope.sender,
+        addressee=addressee,
+        reference=replace(envelope.refers_to, sender=""),
+        hint=hint,
+        reporters=tuple(directory.predecessors(envelope.sender, day)),
+        addressees=tuple(directory.predecessors(addressee, day)),
+    )
 
 
 def decide(

@@ -86,6 +86,10 @@ class Directory(Protocol):
         """Return the certificates that may sign for ``sender``: its own and its gateway's."""
         ...
 
+    def predecessors(self, code: str, day: date) -> Sequence[str]:
+        """Return the codes that ``code`` is the (transitive, only) successor of on that day."""
+        ...
+
     def successor_of(self, claimant: str, code: str, day: date) -> bool:
         """Whether ``claimant`` is ``code`` itself or its (transitive, only) successor on that day."""
         ...

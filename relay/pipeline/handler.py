@@ -150,7 +150,7 @@ class Handler:
         if taken.refusal is not None and taken.refusal is not Code.BAD_DEADLINE:
             return await self._refuse(Unproven(taken, taken.refusal, taken.detail))
         examined = await self._examiner.examine(taken.body, taken.kind, now)
-        judged = judge(taken, examined, self._directory())
+        judged = judge(taken, examined, self._directory(), vietnam_day(now))
         self._metrics.stage("verify", self._clock.monotonic() - verifying)
         if isinstance(judged, Unproven):
             return await self._refuse(judged)
@@ -225,7 +225,7 @@ class Handler:
     async def _decide(
         self, envelope: Envelope, submission: Submission, directory: Directory, now: datetime
     ) -> statuses.Decision:
-        question = statuses.query(envelope, submission.hint)
+        question = statuses.query(envelope, submission.hint, directory, vietnam_day(now))
         if question is None:
             return statuses.Decision(refusal=Code.MISSING_VALUE, detail="ResponseFor")
         candidates = await self._commits.run(lambda: self._registry.candidates(question))

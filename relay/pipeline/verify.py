@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import Callable
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import date, datetime
 
 from relay.errors import Code, RefusedError
 from relay.model.agency import Admission
@@ -66,14 +66,14 @@ def examine(verifier: Verifier, form: PackageFormat, body: bytes, kind: Kind, at
     return Examined(verification.verdict, envelope)
 
 
-def judge(submission: Submission, examined: Examined, directory: Directory) -> Proven | Unproven:
+def judge(submission: Submission, examined: Examined, directory: Directory, day: date) -> Proven | Unproven:
     """Add what the directory knows: is the signer the sender's, may the broker user speak for it?"""
     verdict, envelope = examined.verdict, examined.envelope
     if not verdict.accepted:
         return Unproven(submission, verdict.reason, verdict.detail, verdict)
     if envelope is None:
         return Unproven(submission, examined.unreadable or Code.NOT_XML, examined.detail, verdict)
-    fault = _speaker_fault(submission.user, verdict, envelope, directory)
+    fault = _speaker_fault(submission.user, verdict, envelope, directory, day)
     if fault is not None:
         return Unproven(submission, fault, verdict=replace(verdict, trusted=False, reason=fault))
     if submission.claimed_sender is not None and not _same_code(submission.claimed_sender, envelope.sender):
@@ -82,7 +82,9 @@ def judge(submission: Submission, examined: Examined, directory: Directory) -> P
     return Proven(submission, verdict, envelope, submission.refusal, submission.detail)
 
 
-def _speaker_fault(user: str, verdict: Verdict, envelope: Envelope, directory: Directory) -> Code | None:
+def _speaker_fault(
+    user: str, verdict: Verdict, envelope: Envelope, directory: Directory, day: date
+) -> Code | None:
     agency = directory.agency(envelope.sender)
     if agency is None:
         return Code.UNKNOWN_SENDER
@@ -90,7 +92,7 @@ def _speaker_fault(user: str, verdict: Verdict, envelope: Envelope, directory: D
         return Code.WRONG_SIGNER
     if not directory.may_speak(user, envelope.sender):
         return Code.SENDER_NOT_ALLOWED
-    if agency.admission in {Admission.SUSPENDED, Admission.CLOSED}:
+    if agency.admission in {Admission.SUSPENDED, Admission.CLOSED} or not agency.valid_on(day):
         return Code.SENDER_SUSPENDED
     return None
 

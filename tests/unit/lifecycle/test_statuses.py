@@ -40,6 +40,9 @@ class Successors:
     def signers(self, sender: str) -> list[AgencyCertificate]:
         return []
 
+    def predecessors(self, code: str, day: date) -> list[str]:
+        return [before for heir, before in self._pairs if heir == code]
+
     def successor_of(self, claimant: str, code: str, day: date) -> bool:
         return claimant == code or (claimant, code) in self._pairs
 
@@ -146,6 +149,7 @@ def test_every_code_of_the_format_is_decided() -> None:
 
 
 def test_the_question_names_both_parties() -> None:
-    question = query(status("01"), "hint")
+    question = query(status("01", reporter="H54"), "hint", Successors(("H54", "H53")), DAY)
     assert question is not None
-    assert (question.reporter, question.addressee, question.hint) == ("H53", "G22", "hint")
+    assert (question.reporter, question.addressee, question.hint) == ("H54", "G22", "hint")
+    assert question.reporters == ("H53",)
