@@ -53,6 +53,7 @@ class Many:
         compiled = self._statement.compile(
             dialect=connection.dialect, column_keys=list(keys) if is_insert else None
         )
+        assert "POSTCOMPILE" not in compiled.string, "an IN list has no place in a statement for many rows"
         constants = {name: value for name, value in compiled.params.items() if name not in keys}
         order = getattr(compiled, "positiontup", None)
         return compiled.string, None if order is None else tuple(order), constants

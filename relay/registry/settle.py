@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from sqlalchemy import Connection, bindparam, exists, insert, select, text, update
+from sqlalchemy import Connection, bindparam, exists, false, insert, or_, select, text, update
 
 from relay.errors import Code
 from relay.model.delivery import ENDED, MOVES, State
@@ -35,7 +35,7 @@ def _move_to(target: State) -> Many:
     statement = update(deliveries).where(
         deliveries.c.document == bindparam("row"),
         deliveries.c.delivery_id == bindparam("which"),
-        deliveries.c.state.in_(sources) if len(sources) > 1 else deliveries.c.state == sources[0],
+        or_(*(deliveries.c.state == source for source in sources)) if sources else false(),
     )
     values: dict[str, Any] = {
         "state": target.value,

@@ -9,11 +9,23 @@ from datetime import UTC, datetime, timedelta
 
 from relay.errors import Code
 from relay.model.delivery import Delivery, State, delivery_id
-from relay.model.envelope import StatusCode
+from relay.model.envelope import Reference, StatusCode
 from relay.model.levels import Level
 from relay.model.message import Kind
+from relay.model.ports import Registry
 from relay.model.receipt import ReceiptKind, SignedReceipt
-from relay.model.record import Candidate, Claim, Move, NewReceipt, Settlement, StatusEffect
+from relay.model.record import (
+    Candidate,
+    Claim,
+    Claimed,
+    Document,
+    Move,
+    NewReceipt,
+    Settled,
+    Settlement,
+    StatusEffect,
+    StatusQuery,
+)
 from relay.model.verdict import Verdict
 
 START = datetime(2026, 3, 2, 8, 0, tzinfo=UTC)
@@ -151,3 +163,34 @@ class Maker:
             if item.state is State.PLANNED
         )
         return Settlement(row, moves, (NewReceipt(self.receipt(now=now, to=claim.sender), row),))
+
+
+def accepted(registry: Registry, make: Maker, claim: Claim, worker: str = "w1") -> int:
+    """Claim and settle with every delivery queued; return the row."""
+    (result,) = registry.claim([claim], worker, claim.accepted_at)
+    assert result.outcome is Claimed.NEW
+    assert result.document
+    settlement = make.queued(claim, result.document.row)
+    assert registry.settle([settlement], worker, claim.accepted_at) == [Settled.DONE]
+    return result.document.row
+
+
+def stored(registry: Registry, row: int) -> Document:
+    document = registry.document(row)
+    assert document
+    return document
+
+
+def states(registry: Registry, row: int) -> list[State]:
+    return [delivery.state for delivery in stored(registry, row).deliveries]
+
+
+def candidate(registry: Registry, claim: Claim, reporter: str, *, by_sender: bool = False) -> Candidate:
+    reference = Reference("", claim.document_id, claim.code, claim.promulgation_date)
+    query = (
+        StatusQuery(claim.sender, reporter, reference, claim.transport_id)
+        if by_sender
+        else StatusQuery(reporter, claim.sender, reference, claim.transport_id)
+    )
+    (found,) = registry.candidates(query)
+    return found
