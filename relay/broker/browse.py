@@ -23,6 +23,11 @@ class QueueBrowser:
         with self._client() as client:
             return client.depth(queue) or 0
 
+    def depths(self, queues: tuple[str, ...]) -> dict[str, int]:
+        """Return the depths of several queues over one connection. Raises ``BrokerError``."""
+        with self._client() as client:
+            return {queue: client.depth(queue) or 0 for queue in queues}
+
     def browse(self, queue: str, limit: int, max_bytes: int) -> list[Incoming]:
         """Return up to ``limit`` messages from the head, together about ``max_bytes``. Raises ``BrokerError``."""
         found: list[Incoming] = []
