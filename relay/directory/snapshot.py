@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 from types import MappingProxyType
@@ -26,7 +26,7 @@ class AgencyDirectory:
     by_code: Mapping[str, Agency]
     by_alias: Mapping[str, str]
     sources: tuple[Path, ...] = ()  # the file and the certificate files that it names
-    succeeded: Mapping[str, tuple[str, ...]] = MappingProxyType({})  # codes whose only successor is the key
+    succeeded: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # codes whose only successor is the key
 
     @classmethod
     def of(cls, agencies: Iterable[Agency], version: str, sources: Sequence[Path] = ()) -> AgencyDirectory:
