@@ -42,7 +42,6 @@ class Keeper:
         self._numbers = numbers
         self._quarantine = QuarantineDuty(relay_user)
         self._stopping = asyncio.Event()
-        tools.metrics.keeper_active(self._holds_lease)
         self._last_round = tools.clock.monotonic()
         self._holds_lease: bool = False
 
