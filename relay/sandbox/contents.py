@@ -115,11 +115,17 @@ def publish(home: Home, kept: Kept, agencies: Sequence[Agency]) -> dict[str, Any
 
 
 def contents(home: Home, kept: Kept, agencies: Sequence[Agency]) -> dict[str, Any]:
-    """Return the content of ``sandbox.json``. Closed agencies, which nobody serves, are not in it."""
+    """Return the content of ``sandbox.json``: the agencies that the sandbox has a key for and that are not closed."""
     ca = DevelopmentCa(home.ca)
     relay = Issued(home.relay / "relay.key", home.relay / "relay.pem")
     noted = home.running()
-    served = [agency for agency in agencies if agency.gateway and agency.admission is not Admission.CLOSED]
+    served = [
+        agency
+        for agency in agencies
+        if agency.gateway in kept.passwords
+        and agency.admission is not Admission.CLOSED
+        and (home.keys / f"{agency.code}.pem").exists()
+    ]
     gateways = sorted({agency.gateway for agency in served if agency.gateway})
     return {
         "protocol_version": PROTOCOL_VERSION,

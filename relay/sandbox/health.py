@@ -35,4 +35,6 @@ def trouble(home: Home, kept: Kept) -> str:
     for number in range(1, kept.workers + 1):
         if not answers(kept.ports.worker(number), "/ready"):
             return f"worker {worker_name(number)} is not ready"
+    if not answers(kept.ports.keeper, "/live"):
+        return "the keeper does not answer"
     return "" if home.node(kept).serves() else "the broker takes no login"

@@ -33,7 +33,7 @@ def issue_keys(home: Path, written: str, *, kind: KeyKind | None = None) -> Sand
     """
     code = normal_form(written)
     place = Home(home)
-    known = {agency.code for agency in provision.agencies_of(place.kept())}
+    known = {agency.code for agency in provision.agencies_of(place, place.kept())}
     if code not in known:
         place.change(lambda now: now if code in now.added else replace(now, added=(*now.added, code)))
     if kind is not None and code in known:
@@ -53,7 +53,7 @@ def issue_keys(home: Path, written: str, *, kind: KeyKind | None = None) -> Sand
 def _renew(place: Home, code: str, kind: KeyKind) -> None:
     now = datetime.now(UTC)
     ca = DevelopmentCa(place.ca)
-    agency = {agency.code: agency for agency in provision.agencies_of(place.kept())}[code]
+    agency = {agency.code: agency for agency in provision.agencies_of(place, place.kept())}[code]
     if agency.gateway is None:
         return
     old = ca.agency(place.keys, code, agency.name, now).leaf()

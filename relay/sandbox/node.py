@@ -207,6 +207,30 @@ class Node:
             f"http://127.0.0.1:{self.ports.management}", ADMIN, self.admin_password, VHOST, timeout=10.0
         )
 
+    def elect_leader(self, queue: str) -> None:
+        """Have a quorum queue without a leader elect one; what it had lost stays lost. Raises SANDBOX-BROKEN."""
+        # The queue's name inside the Raft library; names of ours hold neither quotes nor backslashes.
+        expression = f"ra:trigger_election({{'{VHOST}_{queue}', node()}})."
+        try:
+            subprocess.run(
+                [
+                    server_binary().with_name("rabbitmqctl"),
+                    "-q",
+                    "-n",
+                    f"{self.name}@localhost",
+                    "eval",
+                    expression,
+                ],
+                env=self._environment(),
+                cwd=self.folder,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                check=True,
+                timeout=30,
+            )
+        except (OSError, subprocess.SubprocessError) as error:
+            raise OperationError(Code.SANDBOX_BROKEN, f"rabbitmqctl failed: {error}") from error
+
     # --- stop
 
     def stop(self, patience: float = STOP_LIMIT) -> None:

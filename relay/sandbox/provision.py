@@ -2,23 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
 from hashlib import sha256
 
 from cryptography.hazmat.primitives import serialization
 
+from relay.broker.apply import apply, stuck_queues
+from relay.broker.connection import Endpoint
+from relay.broker.plan import plan, read_live
+from relay.broker.topology import TopologyConfig, desired_topology
+from relay.directory.file import load
+from relay.directory.write import dump
 from relay.model.agency import Agency, AgencyCertificate
 from relay.sandbox.agencies import new_agency, sample_agencies
 from relay.sandbox.ca import DevelopmentCa, Issued
-from relay.sandbox.config import write_config
+from relay.sandbox.config import RELAY_USER, write_config
 from relay.sandbox.home import Home, Kept
+from relay.sandbox.node import ADMIN, VHOST
+
+_NOTE = "Sample agencies of a sandbox (mẫu), no national data."
+_PROBE = 3.0  # seconds for a queue's answer
 
 
-def agencies_of(kept: Kept) -> tuple[Agency, ...]:
-    """Return the agencies of the sandbox, samples and added ones, without certificates, sorted by code."""
-    agencies = {agency.code: agency for agency in sample_agencies()}
+def agencies_of(home: Home, kept: Kept) -> tuple[Agency, ...]:
+    """Return the agencies of the sandbox, sorted by code: what its directory file says, and what that lacks of the
+    samples and of those added by ``truc keys issue``.
+
+    Raises:
+        ConfigurationError: DIRECTORY-INVALID: the file was changed by hand into one that cannot be used.
+    """
+    agencies: dict[str, Agency] = {}
+    if home.directory_file.exists():
+        agencies = {agency.code: agency for agency in load(home.directory_file).agencies()}
+    for agency in sample_agencies():
+        agencies.setdefault(agency.code, agency)
     for code in kept.added:
         if code not in agencies:
             agencies[code] = new_agency(code, frozenset(agencies))
@@ -33,29 +52,61 @@ def prepare(home: Home, now: datetime) -> tuple[Agency, ...]:
     home.make_folders()
     ca = DevelopmentCa(home.ca)
     ca.ensure(now)
-    relay = ca.relay(home.relay, home.kept().relay_name, now)
-    agencies = tuple(_certified(home, ca, agency, now) for agency in agencies_of(home.kept()))
+    kept = home.kept()
+    relay = ca.relay(home.relay, kept.relay_name, now)
+    before = agencies_of(home, kept)
+    own = {agency.code for agency in sample_agencies()} | set(kept.added)
+    agencies = tuple(_certified(home, ca, agency, now) if agency.code in own else agency for agency in before)
     for agency in agencies:
-        if agency.gateway is not None:
+        if agency.gateway is not None and agency.code in own:
             home.password(agency.gateway)
-    write_directory(home, agencies)
+    if agencies != before or not home.directory_file.exists():
+        dump(home.directory_file, agencies, _NOTE)
     write_config(home, home.kept(), ca, relay)
     return agencies
 
 
-def write_directory(home: Home, agencies: Sequence[Agency]) -> None:
-    """Write the directory file, unless it says the same already."""
+def apply_topology(
+    home: Home, kept: Kept, agencies: Sequence[Agency], say: Callable[[str], None] | None = None
+) -> int:
+    """Make the broker what configuration and directory say; return the number of changes.
 
+    Returns once each new queue has its leader and is old enough to outlive a crash. Queues that lost their leader in a
+    crash before they were ever used are helped to one.
 
-def apply_topology(home: Home, kept: Kept, agencies: Sequence[Agency]) -> None:
-    """Make the broker what configuration and directory say; return once no confirmed message can be lost."""
+    Raises:
+        OperationError: TOPOLOGY-NOT-READY.
+        BrokerError: unreachable or refused.
+    """
+    node = home.node(kept)
+    gateways = {agency.gateway for agency in agencies if agency.gateway in kept.passwords}
+    desired = desired_topology(
+        TopologyConfig.load(),
+        agencies,
+        RELAY_USER,
+        {code: kept.passwords[code] for code in sorted(code for code in gateways if code)},
+        relay_password=kept.passwords[RELAY_USER],
+    )
+    endpoint = Endpoint("127.0.0.1", kept.ports.amqp, ADMIN, kept.passwords[ADMIN], VHOST)
+    live = read_live(node.management)
+    bound = {binding.queue for binding in live.bindings}
+    unused = sorted(queue for queue in live.queues if queue in desired.queues and queue not in bound)
+    for queue in stuck_queues(endpoint, unused, _PROBE) if unused else ():
+        if say is not None:
+            say(f"queue {queue} lost its leader before it was used: electing one")
+        node.elect_leader(queue)
+    changes = plan(desired, live)
+    return len(apply(changes, desired, live, node.management, endpoint).done)
 
 
 def _certified(home: Home, ca: DevelopmentCa, agency: Agency, now: datetime) -> Agency:
+    """Return the agency with the certificate of its key in the sandbox, beside those that it has already."""
     if agency.gateway is None:
         return agency
-    issued = ca.agency(home.keys, agency.code, agency.name, now)
-    return replace(agency, certificates=(certificate_of(issued),))
+    certificate = certificate_of(ca.agency(home.keys, agency.code, agency.name, now))
+    if any(known.sha256 == certificate.sha256 for known in agency.certificates):
+        return agency
+    return replace(agency, certificates=(*agency.certificates, certificate))
 
 
 def certificate_of(issued: Issued) -> AgencyCertificate:

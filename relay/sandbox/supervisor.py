@@ -91,8 +91,9 @@ class Supervisor:
             try:
                 self._supervise()
             except _Stopping:
-                self._note("stopping")
                 self._say("stopping")
+                if self.home.exists():
+                    self._note("stopping")
                 stop_everything(self.home)
             except TrucError as error:
                 stop_everything(self.home)
@@ -108,17 +109,29 @@ class Supervisor:
         began = time.monotonic()
         while True:
             self._check()
-            self._notice_changes()
-            self._keep_broker()
-            self._keep_processes()
-            self._look_whether_ready()
-            self.home.answer()
+            try:
+                self._look_after()
+            except OSError as error:  # a full disk, say: what runs goes on
+                if not self._was_ready:
+                    raise OperationError(Code.SANDBOX_BROKEN, str(error)) from error
+                self._say(f"{error}: trying again")
+                self._stop.wait(_LAST_DELAY / 3)
             if not self._was_ready and time.monotonic() - began > START_LIMIT:
                 raise OperationError(
                     Code.SANDBOX_BROKEN,
                     f"not ready after {START_LIMIT:.0f} s: {health.trouble(self.home, self._kept)}",
                 )
             self._stop.wait(POLL)
+
+    def _look_after(self) -> None:
+        if not self.home.lock_file.exists():
+            self._say("the folder is gone")
+            raise _Stopping
+        self._notice_changes()
+        self._keep_broker()
+        self._keep_processes()
+        self._look_whether_ready()
+        self.home.answer()
 
     def _check(self) -> None:
         if self._stop.is_set():
@@ -141,7 +154,13 @@ class Supervisor:
         self._publish()
 
     def _notice_changes(self) -> None:
-        if self.home.kept() != self._kept:
+        try:
+            kept = self.home.kept()
+        except OperationError:
+            self._say("kept.json was damaged: writing it again")
+            self.home.keep(self._kept)
+            return
+        if kept != self._kept:
             self._provide()
         elif time.monotonic() - self._lists_renewed > RENEW_LISTS:
             provision.prepare(self.home, datetime.now(UTC))
@@ -214,10 +233,13 @@ class Supervisor:
             vm = node.start()
             version = node.wait_ready(vm, on_wait=self._check)
         slot.since = time.monotonic()
-        provision.apply_topology(self.home, self._kept, self._agencies)
+        changes = provision.apply_topology(self.home, self._kept, self._agencies, self._say)
         slot.process = vm
         self._publish()
-        self._say(f"broker {'runs already' if adopted else 'started'}: RabbitMQ {version}, process {vm.pid}")
+        self._say(
+            f"broker {'runs already' if adopted else 'started'}: RabbitMQ {version}, process {vm.pid}, "
+            f"{changes} changes of topology"
+        )
 
     # --- worker and keeper
 
@@ -322,10 +344,10 @@ def stop_everything(home: Home) -> None:
     except (OperationError, KeyError):
         process.end(roles[True], 30.0)
     process.end([item.process for item in process.marked(home.path) if item.process.pid not in mine], 5.0)
-    home.note_running(Running())
     if home.exists():
+        home.note_running(Running())
         kept = home.kept()
-        agencies = provision.agencies_of(kept)
+        agencies = provision.agencies_of(home, kept)
         if all(agency.gateway is None or agency.gateway in kept.passwords for agency in agencies):
             with home.guard():
                 contents.publish(home, kept, agencies)
