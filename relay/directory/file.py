@@ -17,8 +17,8 @@
         successors: [H26.16]
         admission: admitted       # trial, admitted, suspended, closed
 
-Paths are relative to the file. A name that ends in ``.json`` is read as JSON, which is about twenty times as fast and
-meant for a whole country.
+Paths are relative to the file. A name that ends in ``.json`` is read as JSON, which is about eight times as fast and
+meant for a whole country (115,000 agencies: some 2 seconds instead of 20).
 """
 
 from __future__ import annotations

@@ -26,7 +26,9 @@ class AgencyDirectory:
     by_code: Mapping[str, Agency]
     by_alias: Mapping[str, str]
     sources: tuple[Path, ...] = ()  # the file and the certificate files that it names
-    succeeded: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # codes whose only successor is the key
+    succeeded: Mapping[str, tuple[str, ...]] = field(
+        default_factory=dict
+    )  # codes whose only successor is the key
 
     @classmethod
     def of(cls, agencies: Iterable[Agency], version: str, sources: Sequence[Path] = ()) -> AgencyDirectory:

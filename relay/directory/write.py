@@ -66,11 +66,11 @@ def _certificate(certificate: AgencyCertificate) -> Any:  # noqa: ANN401
     return {"pem": certificate.pem, **dated} if dated else certificate.pem
 
 
-class _Dumper(yaml.SafeDumper):
+class _Dumper(getattr(yaml, "CSafeDumper", yaml.SafeDumper)):  # type: ignore[misc]
     """Texts of several lines as blocks, so that people can read the PEM."""
 
 
-def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+def _text(dumper: yaml.dumper.SafeDumper, text: str) -> yaml.ScalarNode:
     return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None)
 
 

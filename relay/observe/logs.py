@@ -24,6 +24,8 @@ from relay.errors import TrucError
 
 ROOT: Final = "truc"
 STRUCK: Final = "***"
+# JSON lets these stand, some readers of lines break at them.
+_SEPARATORS: Final = {0x85: "\\u0085", 0x2028: "\\u2028", 0x2029: "\\u2029"}
 _LONGEST: Final = 500
 
 LevelName = Literal["debug", "info", "warning", "error"]
@@ -153,7 +155,7 @@ class JsonFormatter(logging.Formatter):
             line["message"] = redact(record.getMessage(), self._secrets)
         if record.exc_info and record.exc_info[1] is not None:
             line["exception"] = self._exception(record.exc_info[1], record.exc_info[2])
-        return json.dumps(line, ensure_ascii=False, separators=(",", ":"))
+        return json.dumps(line, ensure_ascii=False, separators=(",", ":")).translate(_SEPARATORS)
 
     def _value(self, key: str, value: object) -> object:
         if isinstance(value, Enum):

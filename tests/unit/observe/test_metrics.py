@@ -1,0 +1,132 @@
+"""Metrics: the catalogue, the page and what is counted agree, and no label names an agency."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from relay.errors import Code
+from relay.model.levels import Level
+from relay.model.message import Lane
+from relay.model.receipt import LineState, ReceiptKind
+from relay.observe.docs import page
+from relay.observe.metrics import CATALOGUE, Metrics
+
+AT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+MAY_BE_LABELS = {
+    "lane",
+    "outcome",
+    "code",
+    "level",
+    "stage",
+    "kind",
+    "purpose",
+    "version",
+    "python",
+    "result",
+}
+
+
+@pytest.fixture
+def metrics() -> Metrics:
+    return Metrics(version="1.2.3", process=False)
+
+
+Count = Callable[[Metrics], None]
+CASES: list[tuple[Count, str, dict[str, str], float]] = [
+    (
+        lambda m: m.settled(Lane.URGENT, "accepted", AT),
+        "truc_documents_settled_total",
+        {"lane": "urgent", "outcome": "accepted"},
+        1,
+    ),
+    (
+        lambda m: m.settled(Lane.DUE, "deferred", AT),
+        "truc_last_settled_timestamp_seconds",
+        {"lane": "due"},
+        AT.timestamp(),
+    ),
+    (lambda m: m.refused(Code.UNSIGNED), "truc_refusals_total", {"code": "UNSIGNED"}, 1),
+    (
+        lambda m: m.delivery(Level.COMMUNE, LineState.QUEUED),
+        "truc_deliveries_total",
+        {"level": "commune", "outcome": "queued"},
+        1,
+    ),
+    (
+        lambda m: m.delivery(None, LineState.REFUSED),
+        "truc_deliveries_total",
+        {"level": "none", "outcome": "refused"},
+        1,
+    ),
+    (lambda m: m.stage("verify", 0.25), "truc_stage_seconds_sum", {"stage": "verify"}, 0.25),
+    (lambda m: m.in_flight(7, 900), "truc_in_flight_documents", {}, 7),
+    (lambda m: m.in_flight(7, 900), "truc_in_flight_bytes", {}, 900),
+    (lambda m: m.confirms_outstanding(5), "truc_confirms_outstanding", {}, 5),
+    (lambda m: m.redelivered(Lane.NORMAL), "truc_redeliveries_total", {"lane": "normal"}, 1),
+    (lambda m: m.duplicate("same-content"), "truc_duplicate_submissions_total", {"kind": "same-content"}, 1),
+    (lambda m: m.deferred(Code.QUEUE_FULL), "truc_deferrals_total", {"code": "QUEUE-FULL"}, 1),
+    (lambda m: m.quarantined(Code.NO_USER), "truc_quarantined_total", {"code": "NO-USER"}, 1),
+    (lambda m: m.registry_commit(0.5, 12), "truc_registry_commit_seconds_sum", {}, 0.5),
+    (lambda m: m.registry_commit(0.5, 12), "truc_registry_batch_size_sum", {}, 12),
+    (lambda m: m.receipt_published(ReceiptKind.HELD), "truc_receipts_published_total", {"kind": "held"}, 1),
+    (lambda m: m.receipts_pending(4), "truc_receipts_pending", {}, 4),
+    (lambda m: m.notice("lost", 3), "truc_keeper_notices_total", {"kind": "lost"}, 3),
+    (lambda m: m.keeper_active(True), "truc_keeper_active", {}, 1),
+    (lambda m: m.certificate_days("crl", 6.5), "truc_certificate_days_left", {"purpose": "crl"}, 6.5),
+    (lambda m: m.broker(connected=True, blocked=False), "truc_broker_connected", {}, 1),
+    (lambda m: m.broker(connected=False, blocked=True), "truc_broker_blocked", {}, 1),
+    (lambda m: m.directory("invalid", 11), "truc_directory_reloads_total", {"result": "invalid"}, 1),
+    (lambda m: m.directory("invalid", 11), "truc_directory_agencies", {}, 11),
+]
+
+
+@pytest.mark.parametrize(
+    ("count", "name", "labels", "value"), CASES, ids=[f"{i}-{c[1]}" for i, c in enumerate(CASES)]
+)
+def test_each_count_arrives(
+    metrics: Metrics, count: Count, name: str, labels: dict[str, str], value: float
+) -> None:
+    assert not metrics.value(name, **labels)
+    count(metrics)
+    assert metrics.value(name, **labels) == value
+
+
+def test_each_metric_of_the_catalogue_is_counted_by_some_method() -> None:
+    counted = {re.sub(r"_sum$", "", name) for _, name, _, _ in CASES} | {"truc_build_info"}
+    assert counted == {metric.name for metric in CATALOGUE}
+
+
+def test_what_is_exposed_is_what_is_listed(metrics: Metrics) -> None:
+    for count, *_ in CASES:
+        count(metrics)
+    text = metrics.exposition().decode()
+    exposed = set(re.findall(r"^# TYPE (\S+) ", text, re.MULTILINE))
+    exposed = {name for name in exposed if not name.endswith("_created")}
+    assert exposed == {metric.name for metric in CATALOGUE}
+    assert 'truc_build_info{python="3.' in text
+
+
+def test_no_label_can_name_an_agency_and_names_are_regular() -> None:
+    assert len({metric.name for metric in CATALOGUE}) == len(CATALOGUE)
+    for metric in CATALOGUE:
+        assert set(metric.labels) <= MAY_BE_LABELS
+        assert metric.name.startswith("truc_")
+        assert (metric.kind == "counter") == metric.name.endswith("_total")
+        assert bool(metric.buckets) == (metric.kind == "histogram")
+
+
+def test_two_processes_in_one_do_not_meet() -> None:
+    one, other = Metrics(version="1", process=True), Metrics(version="1", process=True)
+    one.redelivered(Lane.DUE)
+    assert other.value("truc_redeliveries_total", lane="due") == 0
+    assert b"process_cpu_seconds_total" in one.exposition()
+
+
+def test_the_page_is_current() -> None:
+    path = Path(__file__).parents[3] / "docs" / "metrics.md"
+    assert path.read_text(encoding="utf-8") == page(), "run `python -m relay.observe.docs > docs/metrics.md`"
