@@ -179,18 +179,35 @@ def _end_tag(body: bytes, place: SignaturePlace) -> int:
     wanted = [name.replace("{", "").replace("}", " ") for name in (place.root, *place.path)]
     stack: list[str] = []
     found: list[int] = []
+    begun = False  # nothing came since a start tag
     parser = expat.ParserCreate("utf-8", " ")
 
     def start(name: str, _attributes: dict[str, str]) -> None:
+        nonlocal begun
         stack.append(name)
+        begun = True
 
     def end(_name: str) -> None:
+        nonlocal begun
         if stack == wanted:
-            found.append(parser.CurrentByteIndex)
+            position = parser.CurrentByteIndex
+            if begun and body.endswith(b"/>", 0, position):
+                raise RefusedError(
+                    Code.SIGNATURE_MISPLACED, "the element for the signature is an empty-element tag"
+                )
+            found.append(position)
         stack.pop()
+        begun = False
+
+    def other(*_anything: object) -> None:
+        nonlocal begun
+        begun = False
 
     parser.StartElementHandler = start
     parser.EndElementHandler = end
+    parser.CharacterDataHandler = other
+    parser.CommentHandler = other
+    parser.StartCdataSectionHandler = other
     try:
         parser.Parse(body, True)
     except expat.ExpatError as error:
@@ -198,10 +215,6 @@ def _end_tag(body: bytes, place: SignaturePlace) -> int:
     if len(found) != 1:
         raise RefusedError(
             Code.SIGNATURE_MISPLACED, f"{len(found)} elements {place.path[-1] if place.path else place.root}"
-        )
-    if not body.startswith(b"</", found[0]):
-        raise RefusedError(
-            Code.SIGNATURE_MISPLACED, "the element that holds the signature is an empty-element tag"
         )
     return found[0]
 

@@ -1,7 +1,7 @@
 """The structure of the one ``ds:Signature`` of the ``whole`` profile, checked by allow-lists before any arithmetic.
 
 In: the parsed tree. Out: what the engine needs. Whatever is not named here is refused by its name, so that an engine
-never meets a transform, key source or reference that was not meant (design of the profile: docs/architecture.md).
+never meets a transform, key source or reference that was not meant.
 """
 
 from __future__ import annotations

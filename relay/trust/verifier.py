@@ -81,7 +81,9 @@ class DocumentVerifier:
         except MemoryError:
             raise
         except Exception as error:  # noqa: BLE001 -- fail closed: no bytes may stop a worker
-            return _refused(Code.SIGNATURE_MALFORMED, f"unexpected: {type(error).__name__}", at, known), None
+            return _refused(
+                Code.SIGNATURE_MALFORMED, f"a surprise of ours: {type(error).__name__}", at, known
+            ), None
         result = self._store.check(chain, at, self._purpose)
         verdict = Verdict(
             intact=True,
