@@ -204,7 +204,7 @@ def incoming(queue: str, method: Foreign, sent: Foreign, body: bytes, session: i
         ),
         body=body,
         redelivered=method.redelivered,
-        delivery_count=count if type(count) is int else 0,
+        delivery_count=int(count) if isinstance(count, int) else 0,  # the library has an int of its own
         tag=method.delivery_tag,
         session=session,
     )

@@ -74,11 +74,15 @@ def _python(expression: str, folder: Path) -> list[str]:
 def _as_ordinary() -> list[str]:
     if os.geteuid() != 0:
         return []
-    # Where the checkout lies in a folder that only root may enter, the user gets the right to read, and no other.
-    reading = ["--inh-caps=-all,+dac_read_search", "--ambient-caps=-all,+dac_read_search"]
     plain = ["setpriv", f"--reuid={ORDINARY}", f"--regid={ORDINARY}", "--clear-groups"]
+    # Where Python or the checkout lies in a folder that only root may enter, the user may read, and nothing else.
+    reading = ["--inh-caps=-all,+dac_read_search", "--ambient-caps=-all,+dac_read_search"]
+    probe = "import relay, subprocess, sys; subprocess.run([sys.executable, '-c', 'import lxml'], check=True)"
     seen = subprocess.run(
-        [*plain, sys.executable, "-c", f"open({STANDIN!r})"], check=False, capture_output=True
+        [*plain, sys.executable, "-c", probe],
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)},
+        check=False,
+        capture_output=True,
     )
     return plain if seen.returncode == 0 else [*plain, *reading]
 

@@ -66,15 +66,17 @@ def test_each_agency_is_bound_to_the_exchange_of_its_level_and_served_ones_to_th
         Binding("receipts", "agency.H53", "H53.2"),
     }
     assert all(queue.arguments["x-queue-type"] == "quorum" for queue in live.queues.values())
-    listed = ground.node.ctl(
-        "list_queues", "-p", ground.vhost, "name", "effective_policy_definition", "--formatter", "json"
-    )
-    effective = {row["name"]: dict(row["effective_policy_definition"]) for row in json.loads(listed)}
-    assert effective["agency.H53"]["delivery-limit"] == 50
-    assert effective["agency.H53"]["overflow"] == "reject-publish"
-    assert effective["retry.5s"]["message-ttl"] == 5000
-    assert effective["retry.5s"]["dead-letter-exchange"] == "due"
-    assert all(definition for definition in effective.values())
+    listed = ground.node.ctl("list_queues", "-p", ground.vhost, "name", "policy", "--formatter", "json")
+    policy = {row["name"]: row["policy"] for row in json.loads(listed)}
+    assert all(policy.values()), "each queue has a policy"
+    assert policy["agency.H53.1"] == "truc-agency"
+    assert policy["ingress.urgent"] == "truc-ingress"
+    definition = dict(live.policies["truc-agency"].definition)
+    assert definition["delivery-limit"] == 50
+    assert definition["overflow"] == "reject-publish"
+    assert definition["dead-letter-strategy"] == "at-least-once"
+    assert live.policies[policy["retry.5s"]].definition["message-ttl"] == 5000
+    assert live.policies[policy["retry.5s"]].definition["dead-letter-exchange"] == "due"
 
 
 def test_a_binding_that_contradicts_the_directory_goes_after_the_right_one_stands(ground: Ground) -> None:
@@ -85,7 +87,7 @@ def test_a_binding_that_contradicts_the_directory_goes_after_the_right_one_stand
         operator.raw.queue_bind("agency.H5", "ingress", "normal.#")
     changes = ground.plan()
     kinds = [(change.kind, change.what) for change in changes]
-    assert kinds == [("binding", What.CREATE), ("binding", What.REMOVE), ("binding", What.REPORT)]
+    assert kinds == [("binding", What.CREATE), ("binding", What.REPORT), ("binding", What.REMOVE)]
     done = ground.apply().done
     assert [change.what for change in done] == [What.CREATE, What.REMOVE]
     assert [change.what for change in ground.plan()] == [What.REPORT]
@@ -130,7 +132,7 @@ def test_a_right_that_is_taken_away_holds_on_an_open_connection(ground: Ground) 
         ]
         applied = ground.apply(suspended)
         assert applied.closed == ("G14",)
-        outcomes = []
+        outcomes: list[Published | Code] = []
         for _ in range(2):
             try:
                 outcomes.append(gateway.publish("ingress", "normal.G14", b"x", sent))
