@@ -147,7 +147,7 @@ def open_client(home: Path, code: str) -> Iterator[Client]:
     gateway = Gateway(
         account,
         link=AmqpLink(Endpoint.from_url(sandbox.amqp_url, login.user, login.password), name=f"truc {code}"),
-        mailbox=Mailbox(sandbox.home / "mailboxes" / f"{account.gateway}.sqlite"),
+        mailbox=Mailbox(mailboxes(sandbox.home) / f"{account.gateway}.sqlite"),
         directory=reader.directory,
         verifier=reader.verifier,
         package_format=reader.package_format,
@@ -159,6 +159,11 @@ def open_client(home: Path, code: str) -> Iterator[Client]:
         yield Client(sandbox, login, reader, gateway, clock)
     finally:
         gateway.close()
+
+
+def mailboxes(home: Path) -> Path:
+    """Return where a sandbox keeps the local mailboxes, one file for each gateway."""
+    return home / "mailboxes"
 
 
 def organ(code: str, directory: Directory) -> Organ:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,8 +81,8 @@ def apply(
         broker.url, broker.management_user, broker.management_password(), ca_file=broker.ca_file
     )
     todo = view.changes if prune else pending(view.changes)
-    shown = not as_json and click.get_text_stream("stderr").isatty()
-    with click.progressbar(length=len(todo), file=click.get_text_stream("stderr"), hidden=not shown) as bar:
+    shown = not as_json and sys.stderr.isatty()
+    with click.progressbar(length=len(todo), file=sys.stderr, hidden=not shown) as bar:
         make_so(
             view.changes,
             view.desired,
