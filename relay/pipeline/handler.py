@@ -166,7 +166,7 @@ class Handler:
                 if now - submission.first_seen < self._policy.unknown_document:
                     return await self._defer(submission, Code.STATUS_UNKNOWN_DOCUMENT)
                 refused = replace(planned.claim, refusal=Code.STATUS_UNKNOWN_DOCUMENT, deliveries=())
-                planned = replace(planned, claim=refused)
+                planned = replace(planned, claim=refused, route=Route(()))
             started = self._clock.monotonic()
             result = await self._commits.claim(planned.claim)
             self._metrics.stage("claim", self._clock.monotonic() - started)
