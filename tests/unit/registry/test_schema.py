@@ -7,10 +7,12 @@ import threading
 from pathlib import Path
 
 import pytest
+from sqlalchemy.engine import make_url
+from sqlalchemy.schema import CreateIndex, CreateTable
 
 from relay.errors import Code, RegistryError
 from relay.model.record import Claimed
-from relay.registry import open_registry
+from relay.registry import claims, open_registry, schema, settle
 from tests.support.registry import START, Maker, at
 
 
@@ -130,3 +132,26 @@ def test_a_query_finds_its_index(tmp_path: Path, sql: str, index: str) -> None:
     plan = raw.execute(f"EXPLAIN QUERY PLAN {sql}", ("x",) * sql.count("?")).fetchall()
     raw.close()
     assert index in plan[0][3]
+
+
+def test_a_commit_that_was_answered_survives_a_power_cut(tmp_path: Path) -> None:
+    registry = open_registry(f"sqlite:///{tmp_path}/r.db")
+    with registry._read() as connection:
+        assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == 2  # FULL
+        assert connection.exec_driver_sql("PRAGMA foreign_keys").scalar() == 1
+    registry.close()
+
+
+def test_the_tables_and_the_hot_path_can_be_said_in_postgresql() -> None:
+    dialect = make_url("postgresql://").get_dialect()()
+    for table in schema.metadata.sorted_tables:
+        assert str(CreateTable(table).compile(dialect=dialect))
+        for index in table.indexes:
+            partial = index.dialect_options["sqlite"]["where"]
+            said = str(CreateIndex(index).compile(dialect=dialect))
+            assert (partial is not None) == ("WHERE" in said), said
+    assert "BIGSERIAL" in str(CreateTable(schema.documents).compile(dialect=dialect))
+    assert "FOR UPDATE" in str(claims._BY_KEY.compile(dialect=dialect))
+    assert "FOR UPDATE" in str(settle._LOCK.compile(dialect=dialect))
+    for move in settle._MOVES.values():
+        assert "POSTCOMPILE" not in str(move._statement.compile(dialect=dialect))
