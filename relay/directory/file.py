@@ -82,11 +82,17 @@ def check(path: str | os.PathLike[str]) -> Checked:
     entries.read(raw["agencies"])
     if entries.findings:
         return Checked(None, _with_lines(entries.findings, content))
-    digest = hashlib.sha256(content)
-    for _, part in entries.files:
-        digest.update(b"\0" + part)
-    sources = (file, *dict.fromkeys(name for name, _ in entries.files))
-    return Checked(AgencyDirectory.of(entries.agencies, digest.hexdigest()[:16], sources), ())
+    parts = dict(entries.files)
+    version = _version([content, *parts.values()])
+    return Checked(AgencyDirectory.of(entries.agencies, version, (file, *parts)), ())
+
+
+def version_now(directory: AgencyDirectory) -> str | None:
+    """Return the version that a snapshot's files would give if they still name the same ones; None: unreadable."""
+    try:
+        return _version([path.read_bytes() for path in directory.sources])
+    except OSError:
+        return None
 
 
 def summary(findings: Iterable[Finding], path: Path) -> str:
@@ -95,6 +101,13 @@ def summary(findings: Iterable[Finding], path: Path) -> str:
     shown = "; ".join(str(one) for one in listed[:_SHOWN])
     more = f"; and {len(listed) - _SHOWN} more" if len(listed) > _SHOWN else ""
     return f"{path}: {shown}{more}"
+
+
+def _version(contents: Iterable[bytes]) -> str:
+    digest = hashlib.sha256()
+    for content in contents:
+        digest.update(hashlib.sha256(content).digest())
+    return digest.hexdigest()[:16]
 
 
 def _failed(problem: str, line: int | None = None) -> Checked:

@@ -137,7 +137,7 @@ class AgencyDirectory:
         waiting = list(self.succeeded.get(code, ()))
         while waiting:
             before = waiting.pop()
-            if before not in found and self.successor_of(code, before, day):
+            if before != code and before not in found and self.successor_of(code, before, day):
                 found.append(before)
                 waiting += self.succeeded.get(before, ())
         return tuple(found)

@@ -159,6 +159,15 @@ def test_a_successor_speaks_for_what_it_took_over_and_only_since_then() -> None:
     assert not found.successor_of("H05", "H99", AFTER)
 
 
+def test_predecessors_are_those_that_a_code_succeeds() -> None:
+    found = directory(
+        closed("H02", "H03"), closed("H03", "H05"), agency("H05"), closed("H06", "H05", "H07"), agency("H07")
+    )
+    assert sorted(found.predecessors("H05", AFTER)) == ["H02", "H03"]
+    assert list(found.predecessors("H05", BEFORE)) == []
+    assert list(found.predecessors("H07", AFTER)) == []
+
+
 codes = st.sampled_from([f"H{number:02d}" for number in range(1, 7)])
 
 
@@ -195,7 +204,7 @@ def test_resolution_always_ends_in_exactly_one_way(found: Directory, written: st
 @given(directories(), codes, codes, st.sampled_from([BEFORE, AFTER]))
 def test_succession_always_ends(found: Directory, one: str, other: str, day: date) -> None:
     assert found.successor_of(one, one, day)
-    found.successor_of(one, other, day)
+    assert (one in found.predecessors(other, day)) == (one != other and found.successor_of(other, one, day))
 
 
 def test_what_is_loaded_is_the_port(write: Write) -> None:
