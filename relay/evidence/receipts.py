@@ -16,6 +16,7 @@ from relay.errors import Code, RefusedError
 from relay.errors.catalogue import entry
 from relay.model.ports import ReceiptSigner
 from relay.model.receipt import LineState, Receipt, ReceiptKind, RecipientLine, SignedReceipt
+from relay.model.times import rfc3339
 from relay.model.verdict import Node, ParseLimits, SignaturePlace, Verdict
 from relay.trust.chain import Purpose, TrustStore
 from relay.trust.verifier import DocumentVerifier
@@ -134,7 +135,7 @@ def _boolean(value: bool) -> str:
 
 
 def _time(moment: datetime) -> str:
-    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
+    return rfc3339(moment)
 
 
 def sign(

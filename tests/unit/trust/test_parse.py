@@ -72,7 +72,7 @@ def inside(inner: bytes) -> bytes:
         (inside(b"<a>" + b"x" * 1001 + b"</a>"), Code.TOO_COMPLEX),
         (inside(b"<a>" + b"x" * 600 + b"<b/>" + b"x" * 600 + b"</a>"), Code.TOO_COMPLEX),
         (inside(b"<a b='" + b"x" * 1001 + b"'/>"), Code.TOO_COMPLEX),
-        (inside(b"=" * 401), Code.TOO_COMPLEX),
+        (inside(b"=" * 101), Code.TOO_COMPLEX),
         (b"<s xmlns='urn:t'/>", Code.WRONG_ROOT),
         (b"<r/>", Code.WRONG_ROOT),
         (b"<r xmlns='urn:u'/>", Code.WRONG_ROOT),
@@ -119,7 +119,7 @@ def test_bulk_beyond_ten_megabytes_is_taken() -> None:
     [
         inside(b"<a/>" * 4_000_000),
         inside(b"<a " + b" ".join(b"a%d=''" % i for i in range(300_000)) + b"/>"),
-        inside(b"<a " + b" ".join(b"xmlns:a%d='u:%d'" % (i, i) for i in range(79_000)) + b"/>"),
+        inside(b"<a " + b" ".join(b"xmlns:a%d='u:%d'" % (i, i) for i in range(19_000)) + b"/>"),
         inside(b"<a>" * 2_000_000),
         b"<!--" * 2_000_000,
         b"<?" * 2_000_000,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import random
+import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import FrozenInstanceError, replace
 from typing import Any
@@ -457,6 +458,22 @@ def test_many_threads(world: World) -> None:
     with ThreadPoolExecutor(4) as pool:
         found = list(pool.map(lambda item: world.verify(item[0]).verdict.accepted, work))
     assert found == [wanted for _, wanted in work]
+
+
+def test_namespaces_that_cost(world: World) -> None:
+    """As many attributes with namespaces of their own, in force together, as the limits allow."""
+    nest = b"".join(
+        b"<x" + b"".join(b" xmlns:a%d_%d='u:%d_%d' a%d_%d:z=''" % ((d, i) * 3) for i in range(64)) + b">"
+        for d in range(28)
+    )
+    leaf = b"<y" + b"".join(b" a%d_%d:z=''" % (i % 28, i // 28) for i in range(60)) + b"/>"
+    costly = nest + leaf * 260 + b"</x>" * 28
+    body = sign(DOCUMENT.replace(b"<bulk>", costly + b"<bulk>"), world.recipe)
+    start = time.process_time()
+    assert world.verify(body).verdict.accepted
+    assert time.process_time() - start < 4.0
+    more = body.replace(b"<bulk>", leaf * 100 + b"<bulk>")
+    assert code(world, more) is Code.TOO_COMPLEX
 
 
 # --- never raises ---
