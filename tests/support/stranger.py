@@ -128,6 +128,7 @@ class Stranger:
         self._thread: threading.Thread | None = None
         self._news = threading.Condition()
         self._stored: set[str] = set()
+        self.rejects: set[str] = set()  # transport ids of documents that it cannot take
         self.failure: Exception | None = None
         self.documents: list[Received] = []  # edoc and status, also repeated ones
         self.receipts: list[Receipt] = []
@@ -388,6 +389,9 @@ class Stranger:
 
     def _take(self, queue: str) -> Callable[..., None]:
         def take(channel: Any, method: Any, properties: Any, body: bytes) -> None:
+            if properties.type != "receipt" and properties.message_id in self.rejects:
+                channel.basic_reject(method.delivery_tag, requeue=False)
+                return
             with self._news:
                 self._store(queue, properties, body)
                 self._news.notify_all()

@@ -1,0 +1,75 @@
+"""An urgent document and a status pass what is ordinary; an urgent flood never starves what is ordinary."""
+
+from __future__ import annotations
+
+import time
+import uuid
+
+import pytest
+
+from tests.acceptance.conftest import Axis
+from tests.support.stranger import Stranger
+from tests.support.stranger_xml import Facts, document, sign
+
+FROM, TO = "H26.15.01", "H53.31.20"
+BEHIND = 5_000
+FLOOD, ORDINARY = 1_500, 150
+SHARE = 0.10
+
+
+def pool(sender: Stranger, count: int, priority: int) -> list[tuple[str, bytes, str, str]]:
+    """Return signed documents of 5 KB, each different, ready to be published."""
+    filler = (("Phụ lục.txt", b"0123456789abcdef" * 55),)
+    key = sender.key(urgent=priority > 0)
+    made = []
+    for _ in range(count):
+        body = sign(document(Facts(FROM, (TO,), priority=priority, files=filler)), sender.signer())
+        made.append((str(uuid.uuid4()), body, "edoc", key))
+    assert 4_500 < len(made[0][1]) < 5_500
+    return made
+
+
+@pytest.fixture(scope="module")
+def pair(axis: Axis) -> tuple[Stranger, Stranger]:
+    return axis.gateway(FROM), axis.gateway(TO)
+
+
+def test_urgent_and_status_pass_five_thousand_ordinary_ones(axis: Axis, pair: tuple[Stranger, Stranger]) -> None:
+    sender, recipient = pair
+    about, _ = sender.send(Facts(FROM, (TO,)))
+    asked = recipient.arrival(about)
+    waiting = pool(sender, BEHIND + 1_500, 0)
+    sender.flood(waiting)
+    assert sender.depth("ingress.normal") + axis.metric("truc_in_flight_documents") > BEHIND * 0.9
+    began = time.monotonic()
+    urgent, _ = sender.send(Facts(FROM, (TO,), priority=1), urgent=True)
+    told, _ = recipient.answer(asked)
+    urgent_after = sender.acknowledgement(urgent).arrived - began
+    status_after = sender.arrival(told, kind="status").arrived - began
+    left = sender.depth("ingress.normal")
+    assert left > BEHIND / 2, "nothing was left to pass"
+    assert urgent_after < 2.0
+    assert status_after < 2.0
+    sender.wait(
+        lambda: all(sender.by_transport_id[each[0]] for each in waiting) or None, 60, "the receipts of the ordinary ones"
+    )
+    assert all(len(sender.by_transport_id[each[0]]) == 1 for each in waiting)
+    recipient.wait(lambda: len(recipient.documents) >= len(waiting) or None, 20, "the ordinary ones")
+    assert not any(each.repeated for each in recipient.documents)
+
+
+def test_an_urgent_flood_leaves_ordinary_ones_a_tenth(axis: Axis, pair: tuple[Stranger, Stranger]) -> None:
+    sender, _ = pair
+    urgent, ordinary = pool(sender, FLOOD, 2), pool(sender, ORDINARY, 0)
+    started = len(sender.receipts)
+    sender.flood(ordinary[:ORDINARY // 2])
+    sender.flood(urgent[: FLOOD // 2])
+    sender.flood(ordinary[ORDINARY // 2 :])
+    sender.flood(urgent[FLOOD // 2 :])
+    everything = {each[0] for each in (*urgent, *ordinary)}
+    sender.wait(lambda: len(sender.receipts) - started >= len(everything) or None, 60, "all receipts")
+    plain = {each[0] for each in ordinary}
+    order = [each.transport_id for each in sender.receipts[started:] if each.transport_id in everything]
+    last = max(index for index, each in enumerate(order) if each in plain)
+    assert last < len(order) - 1, "the flood ended before the ordinary ones: it shows nothing"
+    assert ORDINARY / (last + 1) >= SHARE
