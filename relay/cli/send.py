@@ -138,8 +138,7 @@ def send(
             _tell_dry_run(code, kind, lane, body, as_json=as_json)
             return
         since = client.clock.now()
-        sent = client.gateway.send(body, kind, lane, chosen_id, deadline=limit)
-        require_confirmed(sent)
+        sent = _publish(client, body, kind, lane, chosen_id or str(uuid.uuid4()), limit)
         if not as_json:
             click.echo(sent.transport_id)
         answer = client.gateway.wait_for_receipt(sent.transport_id, since, timeout) if wait else None
@@ -159,15 +158,31 @@ def send(
             click.get_current_context().exit(1)
 
 
+def _publish(
+    client: Client, body: bytes, kind: Kind, lane: Lane, chosen_id: str, limit: datetime | None
+) -> Submission:
+    try:
+        sent = client.gateway.send(body, kind, lane, chosen_id, deadline=limit)
+    except BrokerError as error:
+        if error.code is Code.PUBLISH_REFUSED:
+            raise
+        # The outbox has it: whoever sends anew without this id makes a second document.
+        raise BrokerError(error.code, f"{error.detail}; {kept_text(chosen_id)}") from error
+    require_confirmed(sent)
+    return sent
+
+
+def kept_text(transport_id: str) -> str:
+    """Say that a submission stands in the outbox."""
+    return f"{transport_id} stands in the outbox and goes with the next truc inbox of this agency"
+
+
 def require_confirmed(sent: Submission) -> None:
     """Raise PUBLISH-REFUSED unless the broker confirmed a submission."""
     from adapters.gateway import OutState
 
     if sent.state is not OutState.CONFIRMED:
-        raise BrokerError(
-            Code.PUBLISH_REFUSED,
-            f"{sent.transport_id} stands in the outbox and goes with the next truc inbox or truc send of this agency",
-        )
+        raise BrokerError(Code.PUBLISH_REFUSED, kept_text(sent.transport_id))
 
 
 def _check_usage(file: Path | None, fields: dict[str, Any]) -> None:

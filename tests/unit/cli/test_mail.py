@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from relay.errors import Code
+from relay.errors import BrokerError, Code
 from relay.evidence import receipts as evidence
 from relay.model.delivery import delivery_id
 from relay.model.message import Outgoing, Properties, Published
 from relay.model.receipt import LineState, Receipt, ReceiptKind, RecipientLine
 from relay.sandbox.contents import running
 from relay.trust.sign import ReceiptSealer
-from tests.unit.cli.conftest import Truc, Wire
+from tests.unit.cli.conftest import Truc, Wire, WireLink
 
 ID = "0b6b0e3a-5f6e-4b52-9d57-7a2f4f0c9d11"
 
@@ -329,3 +329,19 @@ def test_track_and_quarantine_of_an_empty_registry(truc: Truc, home: Path) -> No
     assert truc("track", ID, "--home", home).exit_code == 5
     assert json.loads(truc("quarantine", "ls", "--home", home, "--json").stdout) == []
     assert truc("quarantine", "release", "x", "--home", home).exit_code == 5
+
+
+def test_without_a_broker_the_document_is_kept_and_its_id_is_told(
+    truc: Truc, home: Path, wire: Wire, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def down(_self: WireLink, _message: Outgoing) -> Published:
+        raise BrokerError(Code.BROKER_UNREACHABLE, "nobody there")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(WireLink, "publish", down)
+        result = truc("send", "--as", "H26", "--to", "H53", "--subject", "x", "--id", ID, "--home", home)
+    assert (result.exit_code, result.stdout) == (4, "")
+    assert "BROKER-UNREACHABLE" in result.stderr
+    assert ID in result.stderr
+    truc("inbox", "--as", "H26", "--home", home)
+    assert [message.message_id for message in wire.published] == [ID]

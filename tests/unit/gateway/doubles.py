@@ -159,6 +159,9 @@ class FakeDirectory:
         agency = self._agencies.get(sender)
         return agency.certificates if agency else ()
 
+    def predecessors(self, code: str, day: date) -> Sequence[str]:
+        return [old for old, new in self._successors.items() if new == code]
+
     def successor_of(self, claimant: str, code: str, day: date) -> bool:
         return self._successors.get(code) == claimant
 
