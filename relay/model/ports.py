@@ -114,8 +114,8 @@ class Registry(Protocol):
         """Keep the leases of ``worker`` alive."""
         ...
 
-    def release(self, worker: str, rows: Sequence[int] | None = None) -> None:
-        """Give leases of a worker back: those of ``rows`` (abandoned attempts), or all at a clean stop."""
+    def release(self, worker: str) -> None:
+        """Give all leases of a worker back at a clean stop."""
         ...
 
     def abandon(self, rows: Sequence[int], worker: str) -> None:

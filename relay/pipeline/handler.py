@@ -267,7 +267,7 @@ class Handler:
         except LeaseLostError:
             raise
         except Exception:
-            await self._commits.run(self._registry.release, self._commits.worker, [document.row])
+            await self._commits.run(self._registry.abandon, [document.row], self._commits.worker)
             raise
 
     # deliver and T2

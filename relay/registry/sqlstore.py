@@ -169,13 +169,9 @@ class SqlRegistry:
         with self._write() as connection:
             beat(connection, worker, to_us(now))
 
-    def release(self, worker: str, rows: Sequence[int] | None = None) -> None:
-        """Give leases back: those of abandoned rows, or all (without a heartbeat on record they bind nobody)."""
+    def release(self, worker: str) -> None:
+        """Give all leases of a worker back: without a heartbeat on record they bind nobody."""
         with self._write() as connection:
-            if rows is not None:
-                mine = schema.documents.c.id.in_(rows), schema.documents.c.lease_owner == worker
-                connection.execute(update(schema.documents).where(*mine).values(lease_owner=None))
-                return
             connection.execute(delete(schema.workers).where(schema.workers.c.worker == worker))
 
     def abandon(self, rows: Sequence[int], worker: str) -> None:
