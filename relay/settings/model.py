@@ -247,7 +247,7 @@ class VerifySettings:
     """Where signatures are checked."""
 
     mode: Literal["inline", "threads", "processes"] = setting(
-        "threads", "In the event loop, in a pool of threads, or in a pool of processes."
+        "inline", "In the event loop, in a pool of threads, or in a pool of processes."
     )
     workers: int = setting(
         0, "Size of the pool; 0 means one for each processor.", unit="threads or processes", low=0, high=64
