@@ -10,7 +10,7 @@ from tests.support.node import Node
 pytestmark = pytest.mark.broker
 
 
-def test_the_node_is_private_and_empty(broker_node: Node) -> None:
-    assert broker_node.ctl("list_vhosts").split() == ["name", VHOST]
+def test_the_node_is_private(broker_node: Node) -> None:
+    assert VHOST in broker_node.ctl("list_vhosts").split()
     assert broker_node.pid is not None
     assert broker_node.port not in {5672, 25672}

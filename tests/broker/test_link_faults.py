@@ -1,0 +1,234 @@
+"""The asynchronous link when the broker or a sender misbehaves."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import struct
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from relay.broker import names
+from relay.broker.blocking import BlockingClient
+from relay.broker.connection import Endpoint
+from relay.broker.link import AmqpLink, LinkTimes
+from relay.broker.publishing import PublishLimits
+from relay.model.message import Incoming, Lane, Outgoing, Properties, Published
+from tests.support.node import Node
+from tests.support.topology import RELAY, Ground
+
+pytestmark = pytest.mark.broker
+
+SENT = Properties(message_id="m1", type="edoc", content_type=names.CONTENT_EDXML, delivery_mode=2)
+
+
+@pytest.fixture
+def ground(broker_node: Node, request: pytest.FixtureRequest) -> Ground:
+    made = Ground(broker_node, f"f-{request.node.name}")
+    made.apply()
+    return made
+
+
+def link_of(endpoint: Endpoint, seconds: float = 10, **more: Any) -> AmqpLink:
+    return AmqpLink(
+        endpoint,
+        name="faults",
+        jitter=random.Random(1).random,
+        limits=PublishLimits(seconds=seconds),
+        times=LinkTimes(first_pause=0.05, refused_pause=0.4, answer=1.5),
+        **more,
+    )
+
+
+def message(key: str, exchange: str = "level.province") -> Outgoing:
+    return Outgoing(exchange, key, b"<edoc/>", f"m-{key}", "edoc", names.CONTENT_EDXML)
+
+
+async def until(condition: Callable[[], bool], seconds: float = 15) -> None:
+    async with asyncio.timeout(seconds):
+        while not condition():  # noqa: ASYNC110 - nothing tells
+            await asyncio.sleep(0.02)
+
+
+def behead(ground: Ground, queue: str) -> None:
+    """Leave a queue without its leader, as a crash in its first second does."""
+    ground.node.ctl("eval", f"ra:delete_cluster([{{'{ground.vhost}_{queue}', node()}}]).")
+
+
+def test_a_queue_without_a_leader_stops_neither_publishes_nor_lanes(ground: Ground) -> None:
+    behead(ground, "agency.H5")
+    behead(ground, "ingress.status")
+    with BlockingClient(ground.admin, name="put") as client:
+        assert client.publish("ingress", "normal.H53", b"x", SENT) is Published.CONFIRMED
+    taken: list[Incoming] = []
+
+    async def main() -> None:
+        link = link_of(ground.endpoint(RELAY), seconds=1.0)
+        await link.start(lambda _lane, one: taken.append(one), {Lane.STATUS: 5, Lane.NORMAL: 5})
+        await asyncio.wait_for(link.wait_connected(), 10)
+        began = time.monotonic()
+        stuck, good = await asyncio.gather(link.publish(message("H5")), link.publish(message("H53")))
+        assert (stuck, good) == (Published.UNDECIDED, Published.CONFIRMED)
+        assert 0.9 < time.monotonic() - began < 3
+        assert link.outstanding == 0
+        await until(lambda: len(taken) == 1)
+        assert not link.consuming
+        await link.stop()
+
+    asyncio.run(main())
+
+
+def test_a_queue_that_is_deleted_and_made_again_is_taken_from_again(ground: Ground) -> None:
+    async def main() -> None:
+        taken: list[Incoming] = []
+        link = link_of(ground.endpoint(RELAY))
+        await link.start(
+            lambda _lane, one: (taken.append(one), link.ack(one))[0], {Lane.NORMAL: 5, Lane.DUE: 5}
+        )
+        await until(lambda: link.consuming)
+        with BlockingClient(ground.admin, name="operator") as operator:
+            operator.raw.queue_delete("ingress.normal")
+            await until(lambda: not link.consuming)
+            assert link.connected
+            await asyncio.to_thread(ground.apply)
+            await until(lambda: link.consuming)
+            assert operator.publish("ingress", "normal.H53", b"x", SENT) is Published.CONFIRMED
+        await until(lambda: len(taken) == 1)
+        await link.stop()
+
+    asyncio.run(main())
+
+
+def test_refused_users_are_told_and_not_hammered(ground: Ground) -> None:
+    node = ground.node
+    incidents: list[str] = []
+
+    async def main() -> None:
+        link = link_of(
+            Endpoint(node.host, node.port, RELAY, "wrong", ground.vhost), on_incident=incidents.append
+        )
+        await link.start(lambda _lane, _one: None, {})
+        await asyncio.sleep(1.2)
+        assert not link.connected
+        assert await asyncio.wait_for(link.publish(message("H53")), 12) is Published.UNDECIDED
+        await link.stop()
+
+    asyncio.run(asyncio.wait_for(main(), 30))
+    assert set(incidents) == {"refused"}
+    assert len(incidents) < 60
+
+
+def test_header_tables_that_break_the_library_are_read(ground: Ground) -> None:
+    nested: Any = "deep"
+    for _ in range(300):
+        nested = {"n": nested}
+    tables: list[dict[str, Any]] = [
+        {"nan": _Raw(b"d" + struct.pack(">d", float("nan"))), "after": "seen"},
+        {"when": _Raw(b"T" + b"\xff" * 8), "after": "seen"},
+        {"deep": nested, "after": "seen"},
+        {"bytes": _Raw(b"S\0\0\0\2\xff\xfe"), "after": "seen"},
+    ]
+    taken: list[Incoming] = []
+    with BlockingClient(ground.admin, name="sender") as client:
+        for table in tables:
+            _publish_raw(client, table)
+
+    async def main() -> None:
+        link = link_of(ground.endpoint(RELAY))
+        await link.start(lambda _lane, one: taken.append(one), {Lane.NORMAL: 10})
+        await until(lambda: len(taken) == len(tables))
+        for one in taken:
+            link.ack(one)
+        await asyncio.sleep(0.1)
+        await link.stop()
+
+    asyncio.run(main())
+    assert all(one.properties.headers["after"] == "seen" for one in taken)
+    assert all(one.properties.message_id == "m1" for one in taken)
+
+
+class _Raw(bytes):
+    """A field value that goes out as it is, its type octet included."""
+
+
+def _publish_raw(client: BlockingClient, table: dict[str, Any]) -> None:
+    import pika
+    from pika import data
+
+    plain = data.encode_value
+
+    def encode(pieces: list[bytes], value: Any) -> int:
+        if isinstance(value, _Raw):
+            pieces.append(bytes(value))
+            return len(value)
+        return int(plain(pieces, value))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(data, "encode_value", encode)
+        properties = pika.BasicProperties(message_id="m1", headers=table, delivery_mode=2)
+        client.raw.basic_publish("ingress", "normal.H53", b"x", properties, True)
+
+
+def test_the_link_survives_the_death_of_the_broker(tmp_path_factory: pytest.TempPathFactory) -> None:
+    node = Node(tmp_path_factory.mktemp("dying"))
+    taken: list[Incoming] = []
+    try:
+        node.start()
+        ground = Ground(node, node.vhost)
+        ground.apply(settle=1.6)
+
+        async def main() -> None:
+            link = link_of(ground.endpoint(RELAY))
+            await link.start(lambda _lane, one: taken.append(one), {Lane.NORMAL: 5})
+            await until(lambda: link.consuming)
+            before = await link.publish_many([message("H53") for _ in range(50)])
+            assert set(before) == {Published.CONFIRMED}
+            node.kill()
+            lost = link.submit(message("H53"))
+            await asyncio.to_thread(node.start)
+            assert await lost in {Published.UNDECIDED, Published.CONFIRMED}
+            await asyncio.wait_for(link.wait_connected(), 20)
+            assert await link.publish(message("H53")) is Published.CONFIRMED
+            await until(lambda: link.consuming)
+            with BlockingClient(ground.admin, name="look") as client:
+                assert (client.depth("agency.H53") or 0) >= 51
+                assert client.publish("ingress", "normal.H53", b"x", replace(SENT)) is Published.CONFIRMED
+            await until(lambda: len(taken) == 1)
+            await link.stop()
+
+        asyncio.run(main())
+    finally:
+        node.close()
+
+
+def test_an_alarm_blocks_and_ends_undecided_and_goes_on_after(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    node = Node(tmp_path_factory.mktemp("alarm"))
+    try:
+        node.start()
+        ground = Ground(node, node.vhost)
+        ground.apply()
+
+        async def main() -> None:
+            link = link_of(ground.endpoint(RELAY), seconds=1.0)
+            await link.start(lambda _lane, _one: None, {Lane.NORMAL: 5})
+            await until(lambda: link.consuming)
+            assert await link.publish(message("H53")) is Published.CONFIRMED
+            await asyncio.to_thread(node.ctl, "set_vm_memory_high_watermark", "0.0001")
+            # The first one is in the socket when the broker tells; the next ones wait here.
+            assert await link.publish(message("H53")) is Published.UNDECIDED
+            await until(lambda: link.blocked)
+            assert await link.publish(message("H53")) is Published.UNDECIDED
+            await asyncio.to_thread(node.ctl, "set_vm_memory_high_watermark", "absolute", "4GB")
+            await until(lambda: not link.blocked)
+            assert await link.publish(message("H53")) is Published.CONFIRMED
+            await link.stop()
+
+        asyncio.run(main())
+    finally:
+        node.close()
