@@ -181,9 +181,12 @@ def test_an_outcome_names_every_recipient_once_all_have_ended(axis: Axis, sender
     assert ended.result == "accepted"
 
 
-def test_a_status_before_its_document_waits_for_it(sender: Stranger, recipient: Stranger) -> None:
+def test_a_status_before_its_document_waits_for_it(axis: Axis, sender: Stranger, recipient: Stranger) -> None:
     paper = facts()
+    deferrals = "truc_deferrals_total", 'code="STATUS-UNKNOWN-DOCUMENT"'
+    before = axis.metric(*deferrals)
     told, _ = recipient.tell(paper, "01")
+    recipient.wait(lambda: axis.metric(*deferrals) > before, what="the status put off")
     transport_id, _ = sender.send(paper)
     sender.acknowledgement(transport_id)
     assert sender.arrival(told, kind="status").headers["truc-refers-to"] == transport_id
