@@ -273,8 +273,19 @@ async def _stuck(endpoint: Endpoint, queues: Sequence[str], timeout: float) -> l
         answers = await asyncio.gather(*(_answers(connection, gate, queue, timeout) for queue in queues))
         return [queue for queue, answer in zip(queues, answers, strict=True) if not answer]
     finally:
-        close_quietly(connection)
-        await asyncio.sleep(0.05)
+        await _closed(connection)
+
+
+async def _closed(connection: WireConnection) -> None:
+    """Close, and cut the line where the broker does not answer: a stuck queue holds up its channel's end too."""
+    close_quietly(connection)
+    for _ in range(50):
+        await asyncio.sleep(0.01)
+        if connection.is_closed:
+            return
+    if connection._transport is not None:  # noqa: SLF001 - the library has no word for it
+        connection._transport.abort()  # noqa: SLF001
+        await asyncio.sleep(0.01)
 
 
 async def _answers(connection: WireConnection, gate: asyncio.Semaphore, queue: str, timeout: float) -> bool:

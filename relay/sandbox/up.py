@@ -66,11 +66,11 @@ def up(
             continue
         try:
             _keep(place, workers, settings, programs)
+            place.remove_run_status()
             if not detach:
                 return _attached(place, say, on_ready)
-            place.remove_run_status()
         finally:
-            lock.leave()
+            lock.leave(remove=not detach)
         _spawn(place)
         if _wait_for_other(place, began, deadline):
             return contents.running(place.path)

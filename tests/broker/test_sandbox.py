@@ -147,8 +147,10 @@ def pair() -> Iterator[Pair]:
         yield Pair(Home(ours), Home(theirs))
     finally:
         other.join()
+        other = threading.Thread(target=down, args=(theirs,))
+        other.start()
         down(ours)
-        down(theirs)
+        other.join()
         shutil.rmtree(base, ignore_errors=True)
 
 
@@ -270,7 +272,9 @@ def test_everything_killed_comes_back_with_all_that_it_had(pair: Pair) -> None:
 def test_a_lost_broker_is_made_again_from_the_directory(pair: Pair) -> None:
     node = pair.ours.node(pair.ours.kept())
     before = pair.ours.running()
-    shutil.rmtree(node.data)
+    node.data.rename(
+        node.data.with_name("lost")
+    )  # in one step: the broker goes on writing until it is killed
     kill(before.broker)
     up(pair.ours.path, detach=True)
     queues = {row["name"] for row in api(pair.ours, "GET", "queues/truc?columns=name")}
@@ -350,5 +354,5 @@ def test_a_start_that_fails_says_why_and_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(OperationError, match="w1 does not stay alive: no such setting") as raised:
         up(home.path, programs=failing, detach=True)
     assert raised.value.code is Code.SANDBOX_BROKEN
-    until(lambda: not home.lock_file.exists(), 5)
+    until(lambda: not process.marked(home.path), 5)
     _nothing_is_left(home)
