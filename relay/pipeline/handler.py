@@ -419,7 +419,7 @@ class Handler:
                 submission.user, submission.transport_id, submission.sha256
             )
         )
-        self._metrics.refused(code)
+        self._refused(submission.transport_id, code)
         if stored:
             self._metrics.duplicate("repeated")
             await self._settler.repeat(submission.message, stored)
@@ -432,7 +432,7 @@ class Handler:
 
     async def _refuse_proven(self, submission: Submission, claim: Claim, code: Code) -> Ending:
         """Same id, other bytes: the sender is proven, its first document is not shown."""
-        self._metrics.refused(code)
+        self._refused(submission.transport_id, code)
         receipt = self._reporter.refusal(
             subject_of(submission), code, "", claim.verdict, self._clock.now(), to=claim.sender
         )
@@ -444,9 +444,13 @@ class Handler:
         self._link.ack(message)
         return Ending.QUARANTINED
 
+    def _refused(self, transport_id: str, code: Code) -> None:
+        self._metrics.refused(code)
+        logs.event(_log, logging.INFO, "refused", transport_id=transport_id, code=code)
+
     def _count(self, document: Document, moves: tuple[Move, ...]) -> None:
         if document.refusal is not None:
-            self._metrics.refused(document.refusal)
+            self._refused(document.transport_id, document.refusal)
         levels = {one.delivery_id: one.level for one in document.deliveries}
         for move in moves:
             told = LineState.DEFERRED if move.state is State.PLANNED else LineState(move.state.value)

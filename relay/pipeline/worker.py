@@ -79,11 +79,13 @@ class Worker:
         self._link.on_connected = self._epoch.check
         self._commits.start()
         await self._link.start(self._on_message, self._policy.prefetch)
+        logs.event(_log, logging.INFO, "worker-takes")
         try:
             while not self._stopping.is_set():
                 await self._watch()
         finally:
             await self._finish()
+            logs.event(_log, logging.INFO, "worker-stopped")
 
     def stop(self) -> None:
         """Ask for a clean stop (SIGTERM)."""
@@ -133,7 +135,9 @@ class Worker:
                 await self._others()
             started = self._clock.monotonic()
             ending = await self._handler.handle(lane, message)
-            self._metrics.stage("total", self._clock.monotonic() - started)
+            seconds = self._clock.monotonic() - started
+            self._metrics.stage("total", seconds)
+            self._note(lane, message, ending, seconds)
             if ending is not Ending.ABANDONED:
                 self._last_settled = self._clock.monotonic()
                 self._metrics.settled(lane, COUNTED[ending], self._clock.now())
@@ -142,6 +146,21 @@ class Worker:
             if message.delivery_count > 0:
                 self._alone = False
             self._start_next()
+
+    def _note(self, lane: Lane, message: Incoming, ending: Ending, seconds: float) -> None:
+        """One line for each message: which, from whom, how it ended. Nothing of its content."""
+        logs.event(
+            _log,
+            logging.INFO,
+            "message-ended",
+            transport_id=message.properties.message_id,
+            outcome=ending,
+            lane=lane,
+            user=message.properties.user_id,
+            kind=message.properties.type,
+            bytes=len(message.body),
+            seconds=round(seconds, 4),
+        )
 
     async def _others(self) -> None:
         """Wait until nothing else is in hand: a message that may have killed a worker takes no company along."""
