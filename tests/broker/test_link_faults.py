@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-import struct
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -54,14 +53,9 @@ async def until(condition: Callable[[], bool], seconds: float = 15) -> None:
             await asyncio.sleep(0.02)
 
 
-def behead(ground: Ground, queue: str) -> None:
-    """Leave a queue without its leader, as a crash in its first second does."""
-    ground.node.ctl("eval", f"ra:delete_cluster([{{'{ground.vhost}_{queue}', node()}}]).")
-
-
 def test_a_queue_without_a_leader_stops_neither_publishes_nor_lanes(ground: Ground) -> None:
-    behead(ground, "agency.H5")
-    behead(ground, "ingress.status")
+    for queue in ("agency.H5", "ingress.status"):
+        ground.node.suspend_queue(ground.vhost, queue)
     with BlockingClient(ground.admin, name="put") as client:
         assert client.publish("ingress", "normal.H53", b"x", SENT) is Published.CONFIRMED
     taken: list[Incoming] = []
@@ -77,6 +71,10 @@ def test_a_queue_without_a_leader_stops_neither_publishes_nor_lanes(ground: Grou
         assert link.outstanding == 0
         await until(lambda: len(taken) == 1)
         assert not link.consuming
+        for queue in ("agency.H5", "ingress.status"):
+            await asyncio.to_thread(ground.node.resume_queue, ground.vhost, queue)
+        await until(lambda: link.consuming)
+        assert await link.publish(message("H5")) is Published.CONFIRMED
         await link.stop()
 
     asyncio.run(main())
@@ -109,7 +107,7 @@ def test_refused_users_are_told_and_not_hammered(ground: Ground) -> None:
 
     async def main() -> None:
         link = link_of(
-            Endpoint(node.host, node.port, RELAY, "wrong", ground.vhost), on_incident=incidents.append
+            Endpoint(node.host, node.port, RELAY, "wrong", ground.vhost), 1.0, on_incident=incidents.append
         )
         await link.start(lambda _lane, _one: None, {})
         await asyncio.sleep(1.2)
@@ -119,7 +117,7 @@ def test_refused_users_are_told_and_not_hammered(ground: Ground) -> None:
 
     asyncio.run(asyncio.wait_for(main(), 30))
     assert set(incidents) == {"refused"}
-    assert len(incidents) < 60
+    assert 2 <= len(incidents) <= 20
 
 
 def test_header_tables_that_break_the_library_are_read(ground: Ground) -> None:
@@ -127,7 +125,6 @@ def test_header_tables_that_break_the_library_are_read(ground: Ground) -> None:
     for _ in range(300):
         nested = {"n": nested}
     tables: list[dict[str, Any]] = [
-        {"nan": _Raw(b"d" + struct.pack(">d", float("nan"))), "after": "seen"},
         {"when": _Raw(b"T" + b"\xff" * 8), "after": "seen"},
         {"deep": nested, "after": "seen"},
         {"bytes": _Raw(b"S\0\0\0\2\xff\xfe"), "after": "seen"},

@@ -245,6 +245,14 @@ class Node:
         """Flush the tables by which a young quorum queue is found again after a crash."""
         self.ctl("eval", "[dets:sync(T) || T <- dets:all()].")
 
+    def suspend_queue(self, vhost: str, queue: str) -> None:
+        """Make a quorum queue answer nothing at all, as one without a leader does."""
+        self.ctl("eval", f"sys:suspend('{vhost}_{queue}').")
+
+    def resume_queue(self, vhost: str, queue: str) -> None:
+        """End ``suspend_queue``."""
+        self.ctl("eval", f"sys:resume('{vhost}_{queue}').")
+
     def add_user(self, user: str, password: str, configure: str, write: str, read: str) -> None:
         """Make a broker user with these permissions on the vhost."""
         name = quote(user, safe="")
