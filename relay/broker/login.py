@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pika
 import pika.exceptions
@@ -24,7 +26,6 @@ def try_login(host: str, port: int, vhost: str, user: str, password: str, timeou
     Raises:
         BrokerError: BROKER-UNREACHABLE (nobody there yet, or too slow) or BROKER-REFUSED (user, vhost).
     """
-    logging.getLogger("pika").setLevel(logging.CRITICAL)
     parameters = pika.ConnectionParameters(
         host=host,
         port=port,
@@ -36,7 +37,8 @@ def try_login(host: str, port: int, vhost: str, user: str, password: str, timeou
         connection_attempts=1,
     )
     try:
-        connection = pika.BlockingConnection(parameters)
+        with _quiet():
+            connection = pika.BlockingConnection(parameters)
     except (
         pika.exceptions.ProbableAuthenticationError,
         pika.exceptions.AuthenticationError,
@@ -52,3 +54,15 @@ def try_login(host: str, port: int, vhost: str, user: str, password: str, timeou
     except (pika.exceptions.AMQPError, OSError) as error:
         raise BrokerError(Code.BROKER_UNREACHABLE, f"{host}:{port}: {type(error).__name__}") from error
     return version.decode() if isinstance(version, bytes) else str(version)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep the library silent about a broker that is not there yet: the caller asks until it is."""
+    logger = logging.getLogger("pika")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)

@@ -319,12 +319,7 @@ class Home:
 
     def remove_run_files(self) -> None:
         """Remove notes and locks of a sandbox that no longer runs."""
-        for path in (
-            self._running_file,
-            self._status_file,
-            self._ask_file,
-            self.path / "run" / "edit.lock",
-        ):
+        for path in (self._running_file, self._status_file, self._ask_file):
             path.unlink(missing_ok=True)
 
 
@@ -342,7 +337,7 @@ class _Guard:
             time.sleep(0.02)
 
     def __exit__(self, *_: object) -> None:
-        self._lock.leave()
+        self._lock.leave(remove=True)
 
 
 def _read_json(path: Path) -> dict[str, Any] | None:

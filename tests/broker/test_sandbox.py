@@ -24,8 +24,9 @@ from urllib.request import ProxyHandler, Request, build_opener
 import pytest
 
 from relay.broker.login import try_login
+from relay.errors import Code, OperationError
 from relay.resources import shipped
-from relay.sandbox import contents, health, ports, process
+from relay.sandbox import contents, health, ports, process, supervisor
 from relay.sandbox.down import down
 from relay.sandbox.home import Home, Programs
 from relay.sandbox.keys import issue_keys
@@ -346,13 +347,15 @@ def _nothing_is_left(home: Home) -> None:
     assert not (home.path / "broker" / "pid").exists()
 
 
-def test_a_start_that_fails_says_why_and_leaves_nothing(tmp_path: Path) -> None:
+def test_a_start_that_fails_says_why_and_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervisor, "_TRIES", 2)
     failing = Programs(("{python}", "-c", "raise SystemExit('no such setting')"), PROGRAMS.keeper)
     home = Home(tmp_path / "h")
-    from relay.errors import Code, OperationError
-
+    before = signal.getsignal(signal.SIGTERM)
     with pytest.raises(OperationError, match="w1 does not stay alive: no such setting") as raised:
-        up(home.path, programs=failing, detach=True)
+        up(home.path, programs=failing, say=lambda _line: None)
     assert raised.value.code is Code.SANDBOX_BROKEN
-    until(lambda: not process.marked(home.path), 5)
+    assert signal.getsignal(signal.SIGTERM) is before
     _nothing_is_left(home)
