@@ -8,6 +8,7 @@ import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,7 +17,7 @@ from relay.sandbox.up import up
 from tests.support.stranger import Sandbox, Stranger
 
 BODY_LIMIT = 24 * 1024 * 1024
-SETTINGS = {
+SETTINGS: dict[str, dict[str, Any]] = {
     "limits": {"body_bytes": BODY_LIMIT},
     # Short times, so that what an hour would show is shown in seconds; the rules are the same.
     "deadlines": {"unknown_document_s": 1, "min_s": 1},

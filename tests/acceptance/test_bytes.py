@@ -10,9 +10,10 @@ import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
-import xmlsec
+import xmlsec as _xmlsec
 from cryptography.hazmat.primitives.serialization import Encoding
 from lxml import etree
 
@@ -22,6 +23,7 @@ from tests.support.spelling import SPELLINGS, oddities
 from tests.support.stranger import Stranger
 from tests.support.stranger_xml import DSIG, EDXML, Facts, document, parsed, signature, spliced, status
 
+xmlsec: Any = _xmlsec  # it names its types, not its constants
 JAVA = Path(__file__).parent.parent / "support" / "java" / "Sign.java"
 SENDER, RECIPIENTS = "H53.31", ("G22", "H26.15")
 HANDS = ("xmlsec", "jdk", "lxml")
@@ -115,7 +117,9 @@ def _statuses(axis: Axis, about: Sent) -> dict[str, Sent]:
     spelled = oddities(status(facts, reporter.code, "05", description="Đang xử lý & chờ <ý kiến>"))
     sent = {}
     for name, package in spelled.items():
-        one = Sent(str(uuid.uuid4()), spliced(package, signature(package, reporter.signer())), "status", (SENDER,))
+        one = Sent(
+            str(uuid.uuid4()), spliced(package, signature(package, reporter.signer())), "status", (SENDER,)
+        )
         word = reporter.publish(
             one.body, kind="status", message_id=one.transport_id, correlation_id=about.transport_id
         )
@@ -128,7 +132,9 @@ def _document_id(body: bytes) -> str:
     return str(next(parsed(body).iter(f"{{{EDXML}}}DocumentId")).text)
 
 
-def _signed_by_jdk(packages: Mapping[str, bytes], agency: Mapping[str, str], folder: Path) -> dict[str, bytes]:
+def _signed_by_jdk(
+    packages: Mapping[str, bytes], agency: Mapping[str, str], folder: Path
+) -> dict[str, bytes]:
     lines = []
     for number, package in enumerate(packages.values()):
         (folder / f"{number}.xml").write_bytes(package)
@@ -148,7 +154,9 @@ def _signature_by_xmlsec(package: bytes, sender: Stranger) -> bytes:
     template.add_transform(reference, xmlsec.Transform.ENVELOPED)
     template.add_transform(reference, xmlsec.Transform.EXCL_C14N)
     context = xmlsec.SignatureContext()
-    context.key = xmlsec.Key.from_file(sender.sandbox.raw["agencies"][sender.code]["key"], xmlsec.KeyFormat.PEM)
+    context.key = xmlsec.Key.from_file(
+        sender.sandbox.raw["agencies"][sender.code]["key"], xmlsec.KeyFormat.PEM
+    )
     context.sign(made)
     data = etree.SubElement(etree.SubElement(made, f"{{{DSIG}}}KeyInfo"), f"{{{DSIG}}}X509Data")
     for certificate in sender.signer().chain:

@@ -6,6 +6,7 @@ import hashlib
 import time
 import uuid
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import pytest
 
@@ -200,7 +201,10 @@ def test_another_senders_id_shows_nothing_of_that_sender(batch: Batch) -> None:
     assert (receipt.result, receipt.sender, receipt.sha256) == ("accepted", "H29", other.sha256)
     assert {found.sha256 for found in batch.gateway("H29").receipts_of(first.transport_id)} == {other.sha256}
     _all_told(batch)
-    assert {found.sha256 for found in batch.gateway(TO).arrivals(first.transport_id)} == {first.sha256, other.sha256}
+    assert {found.sha256 for found in batch.gateway(TO).arrivals(first.transport_id)} == {
+        first.sha256,
+        other.sha256,
+    }
 
 
 def test_copies_by_bcc_are_absorbed(batch: Batch) -> None:
@@ -219,7 +223,9 @@ def test_without_user_id_nobody_is_told_and_it_is_counted(batch: Batch) -> None:
     assert not any(batch.receipts(code, special.body) for code in READERS)
     assert batch.axis.metric("truc_quarantined_total", 'code="NO-USER"') == batch.quarantined_before + 1
     everything = batch.axis.metric("truc_quarantined_total")
-    assert everything - batch.axis.metric("truc_quarantined_total", 'code="NO-USER"') == batch.surprises_before
+    assert (
+        everything - batch.axis.metric("truc_quarantined_total", 'code="NO-USER"') == batch.surprises_before
+    )
     assert batch.gateway(FROM).depth("quarantine") >= 1
 
 
@@ -237,6 +243,7 @@ def test_the_same_wrong_submission_again_gets_the_same_receipt(batch: Batch) -> 
 def _all_told(batch: Batch) -> None:
     """Wait until every wrong submission has an answer and the good one has arrived everywhere."""
     for name, wrong in batch.tries.items():
-        batch.gateway(wrong.user).wait(lambda w=wrong: batch.receipts(w.user, w.body), 20, f"a receipt for: {name}")  # type: ignore[misc]
+        look = partial(batch.receipts, wrong.user, wrong.body)
+        batch.gateway(wrong.user).wait(look, 20, f"a receipt for: {name}")
     for code in READERS[1:]:
         batch.gateway(code).arrival(batch.specials["good afterwards"].transport_id)

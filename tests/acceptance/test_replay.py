@@ -45,7 +45,9 @@ def outcome_is(receipt: Receipt, **lines: str) -> None:
 # --- the same again --------------------------------------------------------------------------------------------------------
 
 
-def test_the_same_submission_again_gets_every_receipt_so_far_again(sender: Stranger, recipient: Stranger) -> None:
+def test_the_same_submission_again_gets_every_receipt_so_far_again(
+    sender: Stranger, recipient: Stranger
+) -> None:
     transport_id, body = sender.send(facts())
     acknowledged = sender.acknowledgement(transport_id)
     recipient.answer(recipient.arrival(transport_id))
@@ -69,7 +71,9 @@ def test_the_same_submission_in_another_lane_is_still_the_same(sender: Stranger,
     assert len(recipient.arrivals(transport_id)) == 1
 
 
-def test_the_same_bytes_under_another_id_are_no_second_delivery(sender: Stranger, recipient: Stranger) -> None:
+def test_the_same_bytes_under_another_id_are_no_second_delivery(
+    sender: Stranger, recipient: Stranger
+) -> None:
     first, body = sender.send(facts())
     original = sender.acknowledgement(first)
     second = str(uuid.uuid4())
@@ -86,7 +90,9 @@ def test_the_same_bytes_under_another_id_are_no_second_delivery(sender: Stranger
     assert all(len(sender.receipts_of(each, "outcome")) == 1 for each in (first, second))
 
 
-def test_the_same_id_with_other_bytes_is_refused_and_changes_nothing(sender: Stranger, recipient: Stranger) -> None:
+def test_the_same_id_with_other_bytes_is_refused_and_changes_nothing(
+    sender: Stranger, recipient: Stranger
+) -> None:
     transport_id, _ = sender.send(facts())
     first = sender.acknowledgement(transport_id)
     assert sender.publish(sender.paper(facts()), message_id=transport_id) == "ack"
@@ -169,7 +175,9 @@ def test_a_wrong_hint_is_not_believed(sender: Stranger, recipient: Stranger) -> 
     assert not sender.receipts_of(other, "outcome")
 
 
-def test_an_outcome_names_every_recipient_once_all_have_ended(axis: Axis, sender: Stranger, recipient: Stranger) -> None:
+def test_an_outcome_names_every_recipient_once_all_have_ended(
+    axis: Axis, sender: Stranger, recipient: Stranger
+) -> None:
     other = axis.gateway("H53")
     transport_id, _ = sender.send(facts(TO, "H53", "H99"))
     recipient.answer(recipient.arrival(transport_id))

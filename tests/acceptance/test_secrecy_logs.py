@@ -16,7 +16,7 @@ from tests.support.stranger_xml import Facts, Receipt, check_receipt
 
 FROM, TO = "H29.20", "H26.15"
 SUBJECT = "Phương án Sao Biển 7431 về nhân sự"
-SECRET = "Kế hoạch Cánh Buồm 9917"  # noqa: S105 - the subject of a letter
+SECRET = "Kế hoạch Cánh Buồm 9917"
 FILE = "Danh sách Hoa Gạo 5520.txt"
 CONTENT = b"Noi dung rieng tu 8812 " * 20
 
@@ -71,7 +71,16 @@ def holds(traces: Traces, words: list[str]) -> list[str]:
 
 
 def test_nothing_of_what_was_written_stands_in_logs_or_receipts(traces: Traces) -> None:
-    words = ["Sao Biển", "Dao Biển", "Cánh Buồm", "Hoa Gạo", "Noi dung rieng", "Người ký", "Cơ quan (mẫu)", "Kính gửi"]
+    words = [
+        "Sao Biển",
+        "Dao Biển",
+        "Cánh Buồm",
+        "Hoa Gạo",
+        "Noi dung rieng",
+        "Người ký",
+        "Cơ quan (mẫu)",
+        "Kính gửi",
+    ]
     words += [json.dumps(word)[1:-1] for word in words]  # as a log might escape it
     words += ["Tm9pIGR1bmcg"]  # the content in base64
     assert not holds(traces, words)
@@ -96,7 +105,9 @@ def test_no_password_stands_in_a_command_line(axis: Axis) -> None:
         assert not [user for user, password in kept["passwords"].items() if password in command]
 
 
-def test_a_state_secret_is_refused_by_a_signed_receipt_that_names_no_content(axis: Axis, traces: Traces) -> None:
+def test_a_state_secret_is_refused_by_a_signed_receipt_that_names_no_content(
+    axis: Axis, traces: Traces
+) -> None:
     for name in ("by subject", "by file name"):
         receipt = traces.receipts[name]
         check_receipt(receipt, axis.sandbox.root)

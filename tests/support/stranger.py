@@ -99,7 +99,11 @@ class Sandbox:
     def leafs(self, agency: str) -> set[bytes]:
         """Return the certificates (DER) that may sign for an agency: its own and its gateway's."""
         codes = {agency, self.raw["agencies"][agency]["gateway"]}
-        return {self.signer(code).chain[0].public_bytes(Encoding.DER) for code in codes if code in self.raw["agencies"]}
+        return {
+            self.signer(code).chain[0].public_bytes(Encoding.DER)
+            for code in codes
+            if code in self.raw["agencies"]
+        }
 
 
 class Stranger:
@@ -140,7 +144,9 @@ class Stranger:
     def start(self) -> Stranger:
         """Begin to read the queues of the agencies that it serves."""
         ready = threading.Event()
-        self._thread = threading.Thread(target=self._read, args=(ready,), name=f"reads {self.code}", daemon=True)
+        self._thread = threading.Thread(
+            target=self._read, args=(ready,), name=f"reads {self.code}", daemon=True
+        )
         self._thread.start()
         assert ready.wait(20), f"{self.code} cannot read: {self.failure}"
         assert self.failure is None, self.failure
@@ -200,14 +206,18 @@ class Stranger:
         """Publish (transport id, body, kind, key) without waiting for single confirms."""
         channel = self._flooding_channel()
         for message_id, body, kind, key in bodies:
-            channel.basic_publish("ingress", key, body, self._properties(kind, message_id, None, {}), mandatory=True)
+            channel.basic_publish(
+                "ingress", key, body, self._properties(kind, message_id, None, {}), mandatory=True
+            )
         self._publisher.process_data_events(0)
 
     def key(self, kind: str = "edoc", *, urgent: bool = False, sender: str | None = None) -> str:
         lane = "status" if kind == "status" else "urgent" if urgent else "normal"
         return f"{lane}.{sender or self.code}"
 
-    def send(self, facts: Facts, *, urgent: bool = False, message_id: str = "", **more: Any) -> tuple[str, bytes]:
+    def send(
+        self, facts: Facts, *, urgent: bool = False, message_id: str = "", **more: Any
+    ) -> tuple[str, bytes]:
         """Sign and publish a document; return transport id and body."""
         message_id = message_id or str(uuid.uuid4())
         body = self.paper(facts)
@@ -231,16 +241,23 @@ class Stranger:
         """Sign and publish a status about a document (``about``: its transport id); return transport id and body."""
         who = reporter or self.code
         body = sign(
-            status(facts, who, code, addressee=addressee, description=description, when=when), self.signer(who)
+            status(facts, who, code, addressee=addressee, description=description, when=when),
+            self.signer(who),
         )
         message_id = str(uuid.uuid4())
         word = self.publish(
-            body, kind="status", key=self.key("status", sender=who), message_id=message_id, correlation_id=about
+            body,
+            kind="status",
+            key=self.key("status", sender=who),
+            message_id=message_id,
+            correlation_id=about,
         )
         assert word == "ack", word
         return message_id, body
 
-    def answer(self, received: Received, code: str = "01", *, description: str = "", when: str = "") -> tuple[str, bytes]:
+    def answer(
+        self, received: Received, code: str = "01", *, description: str = "", when: str = ""
+    ) -> tuple[str, bytes]:
         """Send a status about a received document in the name of the agency it was for."""
         return self.tell(
             read_facts(received.body),
@@ -281,7 +298,9 @@ class Stranger:
         """Wait for the acknowledgement of a submission, check and return it."""
         return self.receipt(transport_id, "acknowledgement", seconds=seconds)
 
-    def receipt(self, transport_id: str, kind: str, *, code: str | None = None, seconds: float = 15.0) -> Receipt:
+    def receipt(
+        self, transport_id: str, kind: str, *, code: str | None = None, seconds: float = 15.0
+    ) -> Receipt:
         """Wait for a receipt of that kind (and code), check and return it."""
 
         def look() -> Receipt | None:
@@ -432,5 +451,5 @@ class Stranger:
         )
 
 
-class _Stop(Exception):  # noqa: N818 - ends the reading thread
-    pass
+class _Stop(Exception):
+    """Ends the reading thread."""

@@ -128,7 +128,13 @@ def document(facts: Facts) -> bytes:
 
 
 def status(
-    facts: Facts, reporter: str, code: str, *, addressee: str | None = None, description: str = "", when: str = ""
+    facts: Facts,
+    reporter: str,
+    code: str,
+    *,
+    addressee: str | None = None,
+    description: str = "",
+    when: str = "",
 ) -> bytes:
     """Return an unsigned status of ``reporter`` about a document; it goes to the document's sender unless told."""
     about = f"<edXML:Description>{escape(description)}</edXML:Description>" if description else ""
@@ -187,7 +193,9 @@ def _d(local: str) -> str:
 
 def parsed(body: bytes) -> Any:
     """Parse without DTD, entities and network."""
-    parser = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False, huge_tree=True, strip_cdata=False)
+    parser = etree.XMLParser(
+        resolve_entities=False, no_network=True, load_dtd=False, huge_tree=True, strip_cdata=False
+    )
     return etree.fromstring(body, parser)
 
 
@@ -230,8 +238,12 @@ WHOLE: Final = Recipe()
 
 def signature(package: bytes, signer: Signer, recipe: Recipe = WHOLE) -> bytes:
     """Return the signature element over an unsigned package."""
-    canonical = etree.tostring(parsed(package).getroottree(), method="c14n", exclusive=True, with_comments=False)
-    method = recipe.method or _MORE + ("rsa-sha256" if isinstance(signer.key, rsa.RSAPrivateKey) else "ecdsa-sha256")
+    canonical = etree.tostring(
+        parsed(package).getroottree(), method="c14n", exclusive=True, with_comments=False
+    )
+    method = recipe.method or _MORE + (
+        "rsa-sha256" if isinstance(signer.key, rsa.RSAPrivateKey) else "ecdsa-sha256"
+    )
     digester = hashlib.new({**DIGESTS, **_WEAK}[recipe.digest].name, canonical, usedforsecurity=False)
     transforms = "".join(f'<Transform Algorithm="{each}"></Transform>' for each in recipe.transforms)
     inside = (
@@ -267,7 +279,9 @@ def sign(package: bytes, signer: Signer, recipe: Recipe = WHOLE) -> bytes:
 # --- verifying -------------------------------------------------------------------------------------------------------
 
 
-def verified(body: bytes, parent: str, root_cert: x509.Certificate, at: datetime | None = None) -> x509.Certificate:
+def verified(
+    body: bytes, parent: str, root_cert: x509.Certificate, at: datetime | None = None
+) -> x509.Certificate:
     """Check the one enveloped signature of a body, which stands last in the element ``parent`` (path below the root).
 
     Returns the signer's certificate, chained to ``root_cert``. Raises ``DoesNotHoldError``.
@@ -291,14 +305,19 @@ def verified(body: bytes, parent: str, root_cert: x509.Certificate, at: datetime
     if [each.get("Algorithm") for each in reference.find(_d("Transforms"))] != [ENVELOPED, EXC_C14N]:
         raise DoesNotHoldError("other transforms")
     chain = [
-        x509.load_der_x509_certificate(base64.b64decode(each.text)) for each in key_info.iter(_d("X509Certificate"))
+        x509.load_der_x509_certificate(base64.b64decode(each.text))
+        for each in key_info.iter(_d("X509Certificate"))
     ]
     _take_out(element)
     canonical = etree.tostring(root.getroottree(), method="c14n", exclusive=True, with_comments=False)
     digest = DIGESTS[reference.find(_d("DigestMethod")).get("Algorithm")]
-    if hashlib.new(digest.name, canonical).digest() != base64.b64decode(reference.findtext(_d("DigestValue"))):
+    if hashlib.new(digest.name, canonical).digest() != base64.b64decode(
+        reference.findtext(_d("DigestValue"))
+    ):
         raise DoesNotHoldError("the digest differs")
-    _check_value(chain[0], info_bytes, base64.b64decode(value.text), info.find(_d("SignatureMethod")).get("Algorithm"))
+    _check_value(
+        chain[0], info_bytes, base64.b64decode(value.text), info.find(_d("SignatureMethod")).get("Algorithm")
+    )
     _check_chain(chain, root_cert, at or datetime.now(UTC))
     return chain[0]
 
@@ -321,7 +340,9 @@ def _check_value(leaf: x509.Certificate, data: bytes, value: bytes, method: str)
             key.verify(value, data, padding.PKCS1v15(), algorithm)
         elif isinstance(key, ec.EllipticCurvePublicKey) and "#ecdsa-" in method:
             half = len(value) // 2
-            pair = encode_dss_signature(int.from_bytes(value[:half], "big"), int.from_bytes(value[half:], "big"))
+            pair = encode_dss_signature(
+                int.from_bytes(value[:half], "big"), int.from_bytes(value[half:], "big")
+            )
             key.verify(pair, data, ec.ECDSA(algorithm))
         else:
             raise DoesNotHoldError(f"{method} with a key of another kind")
@@ -399,7 +420,12 @@ def read_receipt(body: bytes) -> Receipt:
         sha256=about.get("sha256", ""),
         document_id=about.get("document-id", ""),
         lines=tuple(
-            Line(*(line.get(name) for name in ("code", "resolved", "state", "outcome-code", "delivery-id", "at")))
+            Line(
+                *(
+                    line.get(name)
+                    for name in ("code", "resolved", "state", "outcome-code", "delivery-id", "at")
+                )
+            )
             for line in root.findall(f"{{{RECEIPT}}}recipient")
         ),
         errors=tuple((each.get("code"), each.get("owner"), each.get("retryable")) for each in errors),
