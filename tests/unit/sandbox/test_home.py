@@ -18,6 +18,7 @@ from relay.sandbox import contents, health, programs, provision
 from relay.sandbox.files import write_private
 from relay.sandbox.home import Home, Kept, Programs, Running
 from relay.sandbox.process import Process
+from relay.sandbox.up import up
 from relay.settings import load
 from tests.support.jsonschema import faults
 
@@ -182,3 +183,13 @@ def test_a_private_file_is_replaced_whole(tmp_path: Path, monkeypatch: pytest.Mo
         write_private(path, "hai")
     assert path.read_text() == "một"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_missing_broker_is_named_before_anything_is_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TRUC_RABBITMQ_BIN", str(tmp_path / "nowhere"))
+    with pytest.raises(OperationError) as raised:
+        up(tmp_path / "home", detach=True)
+    assert raised.value.code is Code.BROKER_MISSING
+    assert not (tmp_path / "home").exists()
