@@ -18,7 +18,8 @@ from typing import Final
 from pika import exceptions
 
 from relay.broker.connection import call, open_channel
-from relay.broker.wire import Foreign, WireConnection, properties_of, text
+from relay.broker.encoding import publish_frames
+from relay.broker.wire import Foreign, WireConnection, text
 from relay.errors import BrokerError, Code
 from relay.model.message import Outgoing, Published
 
@@ -125,13 +126,15 @@ class ConfirmedPublisher:
         return len(self._open) < self.limits.count and self._bytes + size <= self.limits.bytes
 
     def _send(self, slot: _Slot, message: Outgoing) -> None:
-        try:
-            properties = properties_of(message, self._user)
-            self._channel.basic_publish(message.exchange, message.routing_key, message.body, properties, True)
-        except (exceptions.ChannelWrongStateError, exceptions.ConnectionWrongStateError):
+        channel, connection = self._channel, self._connection
+        if connection is None or not channel.is_open or not connection.is_open:
             _end(slot, Published.UNDECIDED)
             return
-        except (exceptions.AMQPError, AssertionError, ValueError, TypeError) as error:
+        try:
+            connection.send_frames(
+                publish_frames(channel.channel_number, message, self._user, connection.params.frame_max)
+            )
+        except (exceptions.AMQPError, ValueError) as error:
             # Cannot be put into AMQP at all, e.g. a name over 255 octets. Nothing went out.
             log.error(
                 "publish-malformed", extra={"exchange": message.exchange, "reason": type(error).__name__}

@@ -57,6 +57,10 @@ class WireConnection(AsyncioConnection):  # type: ignore[misc]
         if self._unsent_bytes >= SEND:
             self._flush()
 
+    def send_frames(self, frames: Sequence[bytes]) -> None:
+        """Send marshaled frames of one method as they are; nothing of another may come between them."""
+        self._output_marshaled_frames(frames)
+
     def _flush(self) -> None:
         unsent, self._unsent, self._unsent_bytes = self._unsent, [], 0
         if unsent and self._transport is not None and not self.is_closed:
