@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from relay.cli.options import agency_code, dry_run_option, home_option, json_option, note, print_json, words
+from relay.cli.options import (
+    agency_code,
+    dry_run_option,
+    home_option,
+    json_option,
+    language,
+    note,
+    print_json,
+    words,
+)
 
 if TYPE_CHECKING:
     from relay.sandbox.contents import Sandbox
@@ -125,7 +134,7 @@ def demo(keep: Path | None, as_json: bool) -> None:
     """
     from relay.sandbox.demo import run_demo
 
-    click.get_current_context().exit(run_demo(keep=keep, as_json=as_json))
+    click.get_current_context().exit(run_demo(keep, as_json, language=language(), say=click.echo))
 
 
 @click.group()
