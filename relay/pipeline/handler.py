@@ -39,7 +39,7 @@ from relay.registry.group import GroupCommitter
 
 _log = logs.get("pipeline.handler")
 _QUICK_RETRIES = 6
-_DECISIONS = 5  # a status whose delivery keeps changing is decided at most so often before it is deferred
+_DECISIONS = 32  # a status whose delivery keeps changing is decided at most so often before it is deferred
 
 
 class Ending(StrEnum):
