@@ -7,7 +7,7 @@ names alone, so it counts too.
 
 from __future__ import annotations
 
-import unicodedata
+import re
 from collections.abc import Iterator
 from typing import Final
 
@@ -17,6 +17,7 @@ from relay.model.codes import normal_form
 from relay.model.verdict import Node
 
 XML_SPACE: Final = " \t\r\n"
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")  # the category Cc, all of it
 
 
 def walk(node: Node) -> Iterator[Node]:
@@ -90,7 +91,7 @@ def identity_in(parent: Node, name: str, limit: int) -> str:
     Such texts go into logs, receipts and listings, where a line break would make one line look like two.
     """
     text = text_in(parent, name, limit)
-    if any(unicodedata.category(character) == "Cc" for character in text):
+    if _CONTROL.search(text):
         raise RefusedError(Code.BAD_VALUE, f"{name} holds control characters")
     return text
 

@@ -28,6 +28,7 @@ PLACE: Final = SignaturePlace(root=f"{{{NAMESPACE}}}receipt", path=())
 LIMITS: Final = ParseLimits(max_bytes=4 * 1024 * 1024)
 
 _XML_LANG: Final = "{http://www.w3.org/XML/1998/namespace}lang"
+_PLAIN: Final = re.compile(r"[ !#-%'-;=-~]*").fullmatch
 _FORBIDDEN: Final = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _IN_ATTRIBUTE: Final = str.maketrans(
     {"&": "&amp;", "<": "&lt;", '"': "&quot;", "\t": "&#x9;", "\n": "&#xA;", "\r": "&#xD;"}
@@ -120,10 +121,12 @@ def _messages(code: Code, detail: str) -> Iterable[str]:
 
 def _attributes(**values: str) -> str:
     """Write attributes; the caller names them in the order of the canonical form."""
-    return "".join(
-        f' {name.replace("_", "-")}="{_allowed(value).translate(_IN_ATTRIBUTE)}"'
-        for name, value in values.items()
-    )
+    return "".join([f' {name.replace("_", "-")}="{_attribute(value)}"' for name, value in values.items()])
+
+
+def _attribute(value: str) -> str:
+    # most values are codes, ids and times, in which there is nothing to escape
+    return value if _PLAIN(value) else _allowed(value).translate(_IN_ATTRIBUTE)
 
 
 def _allowed(text: str) -> str:

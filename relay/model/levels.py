@@ -23,11 +23,11 @@ def default_level(code: str, authority: Level | None = None) -> Level:
     deeper under such a district: commune. Others: the level of the registering authority, else central.
     """
     groups = code.split(".")
-    if groups[0][0] in "HK" and len(groups[0]) == 3 and groups[0][1:].isdigit():  # noqa: PLR2004
+    if groups[0][0] in "HK" and len(groups[0]) == 3 and groups[0][1:].isdigit():
         if depth(code) == 0:
             return Level.PROVINCE
         second = groups[1]
-        if second.isdigit() and 30 <= int(second) <= 99:  # noqa: PLR2004
+        if second.isdigit() and 30 <= int(second) <= 99:
             return Level.DISTRICT if depth(code) == 1 else Level.COMMUNE
         return Level.PROVINCE
     if groups[0][0] in "ABCDEFGIJ":

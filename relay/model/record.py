@@ -151,6 +151,9 @@ class Settled(StrEnum):
     """How a settlement ended."""
 
     DONE = "done"
+    ENDED_BEFORE = (
+        "ended-before"  # done but for a final outcome: the document has had one, this one is not told
+    )
     LOST = "lost"  # the lease is another's now: publish and acknowledge nothing more
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import Final, NamedTuple
 
 from relay.errors import Code
 
@@ -39,9 +39,10 @@ class Verdict:
         return self.intact and self.trusted and self.reason is Code.OK
 
 
-@dataclass(frozen=True, slots=True)
-class Node:
+class Node(NamedTuple):
     """One element of the signed view: an immutable copy taken from the verified tree, never parsed again.
+
+    A tuple, because a document has dozens and a frozen dataclass costs several times as much to make.
 
     ``tag`` is ``{namespace}local``; ``text`` is the character data directly inside, joined; for an element that the
     profile names opaque (attachment payloads) it is None unless asked for.

@@ -141,6 +141,10 @@ class Metrics:
         self._gauges = {m.name: self._gauge(m) for m in CATALOGUE if m.kind == "gauge"}
         self._histograms = {m.name: self._histogram(m) for m in CATALOGUE if m.kind == "histogram"}
         self._gauges["truc_build_info"].labels(version, platform.python_version()).set(1)
+        # the child of a label is looked up once, not with each observation
+        self._stages = {
+            stage: self._histograms["truc_stage_seconds"].labels(stage) for stage in get_args(Stage)
+        }
         self._show_zeros()
 
     def settled(self, lane: Lane, outcome: Ending, at: datetime) -> None:
@@ -158,7 +162,7 @@ class Metrics:
 
     def stage(self, stage: Stage, seconds: float) -> None:
         """Note the duration of a stage."""
-        self._histograms["truc_stage_seconds"].labels(stage).observe(seconds)
+        self._stages[stage].observe(seconds)
 
     def in_flight(self, documents: int, body_bytes: int) -> None:
         """Set what is taken and not yet acknowledged."""

@@ -23,18 +23,20 @@ def copy(element: Any, without: Any, opaque: frozenset[str]) -> Node:  # noqa: A
 
 def _copy(element: Any, tag: str, without: Any, opaque: frozenset[str]) -> Node:  # noqa: ANN401
     text = None if tag in opaque else element.text or ""
+    attributes = tuple(element.items())
     if not len(element):
-        return Node(tag, text, tuple(element.items()), ())
-    texts = [text]
+        return Node(tag, text, attributes, ())
+    tails = []
     children = []
     for child in element:
         kind = child.tag
-        texts.append(child.tail)
+        if child.tail is not None:
+            tails.append(child.tail)
         if child is not without and isinstance(kind, str):
             children.append(_copy(child, kind, without, opaque))
-    if text is not None:
-        text = "".join(filter(None, texts))
-    return Node(tag, text, tuple(element.items()), tuple(children))
+    if text is not None and tails:
+        text += "".join(tails)
+    return Node(tag, text, attributes, tuple(children))
 
 
 def unverified(body: bytes, place: SignaturePlace, limits: ParseLimits) -> Node:

@@ -7,7 +7,7 @@ import hashlib
 import random
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import FrozenInstanceError, replace
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -68,7 +68,7 @@ def test_the_view_is_the_signed_content(world: World) -> None:
     assert bulk.text is None
     assert mixed is not None
     assert mixed.text == "a<b>cd"
-    with pytest.raises(FrozenInstanceError):
+    with pytest.raises(AttributeError):
         sender.text = "H54"  # type: ignore[misc]
 
 
