@@ -43,10 +43,17 @@ class Settler:
         self._clock = clock
 
     async def settle(self, message: Incoming, settlement: Settlement) -> None:
-        """T2, receipts, acknowledgement. Raises ``LeaseLostError`` with nothing published."""
-        if await self._commits.settle(settlement) is Settled.LOST:
+        """T2, receipts, acknowledgement. Raises ``LeaseLostError`` with nothing published.
+
+        A final outcome that came second (the keeper's, or another status's, was first) is not told.
+        """
+        settled = await self._commits.settle(settlement)
+        if settled is Settled.LOST:
             raise LeaseLostError
-        await self.publish(new.receipt for new in settlement.receipts)
+        stored = [
+            new for new in settlement.receipts if settled is not Settled.ENDED_BEFORE or not new.final
+        ]
+        await self.publish(new.receipt for new in stored)
         self._source.ack(message)
 
     async def repeat(self, message: Incoming, receipts: Iterable[SignedReceipt]) -> None:

@@ -112,13 +112,15 @@ def settle_batch(connection: Connection, settlements: Sequence[Settlement], work
         if settlement.document is not None:
             owners[settlement.document] = None
             writes.done.append({"row": settlement.document})
-        _collect(writes, settlement, finished)
-        results.append(Settled.DONE)
+        ended_before = _collect(writes, settlement, finished)
+        results.append(Settled.ENDED_BEFORE if ended_before else Settled.DONE)
     _write(connection, writes)
     return results
 
 
-def _collect(writes: _Writes, settlement: Settlement, finished: dict[int, bool]) -> None:
+def _collect(writes: _Writes, settlement: Settlement, finished: dict[int, bool]) -> bool:
+    """Add a settlement to the writes; return whether a final outcome was left out: a document ends once."""
+    left_out = False
     if settlement.document is not None:
         for move in settlement.moves:
             writes.moves.setdefault(move.state, []).append(_move_row(settlement.document, move))
@@ -132,10 +134,12 @@ def _collect(writes: _Writes, settlement: Settlement, finished: dict[int, bool])
             continue
         if new.final:
             if finished.get(new.document, False):
-                continue  # a document ends once
+                left_out = True
+                continue
             finished[new.document] = True
             writes.finish.append({"row": new.document})
         writes.receipts.append(new)
+    return left_out
 
 
 def _move_row(document: int, move: Move) -> dict[str, object]:

@@ -107,7 +107,7 @@ class Machine(RuleBasedStateMachine):
         )
         receipt = NewReceipt(self.make.receipt(kind=ReceiptKind.OUTCOME), known.row, final=final)
         (answer,) = self.registry.settle([Settlement(known.row, moves, (receipt,))], worker, at(self.seconds))
-        assert (answer is Settled.DONE) == (known.owner == worker)
+        assert (answer is Settled.LOST) == (known.owner != worker)
         if answer is Settled.LOST:
             return
         known.owner, known.settled = None, True
