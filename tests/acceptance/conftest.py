@@ -12,8 +12,7 @@ from typing import Any
 
 import pytest
 
-from relay.sandbox.down import down
-from relay.sandbox.up import up
+from tests.support.sandbox import running_sandbox
 from tests.support.stranger import Sandbox, Stranger
 
 BODY_LIMIT = 24 * 1024 * 1024
@@ -65,11 +64,8 @@ class Axis:
 @pytest.fixture(scope="session")
 def axis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Axis]:
     home = tmp_path_factory.mktemp("axis")
-    try:
-        up(home, workers=1, detach=True, settings=SETTINGS)
+    with running_sandbox(home, settings=SETTINGS):
         running = Axis(home, Sandbox.load(home / "sandbox.json"))
         yield running
         for gateway in running.gateways.values():
             gateway.close()
-    finally:
-        down(home)

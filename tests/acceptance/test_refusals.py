@@ -65,7 +65,7 @@ def batch(axis: Axis) -> Batch:
     revoked = batch.desk.revoked()
     noticed = time.monotonic() + CRL_IS_READ_AGAIN
     batch.quarantined_before = axis.metric("truc_quarantined_total", 'code="NO-USER"')
-    batch.surprises_before = axis.metric("truc_quarantined_total") - batch.quarantined_before
+    batch.surprises_before = axis.metric("truc_quarantined_total", 'code="HELD"')
     batch.tries = {name: build(batch.desk) for name, (_, build) in CASES.items()}
     batch.tries["certificate revoked"] = Try(sign(batch.desk.unsigned(), revoked))
     assert sender.acknowledgement(known_id).line(TO).state == "queued"
@@ -105,6 +105,7 @@ def _publish_specials(batch: Batch) -> None:
     batch.specials["BCC"] = Special(
         *sender.send(Facts(FROM, (TO,)), headers={"BCC": [f"urgent.{FROM}", f"status.{FROM}", "normal.H29"]})
     )
+    batch.specials["expires at once"] = Special(*sender.send(Facts(FROM, (TO,)), expiration="0"))
     body = sender.paper(Facts(FROM, (TO,)))
     lonely = Special(str(uuid.uuid4()), body)
     assert sender.publish(body, message_id=lonely.transport_id, user_id=None) == "ack"
@@ -214,6 +215,20 @@ def test_copies_by_bcc_are_absorbed(batch: Batch) -> None:
     _all_told(batch)
     assert len(batch.receipts(FROM, special.body)) == 1
     assert [found.queue for found in batch.arrivals(special.body)] == [f"agency.{TO}"]
+
+
+def test_what_the_broker_lets_expire_is_not_lost_in_silence(batch: Batch) -> None:
+    special = batch.specials["expires at once"]
+    sender = batch.gateway(FROM)
+    sender.wait(lambda: batch.receipts(FROM, special.body), 15, "a word about what expired")
+    (receipt,) = batch.receipts(FROM, special.body)
+    check_receipt(receipt, batch.axis.sandbox.root)
+    # the worker may have been quicker than the broker
+    assert (receipt.kind, receipt.code) in {
+        ("held", "EXPIRED-IN-QUEUE"),
+        ("acknowledgement", "EXPIRATION-FORBIDDEN"),
+    }
+    assert not batch.arrivals(special.body)
 
 
 def test_without_user_id_nobody_is_told_and_it_is_counted(batch: Batch) -> None:
