@@ -1,8 +1,10 @@
-"""Confirmed publishing on one channel: every publish ends, by its own tag, within its own time limit.
+"""Confirmed publishing: every publish ends, by its own tag, within its own time limit, and no queue stops another.
 
 What the broker says: ``ack``/``nack`` by tag (out of order, several at once), ``return`` without a tag and *before* the
-ack. A queue without a leader never answers; its publish ends UNDECIDED at the limit and frees its room, so that the
-others go on.
+ack. A queue without a leader never answers, and worse: the broker's channel itself waits at the first publish to such a
+queue, with all that stands behind it. So there are lines, one channel each. Where the oldest publish of the main line
+waits while nothing else is confirmed, its key becomes a suspect, the line is left to drain, and a new one takes over;
+suspects go over a line of their own until one of theirs is confirmed.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ import asyncio
 import logging
 import re
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -26,7 +28,10 @@ from relay.model.message import Outgoing, Published
 log = logging.getLogger(__name__)
 
 SWEEP: Final = 0.1  # seconds between two looks for publishes out of time
-LATE_LIMIT: Final = 20_000  # tags out of time that are remembered, so that a late return finds its own
+STALL: Final = 1.0  # seconds without any confirm while one is awaited
+LINE_LIMIT: Final = 350  # on one channel: above 400 the broker stops reading the whole connection
+SIDE_LIMIT: Final = 32  # to suspects, on their own channel
+DRAINING: Final = 4  # lines left to drain at the same time
 REFUSED_PAUSE: Final = 5.0  # seconds without publishing to an exchange that closed the channel
 _EXCHANGE = re.compile(r"exchange '([^']*)'")
 
@@ -44,7 +49,7 @@ class PublishLimits:
 class _Slot:
     """One publish on its way."""
 
-    __slots__ = ("deadline", "exchange", "future", "key", "message_id", "returned", "size")
+    __slots__ = ("deadline", "exchange", "future", "key", "message_id", "returned", "sent", "size")
 
     def __init__(
         self, future: asyncio.Future[Published], message: Outgoing, size: int, deadline: float
@@ -55,40 +60,132 @@ class _Slot:
         self.key = message.routing_key
         self.size = size
         self.deadline = deadline
+        self.sent = 0.0
         self.returned = False
+
+    def end(self, outcome: Published) -> None:
+        if not self.future.done():
+            self.future.set_result(outcome)
+
+
+class _Line:
+    """One confirming channel: its tags, and what is on its way on it."""
+
+    def __init__(self, on_end: Callable[[_Slot, Published], None], on_progress: Callable[[], None]) -> None:
+        self.channel: Foreign = None
+        self.open: dict[int, _Slot] = {}
+        self.late: dict[int, _Slot] = {}  # out of time, unanswered: a late return must find its own
+        self.progress = 0.0  # when the broker last answered anything
+        self._tag = 0
+        self._on_end = on_end
+        self._on_progress = on_progress
+
+    @property
+    def unanswered(self) -> int:
+        return len(self.open) + len(self.late)
+
+    def usable(self, limit: int) -> bool:
+        return self.channel is not None and len(self.open) + len(self.late) < limit
+
+    def stalled(self, now: float) -> bool:
+        oldest = next(iter(self.late.values()), None) or next(iter(self.open.values()), None)
+        return oldest is not None and now - max(self.progress, oldest.sent) > STALL
+
+    def send(self, slot: _Slot, message: Outgoing, user: str, now: float) -> bool:
+        """Put one publish out; False: nothing went out."""
+        channel, connection = self.channel, self.channel.connection
+        if not channel.is_open or not connection.is_open:
+            return False
+        try:
+            connection.send_frames(
+                publish_frames(channel.channel_number, message, user, connection.params.frame_max)
+            )
+        except (exceptions.AMQPError, ValueError) as error:
+            # Cannot be put into AMQP at all, e.g. a name over 255 octets. Nothing went out.
+            log.error(
+                "publish-malformed", extra={"exchange": message.exchange, "reason": type(error).__name__}
+            )
+            return False
+        slot.sent = now
+        self._tag += 1
+        self.open[self._tag] = slot
+        return True
+
+    def expire(self, now: float) -> list[_Slot]:
+        """Move what is out of time aside and return it."""
+        expired = [tag for tag, slot in self.open.items() if slot.deadline <= now]
+        for tag in expired:
+            self.late[tag] = self.open.pop(tag)
+        return [self.late[tag] for tag in expired]
+
+    def on_confirm(self, frame: Foreign) -> None:
+        method = frame.method
+        outcome = Published.CONFIRMED if method.NAME == "Basic.Ack" else Published.NACKED
+        tag = method.delivery_tag
+        self.progress = asyncio.get_running_loop().time()
+        for one in self._up_to(tag) if method.multiple else (tag,):
+            slot = self.open.pop(one, None)
+            if slot is not None:
+                self._on_end(slot, Published.RETURNED if slot.returned else outcome)
+            else:
+                slot = self.late.pop(one, None)
+                if slot is not None:
+                    self._on_end(slot, outcome)
+        self._on_progress()
+
+    def _up_to(self, tag: int) -> list[int]:
+        """Return the unanswered tags up to ``tag``; 0 means all."""
+        return sorted(one for slots in (self.late, self.open) for one in slots if not tag or one <= tag)
+
+    def on_return(self, _channel: Foreign, method: Foreign, properties: Foreign, _body: bytes) -> None:
+        wanted = (text(properties.message_id), text(method.exchange), text(method.routing_key))
+        for slots in (self.late, self.open):  # late ones were published before
+            for slot in slots.values():
+                if not slot.returned and (slot.message_id, slot.exchange, slot.key) == wanted:
+                    slot.returned = True
+                    return
+        log.error("return-of-nothing-ours", extra={"exchange": wanted[1], "routing_key": wanted[2]})
+
+    def abandon(self) -> None:
+        """The channel is gone: what was on its way may be there."""
+        self.channel = None
+        slots = [*self.open.values(), *self.late.values()]
+        self.open.clear()
+        self.late.clear()
+        for slot in slots:
+            self._on_end(slot, Published.UNDECIDED)
 
 
 class ConfirmedPublisher:
-    """Publishes over one channel at a time; ``attach`` gives it a connection, ``detach`` takes it away."""
+    """Publishes over the lines of one connection; ``attach`` gives it a connection, ``detach`` takes it away."""
 
     def __init__(self, user: str, limits: PublishLimits | None = None) -> None:
         self.limits = limits or PublishLimits()
         self.blocked = False
+        self.waiting_for_room: deque[tuple[_Slot, Outgoing]] = deque()
         self._user = user
+        self._timeout = 10.0
         self._connection: WireConnection | None = None
-        self._channel: Foreign = None
-        self._tag = 0
-        self._open: dict[int, _Slot] = {}
-        self._late: dict[int, _Slot] = {}
+        self._main: _Line | None = None
+        self._side: _Line | None = None
+        self._draining: list[_Line] = []
+        self._suspects: set[tuple[str, str]] = set()
+        self._count = 0
         self._bytes = 0
-        self._waiting: deque[tuple[_Slot, Outgoing]] = deque()
         self._sweeper: asyncio.TimerHandle | None = None
         self._refused: dict[str, float] = {}
-        self._reopening: asyncio.Task[None] | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._opening = asyncio.Lock()
 
     @property
     def outstanding(self) -> int:
         """How many publishes are on their way."""
-        return len(self._open)
+        return self._count
 
     @property
     def waiting(self) -> int:
         """How many publishes wait for room."""
-        return len(self._waiting)
-
-    async def publish(self, message: Outgoing) -> Published:
-        """Publish one message, mandatory and persistent; see the port."""
-        return await self.submit(message)
+        return len(self.waiting_for_room)
 
     async def publish_many(self, messages: Sequence[Outgoing]) -> list[Published]:
         """Publish several at once, without a task for each; outcomes in order."""
@@ -110,148 +207,169 @@ class ConfirmedPublisher:
         slot = _Slot(future, message, size, now + self.limits.seconds)
         if self._sweeper is None:
             self._sweeper = loop.call_later(SWEEP, self._sweep)
-        if not self._waiting and self._has_room(size):
-            self._send(slot, message)
+        if self._suspects and (slot.exchange, slot.key) in self._suspects:
+            self._send_aside(slot, message, now)
+        elif not self.waiting_for_room and self._has_room(size):
+            self._send(slot, message, now)
         else:
-            self._waiting.append((slot, message))
+            self.waiting_for_room.append((slot, message))
         return future
 
     # --- the window
 
     def _has_room(self, size: int) -> bool:
-        if self._channel is None or self.blocked:
+        main = self._main
+        if main is None or self.blocked or not main.usable(LINE_LIMIT):
             return False
-        if not self._open:
-            return True
-        return len(self._open) < self.limits.count and self._bytes + size <= self.limits.bytes
+        return self._count == 0 or (
+            self._count < self.limits.count and self._bytes + size <= self.limits.bytes
+        )
 
-    def _send(self, slot: _Slot, message: Outgoing) -> None:
-        channel, connection = self._channel, self._connection
-        if connection is None or not channel.is_open or not connection.is_open:
-            _end(slot, Published.UNDECIDED)
-            return
-        try:
-            connection.send_frames(
-                publish_frames(channel.channel_number, message, self._user, connection.params.frame_max)
-            )
-        except (exceptions.AMQPError, ValueError) as error:
-            # Cannot be put into AMQP at all, e.g. a name over 255 octets. Nothing went out.
-            log.error(
-                "publish-malformed", extra={"exchange": message.exchange, "reason": type(error).__name__}
-            )
-            _end(slot, Published.UNDECIDED)
-            return
-        self._tag += 1
-        self._open[self._tag] = slot
-        self._bytes += slot.size
+    def _send(self, slot: _Slot, message: Outgoing, now: float) -> None:
+        assert self._main is not None
+        self._account(slot, sent=self._main.send(slot, message, self._user, now))
+
+    def _send_aside(self, slot: _Slot, message: Outgoing, now: float) -> None:
+        side = self._side
+        if side is None or self.blocked or not side.usable(SIDE_LIMIT):
+            slot.end(Published.UNDECIDED)
+        else:
+            self._account(slot, sent=side.send(slot, message, self._user, now))
+
+    def _account(self, slot: _Slot, *, sent: bool) -> None:
+        if sent:
+            self._count += 1
+            self._bytes += slot.size
+        else:
+            slot.end(Published.UNDECIDED)
+
+    def _free(self, slot: _Slot) -> None:
+        self._count -= 1
+        self._bytes -= slot.size
+
+    def _ended(self, slot: _Slot, outcome: Published) -> None:
+        """One publish is answered, or its channel is gone."""
+        if slot.deadline:  # else the sweeper has freed it
+            self._free(slot)
+        if self._suspects and outcome is not Published.UNDECIDED:
+            self._suspects.discard((slot.exchange, slot.key))  # maybe late, but it answers
+        slot.end(outcome)
 
     def _pump(self) -> None:
-        waiting = self._waiting
-        while waiting and (waiting[0][0].future.done() or self._has_room(waiting[0][0].size)):
-            slot, message = waiting.popleft()
-            if not slot.future.done():
-                self._send(slot, message)
+        waiting = self.waiting_for_room
+        if not waiting:
+            return
+        now = asyncio.get_running_loop().time()
+        while waiting:
+            slot, message = waiting[0]
+            if slot.future.done():
+                waiting.popleft()
+            elif self._suspects and (slot.exchange, slot.key) in self._suspects:
+                waiting.popleft()
+                self._send_aside(slot, message, now)
+            elif self._has_room(slot.size):
+                waiting.popleft()
+                self._send(slot, message, now)
+            else:
+                return
 
     def _sweep(self) -> None:
         loop = asyncio.get_running_loop()
         now = loop.time()
-        expired = [tag for tag, slot in self._open.items() if slot.deadline <= now]
-        for tag in expired:
-            slot = self._open.pop(tag)
-            self._bytes -= slot.size
-            self._late[tag] = slot
-            _end(slot, Published.UNDECIDED)
-            log.warning("publish-undecided", extra={"exchange": slot.exchange, "routing_key": slot.key})
-        for slot, _ in self._waiting:
+        lines = [line for line in (self._main, self._side, *self._draining) if line is not None]
+        for line in lines:
+            for slot in line.expire(now):
+                self._free(slot)
+                slot.deadline = 0.0
+                slot.end(Published.UNDECIDED)
+                log.warning("publish-undecided", extra={"exchange": slot.exchange, "routing_key": slot.key})
+        for slot, _ in self.waiting_for_room:
             if slot.deadline <= now:
-                _end(slot, Published.UNDECIDED)
-        if len(self._late) > LATE_LIMIT and self._channel is not None:
-            self._late.clear()
-            self._channel.close()
+                slot.end(Published.UNDECIDED)
+        self._look_for_stall(now)
+        for line in [line for line in self._draining if not line.open]:
+            # Answered, or out of time as a whole: its place is free for the next one.
+            self._draining.remove(line)
+            _close(line)
         self._pump()
-        idle = not self._open and not self._waiting
-        self._sweeper = None if idle else loop.call_later(SWEEP, self._sweep)
+        busy = self._count or self.waiting_for_room or any(line.unanswered for line in lines)
+        self._sweeper = loop.call_later(SWEEP, self._sweep) if busy else None
 
-    # --- what the broker says
+    def _look_for_stall(self, now: float) -> None:
+        """Leave a main line that answers nothing to its suspect, and take a new one."""
+        main = self._main
+        if main is None or main.channel is None or self.blocked or not main.stalled(now):
+            return
+        if len(self._draining) >= DRAINING:
+            return  # not one queue but the whole broker is slow
+        oldest = next(iter(main.late.values()), None) or next(iter(main.open.values()))
+        self._suspects.add((oldest.exchange, oldest.key))
+        log.error("publish-stalled", extra={"exchange": oldest.exchange, "routing_key": oldest.key})
+        self._draining.append(main)
+        self._main = None
+        self._spawn(self._open_lines())
 
-    def _on_confirm(self, frame: Foreign) -> None:
-        method = frame.method
-        outcome = Published.CONFIRMED if method.NAME == "Basic.Ack" else Published.NACKED
-        tag = method.delivery_tag
-        if method.multiple:
-            for one in _up_to(self._open, tag):
-                self._confirmed(self._open.pop(one), outcome)
-            for one in _up_to(self._late, tag):
-                del self._late[one]
-        else:
-            slot = self._open.pop(tag, None)
-            if slot is None:
-                self._late.pop(tag, None)
-                return
-            self._confirmed(slot, outcome)
-        if self._waiting:
-            self._pump()
-
-    def _confirmed(self, slot: _Slot, outcome: Published) -> None:
-        self._bytes -= slot.size
-        _end(slot, Published.RETURNED if slot.returned else outcome)
-
-    def _on_return(self, _channel: Foreign, method: Foreign, properties: Foreign, _body: bytes) -> None:
-        wanted = (text(properties.message_id), text(method.exchange), text(method.routing_key))
-        for slots in (self._late, self._open):  # late ones were published before
-            for slot in slots.values():
-                if not slot.returned and (slot.message_id, slot.exchange, slot.key) == wanted:
-                    slot.returned = True
-                    return
-        log.error("return-of-nothing-ours", extra={"exchange": wanted[1], "routing_key": wanted[2]})
-
-    # --- the channel
+    # --- the channels
 
     async def attach(self, connection: WireConnection, timeout: float) -> None:
-        """Open a confirming channel on ``connection`` and start to publish. Raises ``BrokerError``."""
+        """Open the lines on ``connection`` and start to publish. Raises ``BrokerError``."""
         self._connection = connection
+        self._timeout = timeout
         self.blocked = False
         connection.add_on_connection_blocked_callback(lambda _c, _m: self._set_blocked(True))
         connection.add_on_connection_unblocked_callback(lambda _c, _m: self._set_blocked(False))
-        await self._open_channel(timeout)
+        await self._open_lines()
 
-    async def _open_channel(self, timeout: float) -> None:
+    async def _open_lines(self) -> None:
         connection = self._connection
         if connection is None:
             return
-        opened: list[Foreign] = []
+        async with self._opening:
+            if self._main is None:
+                line = await self._open_line(connection)
+                if self._connection is connection and line.channel is not None:
+                    self._main = line
+            if self._side is None:
+                side = await self._open_line(connection)
+                if self._connection is connection and side.channel is not None:
+                    self._side = side
+        self._pump()
 
-        def closed(error: BaseException) -> None:
-            if opened and self._channel is opened[0]:
-                self._channel_closed(error, timeout)
-
-        channel = await open_channel(connection, closed, timeout)
-        channel.add_on_return_callback(self._on_return)
+    async def _open_line(self, connection: WireConnection) -> _Line:
+        line = _Line(self._ended, self._pump)
+        channel = await open_channel(connection, lambda error: self._line_closed(line, error), self._timeout)
+        channel.add_on_return_callback(line.on_return)
         try:
-            await _select_confirms(channel, self._on_confirm, timeout)
+            await _select_confirms(channel, line.on_confirm, self._timeout)
         except exceptions.ChannelClosed as error:
             raise BrokerError(Code.BROKER_REFUSED, str(error.reply_text)) from error
-        if channel.is_open and self._connection is connection:
-            opened.append(channel)
-            self._tag = 0
-            self._channel = channel
-            self._pump()
+        line.channel = channel if channel.is_open else None
+        return line
 
-    def _channel_closed(self, error: BaseException, timeout: float) -> None:
-        self._channel = None
-        self._abandon()
-        if self._connection is None or not self._connection.is_open:
+    def _line_closed(self, line: _Line, error: BaseException) -> None:
+        was_in_use = line in {self._main, self._side}
+        if line is self._main:
+            self._main = None
+        if line is self._side:
+            self._side = None
+        line.abandon()
+        if not was_in_use or self._connection is None or not self._connection.is_open:
             return
         reason = getattr(error, "reply_text", "")
         found = _EXCHANGE.search(reason)
         if found:
             self._refused[found[1]] = asyncio.get_running_loop().time() + REFUSED_PAUSE
         log.error("publish-channel-closed", extra={"code": getattr(error, "reply_code", 0), "reason": reason})
-        self._reopening = asyncio.get_running_loop().create_task(self._reopen(timeout))
+        self._spawn(self._open_lines())
 
-    async def _reopen(self, timeout: float) -> None:
+    def _spawn(self, work: Foreign) -> None:
+        task = asyncio.get_running_loop().create_task(self._or_close(work))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _or_close(self, work: Foreign) -> None:
         try:
-            await self._open_channel(timeout)
+            await work
         except BrokerError:
             connection = self._connection
             if connection is not None and connection.is_open:
@@ -263,30 +381,23 @@ class ConfirmedPublisher:
         if not blocked:
             self._pump()
 
-    def _abandon(self) -> None:
-        """Whatever was on its way is undecided: it may be there."""
-        slots = list(self._open.values())
-        self._open.clear()
-        self._late.clear()
-        self._bytes = 0
-        for slot in slots:
-            _end(slot, Published.UNDECIDED)
-
     def detach(self) -> None:
         """The connection is gone. What waits for room goes on waiting until its limit."""
         self._connection = None
-        self._channel = None
         self.blocked = False
-        if self._reopening is not None:
-            self._reopening.cancel()
-            self._reopening = None
-        self._abandon()
+        for task in list(self._tasks):
+            task.cancel()
+        lines = [line for line in (self._main, self._side, *self._draining) if line is not None]
+        self._main = self._side = None
+        self._draining = []
+        for line in lines:
+            line.abandon()
 
     def close(self) -> None:
         """End all publishes as UNDECIDED, those that wait too."""
         self.detach()
-        while self._waiting:
-            _end(self._waiting.popleft()[0], Published.UNDECIDED)
+        while self.waiting_for_room:
+            self.waiting_for_room.popleft()[0].end(Published.UNDECIDED)
         if self._sweeper is not None:
             self._sweeper.cancel()
             self._sweeper = None
@@ -299,16 +410,9 @@ async def _select_confirms(channel: Foreign, on_confirm: Foreign, timeout: float
     await call(select, channel=channel, timeout=timeout)
 
 
-def _up_to(slots: dict[int, _Slot], tag: int) -> list[int]:
-    """Return the tags up to ``tag``; tags stand in a dict in the order of publishing. 0 means all."""
-    found = []
-    for one in slots:
-        if tag and one > tag:
-            break
-        found.append(one)
-    return found
-
-
-def _end(slot: _Slot, outcome: Published) -> None:
-    if not slot.future.done():
-        slot.future.set_result(outcome)
+def _close(line: _Line) -> None:
+    try:
+        line.channel.close()
+    except exceptions.AMQPError:
+        pass
+    line.channel = None

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytest
@@ -193,17 +194,20 @@ def test_a_gateway_declares_no_queue_that_the_broker_names(gateway: BlockingClie
 
 def test_a_gateway_declares_no_exchange_and_no_mark(gateway: BlockingClient) -> None:
     for name in ("ingress", "mine", "epoch.1"):
-        refused(403, lambda name=name: via(gateway, lambda channel: channel.exchange_declare(name, "fanout")))
+        refused(403, partial(via, gateway, partial(_declare, name=name)))
+
+
+def _declare(channel: Any, name: str) -> None:
+    channel.exchange_declare(name, "fanout")
+
+
+def _bind(channel: Any, exchange: str) -> None:
+    channel.queue_bind("agency.H53", exchange, "H5")
 
 
 def test_a_gateway_binds_and_unbinds_nothing(gateway: BlockingClient) -> None:
     for exchange in ("level.province", "receipts", "ingress"):
-        refused(
-            403,
-            lambda source=exchange: via(
-                gateway, lambda channel: channel.queue_bind("agency.H53", source, "H5")
-            ),
-        )
+        refused(403, partial(via, gateway, partial(_bind, exchange=exchange)))
     refused(
         403, lambda: via(gateway, lambda channel: channel.queue_unbind("agency.H53", "level.province", "H53"))
     )
