@@ -1,0 +1,29 @@
+"""One sandbox for the folder: two workers, a keeper, and offices that send and answer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from relay.sandbox.down import down
+from relay.sandbox.up import up
+from tests.chaos.ground import CODES, SETTINGS, WORKERS, Ground
+from tests.chaos.office import Town
+
+
+@pytest.fixture(scope="session")
+def ground(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ground]:
+    home = tmp_path_factory.mktemp("chaos") / "home"
+    try:
+        up(home, workers=WORKERS, detach=True, settings=SETTINGS)
+        yield Ground(home)
+    finally:
+        down(home)
+
+
+@pytest.fixture
+def town(ground: Ground) -> Iterator[Town]:
+    """The offices; what a test before this one left in doubt is none of theirs."""
+    with Town(ground.sandbox, CODES) as running:
+        yield running

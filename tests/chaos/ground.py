@@ -1,0 +1,173 @@
+"""A sandbox to do harm to: its processes by role, its broker's tools, its registry file."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import pika
+
+from relay.sandbox.home import Home
+from relay.sandbox.node import ADMIN, Node, server_binary
+from relay.sandbox.process import identify
+from tests.chaos.judge import Verdict, judge
+from tests.chaos.office import Letter, Post, Town
+from tests.support.stranger import Sandbox
+
+CODES: Final = ("G22", "H26", "H29", "H53.31", "H53.31.20")
+WINDOW: Final = 32  # documents in flight in one worker
+WORKERS: Final = 2
+SETTINGS: Final[Mapping[str, Mapping[str, Any]]] = {
+    # Short times, so that what an hour would show is shown in seconds; the rules are the same.
+    "registry": {"lease_seconds": 4},
+    "keeper": {"interval_s": 0.5, "quarantine_s": 0.5, "receipts_after_s": 5, "lost_after_s": 20, "lease_s": 3},
+    "broker": {"heartbeat": 5},
+    "worker": {"window_documents": WINDOW},
+}
+
+
+@dataclass
+class Ground:
+    """One running sandbox."""
+
+    home: Path
+
+    @property
+    def sandbox(self) -> Sandbox:
+        return Sandbox.load(self.home / "sandbox.json")
+
+    @property
+    def registry(self) -> Path:
+        return Path(str(self.sandbox.raw["registry_url"]).removeprefix("sqlite:///"))
+
+    @property
+    def node(self) -> Node:
+        place = Home(self.home)
+        return place.node(place.kept())
+
+    # --- processes
+
+    def pids(self, role: str) -> list[int]:
+        """Return the living processes of a role: ``workers``, ``keeper``, ``broker``."""
+        found = json.loads((self.home / "sandbox.json").read_text(encoding="utf-8"))["pids"][role]
+        listed = found if isinstance(found, list) else [found]
+        return [pid for pid in listed if pid is not None and identify(pid) is not None]
+
+    def kill(self, role: str, number: int = signal.SIGKILL, *, count: int | None = None, seed: int = 0) -> list[int]:
+        """Send a signal to all processes of a role, or to ``count`` of them; return which."""
+        end = time.monotonic() + 20
+        while len(pids := self.pids(role)) < (WORKERS if role == "workers" else 1):
+            assert time.monotonic() < end, f"no {role} runs"
+            time.sleep(0.05)
+        chosen = pids if count is None else random.Random(seed).sample(pids, count)
+        for pid in chosen:
+            os.kill(pid, number)
+        return chosen
+
+    def ctl(self, *arguments: str) -> str:
+        """Run rabbitmqctl on the sandbox's node."""
+        node = self.node
+        return subprocess.run(
+            [server_binary().with_name("rabbitmqctl"), "-q", "-n", f"{node.name}@localhost", *arguments],
+            env=node._environment(),
+            cwd=node.folder,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            check=True,
+            timeout=60,
+            text=True,
+        ).stdout
+
+    # --- post
+
+    def papers(self, town: Town, count: int, seed: int, label: str, size: int = 600) -> Post:
+        """Make ``count`` signed documents of random senders for two or three random recipients each."""
+        chance = random.Random(seed)
+        post = Post()
+        for number in range(count):
+            sender = chance.choice(CODES)
+            others = [code for code in CODES if code != sender]
+            chosen = tuple(chance.sample(others, chance.choice((2, 2, 3))))
+            post.sent.append((sender, town.offices[sender].paper(chosen, f"{label} {number}", size)))
+        return post
+
+    def under_fault(
+        self,
+        town: Town,
+        count: int,
+        seed: int,
+        harm: Callable[[], None],
+        *,
+        allowed: int,
+        label: str = "",
+        seconds: float = 75.0,
+    ) -> Verdict:
+        """Send ``count`` documents, do harm in their middle, wait until all is told, judge."""
+        post = self.papers(town, count, seed, label or f"seed {seed}")
+        deliveries = sum(len(letter.recipients) for _, letter in post.sent)
+        before = town.documents_arrived()
+        moment = before + int(deliveries * random.Random(seed + 1).uniform(0.08, 0.5))
+        town.post(post.sent)
+        town.wait(lambda: town.documents_arrived() >= moment, 40, "documents arrive before the fault")
+        assert post.unfinished(town), "nothing was in flight any more when the fault came"
+        harm()
+        self.finished(town, post, seconds)
+        return judge(town, post, self.registry, allowed=allowed)
+
+    def finished(self, town: Town, post: Post, seconds: float) -> None:
+        """Wait until every sender has its receipts and nothing moves any more."""
+        try:
+            town.wait(lambda: not post.unfinished(town), seconds, "all receipts")
+        except AssertionError as error:
+            raise AssertionError(f"{error}\n{self.story(town, post)}") from error
+        self.quiet(town)
+
+    def quiet(self, town: Town, seconds: float = 25.0) -> None:
+        """Wait until the relay's queues and the ladder's first rung are empty and nothing arrives."""
+        queues = ("ingress.normal", "ingress.status", "ingress.urgent", "due", "retry.5s")
+        end = time.monotonic() + seconds
+        arrived, since = -1, time.monotonic()
+        while time.monotonic() - since < 0.8:
+            now = len(town.arrivals())
+            depths = self.depths(queues)
+            if now != arrived or any(depths.values()):
+                since = time.monotonic()
+            arrived = now
+            assert time.monotonic() < end, f"not quiet: {depths}"
+            time.sleep(0.1)
+
+    def depths(self, queues: Sequence[str]) -> dict[str, int]:
+        """Return how many messages stand ready in queues (asked as the administrator, and right now)."""
+        url = urlsplit(self.sandbox.raw["amqp_url"])
+        login = pika.PlainCredentials(ADMIN, Home(self.home).password(ADMIN))
+        connection = pika.BlockingConnection(
+            pika.ConnectionParameters(url.hostname, url.port, url.path[1:], login, socket_timeout=5)
+        )
+        try:
+            channel = connection.channel()
+            return {name: channel.queue_declare(name, passive=True).method.message_count for name in queues}
+        finally:
+            connection.close()
+
+    def story(self, town: Town, post: Post, limit: int = 3) -> str:
+        """Return what is known of documents that did not finish, for the message of a failed test."""
+        lines = [f"unfinished: {len(post.unfinished(town))} of {len(post.sent)}"]
+        senders: dict[str, tuple[str, Letter]] = {letter.transport_id: (code, letter) for code, letter in post.sent}
+        for letter in post.unfinished(town)[:limit]:
+            code, _ = senders[letter.transport_id]
+            told = [(each.kind, each.code, [line.state for line in each.lines]) for each in town.offices[code].receipts[letter.transport_id]]
+            got = [arrival.recipient for arrival in town.arrivals() if arrival.transport_id == letter.transport_id]
+            lines.append(
+                f"{letter.transport_id} {code}->{letter.recipients} sent {letter.times}x confirmed={letter.confirmed} "
+                f"receipts={told} arrived={got}"
+            )
+        return "\n".join(lines)
