@@ -74,7 +74,7 @@ def test_urgent_and_status_pass_five_thousand_ordinary_ones(
     assert status_after < 2.0
     sender.wait(
         lambda: all(sender.by_transport_id[each[0]] for each in waiting) or None,
-        60,
+        100,
         "the receipts of the ordinary ones",
     )
     assert all(len(sender.by_transport_id[each[0]]) == 1 for each in waiting)
@@ -90,7 +90,7 @@ def test_an_urgent_flood_leaves_ordinary_ones_a_tenth(axis: Axis, pair: tuple[St
         sender.flood(urgent)
         sender.flood(ordinary)
     everything = {each[0] for each in (*urgent, *ordinary)}
-    sender.wait(lambda: all(sender.by_transport_id[each] for each in everything) or None, 60, "all receipts")
+    sender.wait(lambda: all(sender.by_transport_id[each] for each in everything) or None, 100, "all receipts")
     plain = {each[0] for each in ordinary}
     order = [each.transport_id for each in sender.receipts[started:] if each.transport_id in everything]
     places = [index for index, each in enumerate(order) if each in plain]
