@@ -94,5 +94,5 @@ def test_an_urgent_flood_leaves_ordinary_ones_a_tenth(axis: Axis, pair: tuple[St
     plain = {each[0] for each in ordinary}
     order = [each.transport_id for each in sender.receipts[started:] if each.transport_id in everything]
     places = [index for index, each in enumerate(order) if each in plain]
-    assert places[-1] < len(order) - 1, "the flood ended before the ordinary ones: it shows nothing"
+    assert places[-1] < len(order) - 1, "starved: the ordinary ones came after all of the flood"
     assert ORDINARY / (places[-1] - places[0] + 1) >= SHARE
