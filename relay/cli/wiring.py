@@ -114,7 +114,7 @@ def common(settings: Settings, name: str) -> Common:
         link=link,
         numbers=numbers,
         reporter=Reporter(settings.relay.name, numbers, signer),
-        settler=Settler(commits, link, link, metrics, clock),
+        settler=Settler(registry, commits, link, link, metrics, clock),
         epoch=EpochWatch(link, registry, commits, uuid.uuid4, clock),
         owner=owner,
     )

@@ -126,6 +126,10 @@ class Registry(Protocol):
         """Return the stored receipts of an unproven submission, so that its repetition gets the same bytes."""
         ...
 
+    def stored(self, numbers: Sequence[str]) -> set[str]:
+        """Return those of the receipts' numbers that are stored (after ``Settled.PARTLY``)."""
+        ...
+
     def published(self, numbers: Sequence[str], now: datetime) -> None:
         """Note that these receipts were confirmed by the broker."""
         ...
@@ -181,7 +185,8 @@ class Registry(Protocol):
         ...
 
     def unfinished_outcomes(self, limit: int) -> list[Document]:
-        """Return settled documents all of whose deliveries have ended but that lack their final outcome."""
+        """Return settled documents all of whose deliveries have ended but that lack their final outcome, and other
+        submissions of the same bytes (``same_content_as``) that lack it though the first one has it."""
         ...
 
     def notice(self, settlement: Settlement, now: datetime) -> bool:

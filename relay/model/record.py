@@ -106,6 +106,7 @@ class ClaimResult:
         SignedReceipt, ...
     ] = ()  # REPEATED and SAME_CONTENT: every stored receipt of *this* submission
     original: Document | None = None  # SAME_CONTENT: the first submission of these bytes
+    completes: bool = False  # ... whose open deliveries are now ours to publish, with this body
     referred: Document | None = None  # of a status: the document meant, after the effect
 
 
@@ -151,9 +152,7 @@ class Settled(StrEnum):
     """How a settlement ended."""
 
     DONE = "done"
-    ENDED_BEFORE = (
-        "ended-before"  # done but for a final outcome: the document has had one, this one is not told
-    )
+    PARTLY = "partly"  # done, but of its receipts one was not stored: another one stands in its place
     LOST = "lost"  # the lease is another's now: publish and acknowledge nothing more
 
 

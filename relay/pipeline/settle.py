@@ -10,9 +10,9 @@ from collections.abc import Iterable
 
 from relay.errors import BrokerError, Code
 from relay.model.message import Incoming, Published
-from relay.model.ports import Clock, MessageSource, Publisher
+from relay.model.ports import Clock, MessageSource, Publisher, Registry
 from relay.model.receipt import SignedReceipt
-from relay.model.record import NewReceipt, Settled, Settlement
+from relay.model.record import Settled, Settlement
 from relay.observe.metrics import Metrics
 from relay.pipeline import report
 from relay.registry.group import GroupCommitter
@@ -30,12 +30,14 @@ class Settler:
 
     def __init__(
         self,
+        registry: Registry,
         commits: GroupCommitter,
         publisher: Publisher,
         source: MessageSource,
         metrics: Metrics,
         clock: Clock,
     ) -> None:
+        self._registry = registry
         self._commits = commits
         self._publisher = publisher
         self._source = source
@@ -43,18 +45,24 @@ class Settler:
         self._clock = clock
 
     async def settle(self, message: Incoming, settlement: Settlement) -> None:
-        """T2, receipts, acknowledgement. Raises ``LeaseLostError`` with nothing published.
+        """T2, receipts, acknowledgement. Raises ``LeaseLostError`` with nothing published."""
+        await self.publish(await self.commit(settlement))
+        self._source.ack(message)
 
-        A final outcome that came second (the keeper's, or another status's, was first) is not told.
+    async def commit(self, settlement: Settlement) -> tuple[SignedReceipt, ...]:
+        """T2. Returns the receipts that are now to be published: those that were stored.
+
+        A final outcome that came second, or the second answer to an unproven submission, is stored by nobody and told
+        to nobody. Raises ``LeaseLostError``: nothing was stored.
         """
         settled = await self._commits.settle(settlement)
         if settled is Settled.LOST:
             raise LeaseLostError
-        stored = [
-            new for new in settlement.receipts if settled is not Settled.ENDED_BEFORE or not new.final
-        ]
-        await self.publish(new.receipt for new in stored)
-        self._source.ack(message)
+        receipts = tuple(new.receipt for new in settlement.receipts)
+        if settled is Settled.PARTLY:
+            stored = await self._commits.run(self._registry.stored, [one.number for one in receipts])
+            receipts = tuple(one for one in receipts if one.number in stored)
+        return receipts
 
     async def repeat(self, message: Incoming, receipts: Iterable[SignedReceipt]) -> None:
         """Publish stored receipts again, the same bytes, marked; then acknowledge."""
@@ -69,8 +77,3 @@ class Settler:
             if await future is Published.CONFIRMED:
                 self._metrics.receipt_published(receipt.kind)
                 self._commits.note_published(receipt.number)
-
-    async def store(self, receipts: tuple[NewReceipt, ...]) -> None:
-        """Store receipts of an unproven submission and publish them."""
-        await self._commits.settle(Settlement(document=None, receipts=receipts))
-        await self.publish(new.receipt for new in receipts)

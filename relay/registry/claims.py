@@ -50,7 +50,7 @@ _HEARTBEATS: Final = select(workers.c.worker, workers.c.heartbeat_at).where(
 _INSERT_DOCUMENTS: Final = Many(insert(documents))
 _INSERT_DELIVERIES: Final = Many(insert(deliveries))
 _INSERT_STATUSES: Final = Many(insert(statuses))
-_TAKE: Final = Many(
+_LEASE: Final = Many(
     update(documents)
     .where(documents.c.id == bindparam("row"))
     .values(lease_owner=bindparam("owner"), claimed_at=bindparam("now"), lost_told=0)
@@ -195,7 +195,11 @@ def _judge(batch: _Batch, claim: Claim) -> ClaimResult:
         original = batch.entries[first].document
         document = _insert(batch, claim, first)
         return ClaimResult(
-            Claimed.SAME_CONTENT, document, original=original, referred=batch.document(original.refers_to)
+            Claimed.SAME_CONTENT,
+            document,
+            original=original,
+            completes=_take_open(batch, first),
+            referred=batch.document(original.refers_to),
         )
     if claim.effect is None:
         return ClaimResult(Claimed.NEW, _insert(batch, claim, None))
@@ -218,9 +222,25 @@ def _judge_known(batch: _Batch, claim: Claim, row: int) -> ClaimResult:
     referred = batch.document(original.refers_to if original else document.refers_to)
     if document.settled and not any(delivery.open for delivery in document.deliveries):
         return ClaimResult(Claimed.REPEATED, document, original=original, referred=referred)
-    entry.lease_owner = batch.worker
+    _take(batch, row)
+    completes = document.same_content_as is not None and _take_open(batch, document.same_content_as)
+    return ClaimResult(Claimed.RESUMED, document, original=original, completes=completes, referred=referred)
+
+
+def _take(batch: _Batch, row: int) -> None:
+    batch.entries[row].lease_owner = batch.worker
     batch.taken.append({"row": row, "owner": batch.worker, "now": batch.now})
-    return ClaimResult(Claimed.RESUMED, document, original=original, referred=referred)
+
+
+def _take_open(batch: _Batch, row: int) -> bool:
+    """Take the first submission of the same bytes along if something of it is open and nobody is at it."""
+    entry = batch.entries.get(row)
+    if entry is None or batch.live(entry.lease_owner):
+        return False
+    if entry.document.settled and not any(delivery.open for delivery in entry.document.deliveries):
+        return False
+    _take(batch, row)
+    return True
 
 
 def _insert(batch: _Batch, claim: Claim, same_content_as: int | None) -> Document:
@@ -301,7 +321,7 @@ def _apply(batch: _Batch, claim: Claim, effect: StatusEffect, submission: int) -
 def _write(connection: Connection, batch: _Batch) -> None:
     _INSERT_DOCUMENTS(connection, batch.new_documents)
     _INSERT_DELIVERIES(connection, batch.new_deliveries)
-    _TAKE(connection, batch.taken)
+    _LEASE(connection, batch.taken)
     _EFFECT(connection, batch.effects)
     _INSERT_STATUSES(connection, batch.new_statuses)
     mark_ended(connection, batch.moved)

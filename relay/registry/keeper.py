@@ -103,15 +103,18 @@ def expired(connection: Connection, accepted_before: int, limit: int) -> list[Do
 
 
 def unfinished_outcomes(connection: Connection, limit: int) -> list[Document]:
-    """Return settled documents all of whose deliveries ended, without a final outcome."""
+    """Return settled documents all of whose deliveries ended, without a final outcome; also other submissions of the
+    same bytes that came between the making of the first one's outcome and its commit."""
     still_open = exists().where(deliveries.c.document == documents.c.id, deliveries.c.state.in_(_OPEN))
+    first = documents.alias("first")
+    told = exists().where(first.c.id == documents.c.same_content_as, first.c.finished == 1)
     query = (
         select(documents.c.id)
         .where(
             text("documents.outcome_due = 1"),
             documents.c.settled == 1,
             documents.c.finished == 0,
-            ~still_open,
+            or_(and_(documents.c.same_content_as.is_(None), ~still_open), told),
         )
         .order_by(documents.c.id)
         .limit(limit)
@@ -206,7 +209,9 @@ def hold(connection: Connection, entry: HeldEntry, receipts: Sequence[NewReceipt
         if connection.execute(again).rowcount != 1:
             return False
     store_receipts(connection, [new for new in receipts if new.document is not None])
-    store_unproven(connection, [new for new in receipts if new.document is None])
+    for new in receipts:
+        if new.document is None:
+            store_unproven(connection, new)
     return True
 
 

@@ -83,6 +83,18 @@ def unpublished(connection: Connection, before: int, limit: int) -> list[SignedR
     return [receipt_from(row) for row in connection.execute(query.order_by(receipts.c.at).limit(limit))]
 
 
+def stored(connection: Connection, numbers: Iterable[str]) -> set[str]:
+    """Return those of the receipts' numbers that are stored."""
+    wanted = {split_number(number): number for number in numbers}
+    series = sorted({which for which, _ in wanted})
+    serials = sorted({serial for _, serial in wanted})
+    query = select(receipts.c.series, receipts.c.serial).where(
+        receipts.c.series.in_(series), receipts.c.serial.in_(serials)
+    )
+    there = {(row.series, row.serial) for row in connection.execute(query)}
+    return {number for key, number in wanted.items() if key in there}
+
+
 def last_receipt_number(connection: Connection, prefix: str) -> int:
     """Return the highest serial of a series."""
     highest = select(func.max(receipts.c.serial)).where(receipts.c.series == prefix)

@@ -75,7 +75,7 @@ class _Writes:
     done: list[dict[str, object]] = field(default_factory=list)
     finish: list[dict[str, object]] = field(default_factory=list)
     receipts: list[NewReceipt] = field(default_factory=list)
-    unproven: list[NewReceipt] = field(default_factory=list)
+    unproven: list[tuple[NewReceipt, int]] = field(default_factory=list)  # and the settlement's place
     told: list[tuple[NewReceipt, int | None]] = field(default_factory=list)
     ended: set[int] = field(default_factory=set)  # documents in which a delivery ended
 
@@ -112,15 +112,16 @@ def settle_batch(connection: Connection, settlements: Sequence[Settlement], work
         if settlement.document is not None:
             owners[settlement.document] = None
             writes.done.append({"row": settlement.document})
-        ended_before = _collect(writes, settlement, finished)
-        results.append(Settled.ENDED_BEFORE if ended_before else Settled.DONE)
-    _write(connection, writes)
+        whole = _collect(writes, settlement, finished, len(results))
+        results.append(Settled.DONE if whole else Settled.PARTLY)
+    for place in _write(connection, writes):
+        results[place] = Settled.PARTLY
     return results
 
 
-def _collect(writes: _Writes, settlement: Settlement, finished: dict[int, bool]) -> bool:
-    """Add a settlement to the writes; return whether a final outcome was left out: a document ends once."""
-    left_out = False
+def _collect(writes: _Writes, settlement: Settlement, finished: dict[int, bool], place: int) -> bool:
+    """Add a settlement to the writes; return whether all of it: a document ends once, a second final is left out."""
+    whole = True
     if settlement.document is not None:
         for move in settlement.moves:
             writes.moves.setdefault(move.state, []).append(_move_row(settlement.document, move))
@@ -130,16 +131,16 @@ def _collect(writes: _Writes, settlement: Settlement, finished: dict[int, bool])
         if new.told:
             writes.told.append((new, settlement.document))
         if new.document is None:
-            writes.unproven.append(new)
+            writes.unproven.append((new, place))
             continue
         if new.final:
             if finished.get(new.document, False):
-                left_out = True
+                whole = False
                 continue
             finished[new.document] = True
             writes.finish.append({"row": new.document})
         writes.receipts.append(new)
-    return left_out
+    return whole
 
 
 def _move_row(document: int, move: Move) -> dict[str, object]:
@@ -154,16 +155,18 @@ def _move_row(document: int, move: Move) -> dict[str, object]:
     }
 
 
-def _write(connection: Connection, writes: _Writes) -> None:
+def _write(connection: Connection, writes: _Writes) -> list[int]:
+    """Write; return the places of the settlements of which a receipt was there already."""
     for target, rows in writes.moves.items():
         _MOVES[target](connection, rows)
     _DONE(connection, writes.done)
     store_receipts(connection, writes.receipts)
-    store_unproven(connection, writes.unproven)
+    there = [place for new, place in writes.unproven if not store_unproven(connection, new)]
     for new, document in writes.told:
         _mark_told(connection, new, document)
     mark_ended(connection, writes.ended)
     _FINISH(connection, writes.finish)
+    return there
 
 
 def _receipt_row(new: NewReceipt, row: int) -> dict[str, object]:
@@ -199,12 +202,13 @@ def store_receipts(connection: Connection, new: Sequence[NewReceipt]) -> None:
     _INSERT_BODIES(connection, bodies)
 
 
-def store_unproven(connection: Connection, new: Iterable[NewReceipt]) -> None:
-    """Insert receipts of submissions whose sender is not proven; of the same submission the first stands."""
-    for item in new:
-        (row,) = dialect.next_ids(connection, receipts, 1)
-        if dialect.insert_unless(connection, unproven_key, _receipt_row(item, row)):
-            _INSERT_BODIES(connection, [{"receipt": row, "body": item.receipt.body}])
+def store_unproven(connection: Connection, new: NewReceipt) -> bool:
+    """Insert the receipt of a submission whose sender is not proven; False: the first one of the submission stands."""
+    (row,) = dialect.next_ids(connection, receipts, 1)
+    if not dialect.insert_unless(connection, unproven_key, _receipt_row(new, row)):
+        return False
+    _INSERT_BODIES(connection, [{"receipt": row, "body": new.receipt.body}])
+    return True
 
 
 def _mark_told(connection: Connection, new: NewReceipt, document: int | None) -> None:
@@ -257,7 +261,7 @@ def notice(connection: Connection, settlement: Settlement, live: Callable[[str |
     if not _still_holds(connection, settlement):
         return False
     writes = _Writes()
-    _collect(writes, settlement, {row: finished for row, (_, finished) in facts.items()})
+    _collect(writes, settlement, {row: finished for row, (_, finished) in facts.items()}, 0)
     _write(connection, writes)
     told_lost = {new.document for new in settlement.receipts if new.receipt.code == Code.BODY_LOST.value}
     told_lost.discard(None)

@@ -196,6 +196,10 @@ class SqlRegistry:
             lambda connection: queries.refusal_receipts(connection, user, transport_id, body_sha256)
         )
 
+    def stored(self, numbers: Sequence[str]) -> set[str]:
+        """Return those of the numbers that are stored."""
+        return self._ask(lambda connection: queries.stored(connection, numbers))
+
     def unpublished(self, before: datetime, limit: int) -> list[SignedReceipt]:
         """Return receipts stored before ``before`` without a known confirm, oldest first."""
         return self._ask(lambda connection: queries.unpublished(connection, to_us(before), limit))

@@ -354,7 +354,7 @@ def test_a_final_outcome_is_written_once(registry: Registry, make: Maker) -> Non
     second = NewReceipt(make.receipt(kind=ReceiptKind.OUTCOME), row, final=True)
     third = NewReceipt(make.receipt(kind=ReceiptKind.OUTCOME), row, final=True)
     answers = registry.settle([Settlement(None, (), (first,)), Settlement(None, (), (second,))], "w1", at(1))
-    assert answers == [Settled.DONE, Settled.ENDED_BEFORE]
+    assert answers == [Settled.DONE, Settled.PARTLY]
     registry.settle([Settlement(None, (), (third,))], "w2", at(2))
     outcomes = [item for item in registry.receipts(row) if item.kind is ReceiptKind.OUTCOME]
     assert outcomes == [first.receipt]

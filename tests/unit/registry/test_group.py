@@ -49,6 +49,9 @@ class Watched:
         self.beats += heartbeat
         return self.store.commit(settlements, claims, published, worker, now, heartbeat)
 
+    def release(self, worker: str) -> None:
+        self.store.release(worker)
+
 
 @asynccontextmanager
 async def group(
