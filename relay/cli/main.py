@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from relay import __version__
+from relay.cli.bench import bench
 from relay.cli.codes import errors
 from relay.cli.directory import directory
 from relay.cli.errors import EXIT_CODES, TrucGroup
@@ -36,6 +37,7 @@ def main() -> None:
 
 
 for command in (
+    bench,
     demo,
     directory,
     down,

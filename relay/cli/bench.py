@@ -1,0 +1,109 @@
+"""``truc bench``: the whole path beside the bare loop."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from relay.cli.options import default_home, json_option, note, print_json
+
+
+@click.command()
+@click.option(
+    "--seconds",
+    type=click.FloatRange(1, 300),
+    default=10.0,
+    show_default=True,
+    help="Length of each measured phase.",
+)
+@click.option(
+    "--pairs",
+    type=click.IntRange(1, 50),
+    default=5,
+    show_default=True,
+    help="How often relay and bare loop take turns at each size.",
+)
+@click.option(
+    "--size",
+    "sizes",
+    type=click.IntRange(5, 16384),
+    multiple=True,
+    default=(5, 64),
+    show_default=True,
+    metavar="KB",
+    help="Size of a signed document; may be repeated.",
+)
+@click.option(
+    "--workers", type=click.IntRange(1, 16), default=1, show_default=True, help="Workers of the relay."
+)
+@click.option(
+    "--verify",
+    type=click.Choice(["inline", "threads", "processes"]),
+    default="inline",
+    show_default=True,
+    help="Where signatures are checked.",
+)
+@click.option(
+    "--profile",
+    is_flag=True,
+    help="Tell where a worker's CPU time goes, in the place of the comparison.",
+)
+@click.option(
+    "--out",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Write the report: JSON to a .json; a page gets it between its marks, with the raw data beside it.",
+)
+@click.option(
+    "--folder",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="Where broker and registry put their data: a new folder on the disk to be measured, removed afterwards. "
+    "By default beside the sandbox's.",
+)
+@click.option("--keep", is_flag=True, help="Leave that folder.")
+@json_option
+def bench(out: Path | None, folder: Path | None, keep: bool, as_json: bool, **wanted: Any) -> None:  # noqa: ANN401
+    """Measure the relay beside a bare loop in its place: same broker, queues, sender and readers, taking turns.
+
+    Starts a broker of its own; ends by itself. The figures mean something on a quiet machine only.
+    """
+    from relay.sandbox.bench import Plan, run_bench
+    from relay.sandbox.bench.plan import KIB
+    from relay.sandbox.bench.report import as_json as facts
+    from relay.sandbox.bench.report import markdown, write
+
+    sizes = tuple(sorted({size * KIB for size in wanted.pop("sizes")}))
+    report = run_bench(
+        folder or _new_folder(),
+        Plan(sizes=sizes, **wanted),
+        command=_command(),
+        keep=keep,
+        say=note,
+    )
+    if out is not None:
+        for written in write(report, out):
+            note(str(written))
+    if as_json:
+        print_json(facts(report))
+    else:
+        click.echo(markdown(report), nl=False)
+    if not report.clean:
+        click.get_current_context().exit(1)
+
+
+def _new_folder() -> Path:
+    import tempfile
+
+    beside = default_home().parent
+    beside.mkdir(parents=True, exist_ok=True)
+    made = Path(tempfile.mkdtemp(prefix="bench-", dir=beside))
+    made.rmdir()
+    return made
+
+
+def _command() -> str:
+    return " ".join(["truc", *sys.argv[1:]])

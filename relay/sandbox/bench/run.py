@@ -1,0 +1,156 @@
+"""The order of a run: sandbox, calibration, pairs by size, profile."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from statistics import median
+from types import FrameType
+from typing import Final
+
+from relay.model.times import rfc3339
+from relay.sandbox.bench import machine
+from relay.sandbox.bench.legs import Runner
+from relay.sandbox.bench.plan import KIB, RECIPIENTS, Plan, System, first_system
+from relay.sandbox.bench.results import Leg, Profile, Report
+from relay.sandbox.bench.site import Say, site
+from relay.sandbox.bench.stock import CHUNK, Stock
+
+_CALIBRATION: Final = 10 * CHUNK
+_MARGIN: Final = 1.25
+_SEED: Final = 28_2018
+
+
+def run_bench(
+    folder: Path, plan: Plan, *, command: str = "truc bench", keep: bool = False, say: Say = print
+) -> Report:
+    """Measure the whole path beside the bare loop and return the figures.
+
+    Args:
+        folder: Where the sandbox is made; it must not hold one. On the disk that a registry would be on.
+        plan: What to measure.
+        command: The command line, for the report.
+        keep: Leave the folder there.
+        say: Takes each line for people.
+
+    Raises:
+        OperationError: BROKER-MISSING, SANDBOX-LOCKED, SANDBOX-BROKEN: what was measured did not stand it.
+    """
+    load_before = os.getloadavg()
+    began = time.monotonic()
+    legs: list[Leg] = []
+    profiles: list[Profile] = []
+    fresh = not folder.exists()
+    with _ended_by_signals(), _removed(folder, remove=fresh and not keep):
+        with site(folder, plan, say) as place, place.load() as (sender, reader):
+            facts = machine.facts(folder, place.broker_version)
+            runner = Runner(place, plan, sender, reader)
+            for number, size in enumerate(plan.sizes):
+                stock = Stock(folder / "documents", size, place.signers, RECIPIENTS, _SEED + number)
+                if plan.profile:
+                    profiles.append(_profile(runner, plan, stock, say))
+                else:
+                    legs += _size(runner, plan, stock, say)
+        say(f"done in {time.monotonic() - began:.0f} s")
+    return Report(
+        at=rfc3339(datetime.now(UTC)),
+        command=command,
+        plan=plan,
+        machine=facts,
+        load_before=load_before,
+        legs=tuple(legs),
+        profiles=tuple(profiles),
+    )
+
+
+def _size(runner: Runner, plan: Plan, stock: Stock, say: Say) -> list[Leg]:
+    rates = _calibrated(runner, stock, say)
+    legs: list[Leg] = []
+    measured: dict[System, list[float]] = {"relay": [], "bare": []}
+    for pair in range(plan.pairs):
+        _fill(stock, documents_for_pair(plan, rates["relay"], rates["bare"]), say)
+        for system in first_system(pair):
+            known = measured["relay"]
+            leg = runner.leg(pair, system, stock, median(known) / 2 if known else None)
+            legs.append(leg)
+            measured[system].append(leg.full.rate)
+            rates[system] = max(leg.full.rate, 1.0)
+            say(told(leg, plan))
+    return legs
+
+
+def _calibrated(runner: Runner, stock: Stock, say: Say) -> dict[System, float]:
+    rates: dict[System, float] = {}
+    systems: tuple[System, ...] = ("relay", "bare")
+    for system in systems:
+        _fill(stock, _CALIBRATION, say)
+        rates[system] = max(runner.calibrate(system, stock), 1.0)
+    say(f"{stock.size // KIB} KB: about {rates['relay']:.0f}/s relay, {rates['bare']:.0f}/s bare loop")
+    return rates
+
+
+def _profile(runner: Runner, plan: Plan, stock: Stock, say: Say) -> Profile:
+    _fill(stock, _CALIBRATION, say)
+    rate = max(runner.calibrate("relay", stock), 1.0)
+    _fill(stock, int(rate * (plan.warm + plan.seconds) * _MARGIN) + 2 * CHUNK, say)
+    say(f"{stock.size // KIB} KB: profile")
+    return runner.profile(stock)
+
+
+def documents_for_pair(plan: Plan, relay: float, bare: float) -> int:
+    """Return how many documents two legs need, by the rates so far, with room to spare."""
+    full = (plan.warm + plan.seconds) * (relay + bare)
+    steady = 2 * (plan.warm / 2 + plan.seconds) * relay / 2
+    return int((full + steady) * _MARGIN) + 4 * CHUNK
+
+
+def told(leg: Leg, plan: Plan) -> str:
+    """Return a leg in one line."""
+    trouble = "" if leg.clean else f"; MISSING {leg.missing}, COPIES {leg.copies}, REFUSED {leg.refused}"
+    early = "; ended early, no document was left" if leg.full.ended_early else ""
+    steady = leg.steady
+    return (
+        f"{leg.size // KIB} KB, pair {leg.pair + 1} of {plan.pairs}, {leg.system}: {leg.full.rate:.0f} documents/s; "
+        f"at {steady.rate:.0f}/s p50 {steady.delivery_ms['p50']:.1f} ms, p99 {steady.delivery_ms['p99']:.1f} ms"
+        f"{trouble}{early}"
+    )
+
+
+def _fill(stock: Stock, documents: int, say: Say) -> None:
+    def progress(done: int, wanted: int) -> None:
+        if done == wanted:
+            say(f"{stock.size // KIB} KB: {wanted} documents signed")
+
+    stock.fill(documents, datetime.now(UTC), progress)
+
+
+@contextmanager
+def _removed(folder: Path, *, remove: bool) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        if remove:
+            shutil.rmtree(folder, ignore_errors=True)
+        else:
+            shutil.rmtree(folder / "documents", ignore_errors=True)
+
+
+@contextmanager
+def _ended_by_signals() -> Iterator[None]:
+    """Make SIGTERM and SIGHUP end the run as Ctrl-C does, so that nothing is left behind."""
+
+    def stop(_number: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
