@@ -148,6 +148,9 @@ def _due(item: Sent) -> int:
 
 def _surprises(item: Sent, told: list[Told]) -> Iterator[str]:
     """Yield where a receipt says another thing than it must."""
+    finals = {receipt.number for receipt in told if receipt.kind == ReceiptKind.OUTCOME and not receipt.code}
+    if len(finals) > 1:
+        yield f"{_name(item)}: ended {len(finals)} times: {', '.join(sorted(finals))}"
     for receipt in told:
         if receipt.fault:
             yield f"{_name(item)}: receipt {receipt.number}: {receipt.fault}"

@@ -26,7 +26,7 @@ from relay.sandbox.demo.judge import Judgement, judge
 from relay.sandbox.demo.office import Office, Workshop
 from relay.sandbox.demo.reader import Book
 from relay.sandbox.demo.records import Record
-from relay.sandbox.demo.scenario import LATE, Planned, Scenario, scenario
+from relay.sandbox.demo.scenario import LATE, ORDINARY, Planned, Scenario, scenario
 from relay.sandbox.demo.story import story, table, words_of
 from relay.sandbox.down import down
 from relay.sandbox.up import up
@@ -39,7 +39,7 @@ SETTINGS: Final[dict[str, dict[str, Any]]] = {
 WORKERS: Final = 2
 PATIENCE: Final = 90.0  # seconds for everything to come true; what is missing then is lost
 _QUIET: Final = 0.7  # seconds to watch for what should not come
-_POLL: Final = 0.2
+_POLL: Final = 0.3
 _SEED: Final = 28
 _ENDING: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -91,8 +91,13 @@ def run_demo(
     return conclude(played, language=language, as_json=as_json, say=say, kept=keep)
 
 
-def play(home: Path, words: Callable[[str, str], str], tell: Say, bar: Bar) -> Played:
-    """Bring a sandbox up in ``home``, let everything happen, and return what was noted. The sandbox still runs then."""
+def play(
+    home: Path, words: Callable[[str, str], str], tell: Say, bar: Bar, ordinary: int = ORDINARY
+) -> Played:
+    """Bring a sandbox up in ``home``, let everything happen, and return what was noted. The sandbox still runs then.
+
+    ``ordinary``: how many good documents there are beside the particular ones.
+    """
     clock = SystemClock()
     began = clock.monotonic()
     tell(
@@ -109,7 +114,7 @@ def play(home: Path, words: Callable[[str, str], str], tell: Say, bar: Bar) -> P
         + f"{len(sandbox.agencies)} "
         + words("agencies on four levels", "đơn vị thuộc bốn cấp")
     )
-    plan = scenario(Random(_SEED))
+    plan = scenario(Random(_SEED), ordinary)
     stage = _Stage(sandbox, plan, clock, _SEED)
     try:
         stage.open()
