@@ -23,6 +23,7 @@ from relay.model.agency import Agency
 from relay.sandbox import contents, health, process, programs, provision
 from relay.sandbox.config import KEEPER, worker_name
 from relay.sandbox.home import Home, Kept, Running, Status
+from relay.sandbox.node import STOP_LIMIT
 from relay.sandbox.ports import claim
 from relay.sandbox.process import Process, identify
 
@@ -34,6 +35,7 @@ RENEW_LISTS: Final = 24 * 3600.0
 _FIRST_DELAY, _LAST_DELAY = 0.5, 15.0
 _STEADY = 30.0  # seconds of life after which a process's back-off starts anew
 _ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+_BOOT_PATIENCE = 1.0  # seconds for a broker in its boot to end by itself
 _TRIES = 5  # deaths of one process before the sandbox was ever ready
 
 
@@ -79,6 +81,7 @@ class Supervisor:
         self._lists_renewed = 0.0
         self._ready = False
         self._was_ready = False
+        self._booting = False
 
     def run(self) -> None:
         """Supervise until SIGTERM or SIGINT, then stop everything in order.
@@ -94,7 +97,7 @@ class Supervisor:
                 self._say("stopping")
                 if self.home.exists():
                     self._note("stopping")
-                stop_everything(self.home)
+                stop_everything(self.home, booting=self._booting)
             except TrucError as error:
                 stop_everything(self.home)
                 self._note("failed", error)
@@ -223,6 +226,7 @@ class Supervisor:
         node = self.home.node(self._kept)
         adopted = node.running()
         vm = node.start()
+        self._booting = not adopted
         try:
             version = node.wait_ready(vm, on_wait=self._check)
         except OperationError:
@@ -232,6 +236,7 @@ class Supervisor:
             node.stop()
             vm = node.start()
             version = node.wait_ready(vm, on_wait=self._check)
+        self._booting = False
         slot.since = time.monotonic()
         changes = provision.apply_topology(self.home, self._kept, self._agencies, self._say)
         slot.process = vm
@@ -328,9 +333,10 @@ class Supervisor:
                 signal.signal(number, handler)
 
 
-def stop_everything(home: Home) -> None:
+def stop_everything(home: Home, *, booting: bool = False) -> None:
     """End workers and keeper, then broker and epmd, then whatever else carries the home's mark, but not the caller.
 
+    ``booting``: the broker was just started and took nothing yet; it would hear SIGTERM only after its boot.
     Works from the marks of living processes alone, so it needs nothing that a damaged home may lack.
     """
     mine = _ancestors()
@@ -340,7 +346,7 @@ def stop_everything(home: Home) -> None:
             roles[item.role == "broker"].append(item.process)
     process.end(roles[False], 20.0)
     try:
-        home.node(home.kept()).stop()
+        home.node(home.kept()).stop(_BOOT_PATIENCE if booting else STOP_LIMIT)
     except (OperationError, KeyError):
         process.end(roles[True], 30.0)
     process.end([item.process for item in process.marked(home.path) if item.process.pid not in mine], 5.0)
