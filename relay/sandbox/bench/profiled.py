@@ -28,6 +28,7 @@ START: Final = signal.SIGUSR1
 WRITE: Final = signal.SIGUSR2
 """Sent when it ends: the counts are written."""
 _DEPTH: Final = 60
+_WRITER: Final = "registry-writer"  # the thread's name
 
 
 class Sampler:
@@ -43,24 +44,33 @@ class Sampler:
         self.samples = 0
         self._main = time.thread_time()
         self._others = _other_threads()
+        self._writer = self._others.get(_WRITER, 0.0)
 
     def sample(self, frame: FrameType | None) -> None:
         """Give the time since the last sample to the code that runs now."""
         now = time.thread_time()
         spent, self._main = now - self._main, now
-        stack: list[stages.Frame] = []
-        while frame is not None and len(stack) < _DEPTH:
-            stack.append((frame.f_code.co_filename, frame.f_code.co_name))
-            frame = frame.f_back
+        stack = _stack(frame)
         self.by_stage[stages.stage_of(stack)] += spent
         self.by_function[stages.function_of(stack)] += spent
         self.samples += 1
+        self._sample_writer()
+
+    def _sample_writer(self) -> None:
+        """The same for the registry's thread, by function only: it stands where it last let the interpreter go."""
+        thread = next((one for one in threading.enumerate() if one.name == _WRITER), None)
+        if thread is None or thread.ident is None:
+            return
+        now = time.clock_gettime(time.pthread_getcpuclockid(thread.ident))
+        spent, self._writer = now - self._writer, now
+        function = stages.function_of(_stack(sys._current_frames().get(thread.ident)))  # noqa: SLF001
+        self.by_function[f"{function} ({stages.WRITER})"] += spent
 
     def write(self, out: Path) -> None:
         """Write what was counted, in seconds."""
         threads: defaultdict[str, float] = defaultdict(float)
         for name, used in _other_threads().items():
-            place = stages.WRITER if name == "registry-writer" else stages.OTHER_THREADS
+            place = stages.WRITER if name == _WRITER else stages.OTHER_THREADS
             threads[place] += used - self._others.get(name, 0.0)
         found = {
             "samples": self.samples,
@@ -68,6 +78,14 @@ class Sampler:
             "functions": dict(sorted(self.by_function.items(), key=lambda item: -item[1])[:40]),
         }
         out.write_text(json.dumps(found), encoding="utf-8")
+
+
+def _stack(frame: FrameType | None) -> list[stages.Frame]:
+    stack: list[stages.Frame] = []
+    while frame is not None and len(stack) < _DEPTH:
+        stack.append((frame.f_code.co_filename, frame.f_code.co_name))
+        frame = frame.f_back
+    return stack
 
 
 def _other_threads() -> dict[str, float]:

@@ -31,7 +31,6 @@ STAGES: Final[tuple[tuple[str, str], ...]] = (
     ("relay/pipeline/deliver.py", "publish and confirms"),
     ("relay/broker/", "frames"),
     ("relay/observe/", "metrics and logs"),
-    ("relay/model/", "handler"),
     ("relay/pipeline/", "handler"),
     ("relay/", "other"),
     ("asyncio/", "event loop"),
@@ -39,6 +38,9 @@ STAGES: Final[tuple[tuple[str, str], ...]] = (
     ("pika/", "frames"),
 )
 """Part of a path and the stage; the first that fits a frame counts."""
+
+_AS_CALLER: Final = ("relay/model/", "relay/errors/", "relay/cli/", "relay/sandbox/")
+"""Nouns work for whoever calls them; the others stand at the bottom of every stack."""
 
 WRITER: Final = "registry's thread"
 OTHER_THREADS: Final = "other threads"
@@ -56,17 +58,22 @@ def stage_of(stack: Sequence[Frame]) -> str:
 def function_of(stack: Sequence[Frame]) -> str:
     """Return the innermost function of ours, or of all, as ``file:function``."""
     for file, name in stack:
-        if _ours(file):
+        if _is_ours(file):
             return f"{_short(file)}:{name}"
     return f"{_short(stack[0][0])}:{stack[0][1]}" if stack else "?"
 
 
 def _ours(file: str) -> str:
-    return _match(file) if "/relay/" in file or "/adapters/" in file else ""
+    return _match(file) if _is_ours(file) and not any(f"/{part}" in file for part in _AS_CALLER) else ""
 
 
 def _library(file: str) -> str:
-    return _match(file)
+    return "" if _is_ours(file) else _match(file)
+
+
+def _is_ours(file: str) -> bool:
+    # A library may have a folder named `adapters` too.
+    return ("/relay/" in file or "/adapters/" in file) and "/site-packages/pika/" not in file
 
 
 def _match(file: str) -> str:
@@ -74,8 +81,9 @@ def _match(file: str) -> str:
 
 
 def _short(file: str) -> str:
-    for top in ("/relay/", "/adapters/", "/site-packages/", "/python3"):
+    tops = ("/relay/", "/adapters/") if _is_ours(file) else ("/site-packages/",)
+    for top in tops:
         _, found, rest = file.rpartition(top)
         if found:
-            return f"{top.strip('/')}/{rest}" if top in {"/relay/", "/adapters/"} else rest
-    return file
+            return f"{top.strip('/')}/{rest}" if _is_ours(file) else rest
+    return file.rpartition("/")[2]
