@@ -75,6 +75,7 @@ class GroupCommitter:
         max_batch: a group of that many items closes at once.
         patience: seconds over which REGISTRY-BUSY is tried again before the waiters are told.
         capacity: items in hand; more callers wait their turn.
+        lease_seconds: a worker that was silent for longer has lost its leases.
         on_commit: told, in the writer thread, of each commit that succeeded: seconds and how many items shared it.
     """
 
@@ -88,6 +89,7 @@ class GroupCommitter:
         max_batch: int = 256,
         patience: float = 5.0,
         capacity: int = 4096,
+        lease_seconds: float = 10.0,
         on_commit: Callable[[float, int], None] | None = None,
     ) -> None:
         self._store = store
@@ -103,7 +105,9 @@ class GroupCommitter:
         self._stopping = False
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._lease_seconds = lease_seconds
         self._beaten = float("-inf")
+        self._standing = 0  # counts the gaps between heartbeats that were longer than a lease
         self._committed: float | None = None
         self._failing = False
 
@@ -130,7 +134,19 @@ class GroupCommitter:
 
     async def claim(self, claim: Claim) -> ClaimResult:
         """T1 of one document. Raises ``RegistryError``: not stored."""
+        result, _ = await self.take(claim)
+        return result
+
+    async def take(self, claim: Claim) -> tuple[ClaimResult, int]:
+        """T1 of one document, and the standing that it was committed under (see ``stands``)."""
         return await self._ask(self._add_claim, claim)
+
+    def stands(self, standing: int) -> bool:
+        """Whether leases of that standing surely hold: no gap since then let another worker take them.
+
+        A process that stood still learns here, before anything else, that time has passed.
+        """
+        return standing == self._standing and time.monotonic() - self._beaten < self._lease_seconds
 
     async def settle(self, settlement: Settlement) -> Settled:
         """T2 of one document. Raises ``RegistryError``: not stored."""
@@ -178,7 +194,7 @@ class GroupCommitter:
                 self._ring()
             return await future
 
-    def _add_claim(self, item: Claim, future: asyncio.Future[ClaimResult]) -> None:
+    def _add_claim(self, item: Claim, future: asyncio.Future[tuple[ClaimResult, int]]) -> None:
         self._group.claims.append((item, future))
 
     def _add_settlement(self, item: Settlement, future: asyncio.Future[Settled]) -> None:
@@ -237,7 +253,10 @@ class GroupCommitter:
             try:
                 settled, claimed = self._patiently(lambda: self._write(group))
                 answers += zip((future for _, future in group.settlements), settled, strict=True)
-                answers += zip((future for _, future in group.claims), claimed, strict=True)
+                answers += [
+                    (future, result if isinstance(result, RegistryError) else (result, self._standing))
+                    for (_, future), result in zip(group.claims, claimed, strict=True)
+                ]
             except RegistryError as error:
                 self._failing = True
                 answers += [(future, error) for _, future in (*group.settlements, *group.claims)]
@@ -257,6 +276,8 @@ class GroupCommitter:
     ) -> tuple[list[Settled | RegistryError], list[ClaimResult | RegistryError]]:
         at = time.monotonic()
         heartbeat = at - self._beaten >= HEARTBEAT
+        if at - self._beaten >= self._lease_seconds:
+            self._standing += 1  # before the heartbeat that would hide the gap
         done = self._store.commit(
             [item for item, _ in group.settlements],
             [item for item, _ in group.claims],
