@@ -18,10 +18,11 @@ from relay.model.envelope import Envelope, StatusCode
 from relay.model.ports import Directory
 from relay.model.record import Candidate, StatusEffect, StatusQuery
 
-ASKED, WITHDRAWN, DECLINED = "asked", "withdrawn", "declined"
+ASKED, WITHDRAWN, AGREED, DECLINED = "asked", "withdrawn", "agreed", "declined"
 _PROCESSING: Final = frozenset(
     {StatusCode.ACCEPTED, StatusCode.ASSIGNED, StatusCode.PROCESSING, StatusCode.FINISHED}
 )
+_REVOCATION: Final = 1
 _CHANGE_REQUESTS: Final = frozenset({1, 2, 3})  # business types that ask for a 15 or 16
 
 
@@ -100,7 +101,9 @@ def _effect(envelope: Envelope, status: StatusCode, candidate: Candidate) -> Dec
         if candidate.delivery.state in {State.QUEUED, State.PLANNED}:
             move_to = State.DELIVERED
         if status is StatusCode.AGREED:
-            change = WITHDRAWN
+            # To an update or a replacement one may agree and go on with it.
+            gone = candidate.change == ASKED or candidate.document.business_type == _REVOCATION
+            change = WITHDRAWN if gone else AGREED
         elif status is StatusCode.DECLINED:
             change = DECLINED
     return Decision(

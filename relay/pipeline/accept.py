@@ -58,6 +58,11 @@ class Submission:
     detail: str = ""
 
     @property
+    def asked(self) -> bool:
+        """Whether the receipts that there are, are to be told again: to a sender who asks, or after a worker's death."""
+        return not self.retry or self.message.delivery_count > 0
+
+    @property
     def body(self) -> bytes:
         """The package as received."""
         return self.message.body

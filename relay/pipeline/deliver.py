@@ -7,7 +7,7 @@ for each open delivery. Undecided publishes are repeated with the same delivery 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import Final
@@ -20,7 +20,6 @@ from relay.model.ports import Clock, Directory, Publisher
 from relay.model.record import Document, Move
 from relay.model.times import rfc3339, vietnam_day
 
-_LADDER: Final = tuple(names.RUNGS.items())
 _WHY: Final = {
     Published.NACKED: Code.QUEUE_FULL,
     Published.RETURNED: Code.UNROUTABLE,
@@ -28,9 +27,15 @@ _WHY: Final = {
 }
 
 
-def rung(attempt: int) -> tuple[str, timedelta]:
-    """Return name and delay of the rung for the n-th deferral (from 1); the last rung is for ever."""
-    return _LADDER[min(attempt, len(_LADDER)) - 1]
+class Ladder:
+    """The rungs that a deferral climbs, by name, in order."""
+
+    def __init__(self, rungs: Sequence[str] = tuple(names.RUNGS)) -> None:
+        self._rungs = tuple((name, names.RUNGS[name]) for name in rungs)
+
+    def rung(self, attempt: int) -> tuple[str, timedelta]:
+        """Return name and delay of the rung for the n-th deferral (from 1); the last rung is for ever."""
+        return self._rungs[min(attempt, len(self._rungs)) - 1]
 
 
 def message_for(document: Document, delivery: Delivery, body: bytes, refers_to: str | None) -> Outgoing:
@@ -66,54 +71,60 @@ class Deliverer:
         directory: Callable[[], Directory],
         reload: Callable[[], Directory],
         clock: Clock,
+        ladder: Ladder | None = None,
     ) -> None:
         self._publisher = publisher
         self._directory = directory
         self._reload = reload
         self._clock = clock
+        self._ladder = ladder or Ladder()
 
     async def deliver(
-        self, document: Document, body: bytes, refers_to: str | None, attempt: int
+        self,
+        document: Document,
+        body: bytes,
+        refers_to: str | None,
+        attempt: int,
+        ours: Callable[[], bool] = lambda: True,
     ) -> tuple[Move, ...]:
-        """Publish each open delivery of ``document``; ``attempt`` is the number of deferrals so far."""
+        """Publish each open delivery of ``document``; ``attempt`` is the number of deferrals so far.
+
+        ``ours`` is asked before anything is published a second time: whether the document still is this worker's.
+        """
         waiting = [delivery for delivery in document.deliveries if delivery.open]
-        # all on their way before the first confirm is awaited, without a task for each
-        sent = [self._publisher.submit(message_for(document, one, body, refers_to)) for one in waiting]
-        moves = []
-        for delivery, future in zip(waiting, sent, strict=True):
-            result = await future
-            if result is not Published.CONFIRMED:
-                result = await self._again(document, delivery, body, refers_to, result)
-            moves.append(self._move(delivery, result, attempt))
-        return tuple(moves)
+        results = await self._publish(document, waiting, body, refers_to)
+        undecided = [one for one in waiting if results[one.delivery_id] is Published.UNDECIDED and ours()]
+        results |= await self._publish(document, undecided, body, refers_to)
+        returned = [one for one in waiting if results[one.delivery_id] is Published.RETURNED]
+        if returned and ours():
+            results |= await self._publish(
+                document, await self._resolved_anew(document, returned), body, refers_to
+            )
+        return tuple(self._move(one, results[one.delivery_id], attempt) for one in waiting)
+
+    async def _publish(
+        self, document: Document, deliveries: Sequence[Delivery], body: bytes, refers_to: str | None
+    ) -> dict[str, Published]:
+        """Publish, all on their way before the first confirm is awaited and without a task for each."""
+        sent = [self._publisher.submit(message_for(document, one, body, refers_to)) for one in deliveries]
+        return {one.delivery_id: await future for one, future in zip(deliveries, sent, strict=True)}
+
+    async def _resolved_anew(self, document: Document, returned: Sequence[Delivery]) -> list[Delivery]:
+        """Those that the directory, read anew, still resolves to the same agency; at the level that it has now."""
+        directory = await asyncio.get_running_loop().run_in_executor(None, self._reload)
+        day = vietnam_day(document.accepted_at)
+        found = []
+        for delivery in returned:
+            agency = directory.resolve(delivery.recipient, day).agency
+            if agency is not None and agency.code == delivery.recipient:
+                found.append(replace(delivery, level=agency.level))
+        return found
 
     def _move(self, delivery: Delivery, result: Published, attempt: int) -> Move:
         now = self._clock.now()
         if result is Published.CONFIRMED:
             return Move(delivery.delivery_id, State.QUEUED, now)
-        _, delay = rung(attempt + 1)
+        _, delay = self._ladder.rung(attempt + 1)
         return Move(
             delivery.delivery_id, State.PLANNED, now, _WHY[result], due_at=now + delay, attempt=attempt + 1
-        )
-
-    async def _again(
-        self, document: Document, delivery: Delivery, body: bytes, refers_to: str | None, result: Published
-    ) -> Published:
-        """One more try where that may help: undecided as it stands, returned with the directory read anew."""
-        if result is Published.UNDECIDED:
-            result = await self._publisher.submit(message_for(document, delivery, body, refers_to))
-        if result is Published.RETURNED:
-            result = await self._once_more(document, delivery, body, refers_to)
-        return result
-
-    async def _once_more(
-        self, document: Document, delivery: Delivery, body: bytes, refers_to: str | None
-    ) -> Published:
-        directory = await asyncio.get_running_loop().run_in_executor(None, self._reload)
-        day = vietnam_day(document.accepted_at)
-        agency = directory.resolve(delivery.recipient, day).agency
-        if agency is None or agency.code != delivery.recipient:
-            return Published.RETURNED
-        return await self._publisher.submit(
-            message_for(document, replace(delivery, level=agency.level), body, refers_to)
         )

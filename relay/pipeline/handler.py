@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
-from contextlib import suppress
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -22,14 +23,14 @@ from relay.model.delivery import State
 from relay.model.envelope import Envelope
 from relay.model.message import Incoming, Kind, Lane, Outgoing, Published
 from relay.model.ports import BrokerLink, Clock, Directory, Registry
-from relay.model.receipt import LineState
+from relay.model.receipt import LineState, SignedReceipt
 from relay.model.record import Claim, Claimed, ClaimResult, Document, Move, NewReceipt, Settlement
 from relay.model.times import rfc3339, vietnam_day
 from relay.observe import logs
 from relay.observe.metrics import Metrics
 from relay.pipeline import report
 from relay.pipeline.accept import AcceptPolicy, Submission, Unanswerable, accept
-from relay.pipeline.deliver import Deliverer, rung
+from relay.pipeline.deliver import Deliverer, Ladder
 from relay.pipeline.quarantine import Quarantine
 from relay.pipeline.report import Reporter, Subject
 from relay.pipeline.route import Route, RouteLimits, route
@@ -39,6 +40,7 @@ from relay.registry.group import GroupCommitter
 
 _log = logs.get("pipeline.handler")
 _QUICK_RETRIES = 6
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.25, 5.0  # seconds between attempts on a message that can only be kept
 _DECISIONS = 32  # a status whose delivery keeps changing is decided at most so often before it is deferred
 
 
@@ -75,6 +77,7 @@ class Planned:
     route: Route
     refers_to: str | None = None
     wait: bool = False
+    standing: int = 0  # that T1 was committed under
 
 
 class Handler:
@@ -95,6 +98,7 @@ class Handler:
         policy: HandlerPolicy,
         metrics: Metrics,
         clock: Clock,
+        ladder: Ladder | None = None,
     ) -> None:
         self._link = link
         self._registry = registry
@@ -106,14 +110,31 @@ class Handler:
         self._settler = settler
         self._quarantine = quarantine
         self._policy = policy
+        self._ladder = ladder or Ladder()
         self._metrics = metrics
         self._clock = clock
+        self._in_hand: Counter[tuple[str, str]] = Counter()  # by sender and transport id
 
     async def handle(self, lane: Lane, message: Incoming) -> Ending:
         """Take one message to its end. Never raises but for cancellation."""
+        pause = _FIRST_PAUSE
+        while True:
+            ending = await self._try(lane, message)
+            if ending is not None:
+                return ending
+            # Trouble of ours that cannot be put off. Given back, the message would count as seen once more, and what is
+            # seen too often is set aside: so it stays in hand until the trouble has passed or its session has ended.
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, _LONGEST_PAUSE)
+            if not self._link.current(message):
+                return Ending.ABANDONED
+
+    async def _try(self, lane: Lane, message: Incoming) -> Ending | None:
+        """One attempt; None: it can only be made again later."""
         try:
             return await self._way(lane, message)
         except LeaseLostError:
+            self._link.requeue(message)
             return Ending.ABANDONED
         except TransientError as error:
             return await self._later(lane, message, error.code)
@@ -127,10 +148,8 @@ class Handler:
                 transport_id=message.properties.message_id,
             )
             with suppress(TransientError):
-                await self._quarantine.set_aside(lane, message, Code.HELD, type(error).__name__)
-                self._link.ack(message)
-                return Ending.QUARANTINED
-            return Ending.ABANDONED
+                return await self._set_aside(lane, message, Code.HELD, type(error).__name__)
+            return None
 
     async def _way(self, lane: Lane, message: Incoming) -> Ending:
         now = self._clock.now()
@@ -159,6 +178,22 @@ class Handler:
     # T1
 
     async def _claim(self, proven: Proven, now: datetime) -> Ending:
+        key = (proven.envelope.sender, proven.submission.transport_id)
+        with self._holding(key):
+            return await self._decide_and_claim(proven, now)
+
+    @contextmanager
+    def _holding(self, key: tuple[str, str]) -> Iterator[None]:
+        """Note that a submission is in hand here, so that a lease of our own on it means something."""
+        self._in_hand[key] += 1
+        try:
+            yield
+        finally:
+            self._in_hand[key] -= 1
+            if not self._in_hand[key]:
+                del self._in_hand[key]
+
+    async def _decide_and_claim(self, proven: Proven, now: datetime) -> Ending:
         submission = proven.submission
         for _ in range(_DECISIONS):
             planned = await self._plan(proven, now)
@@ -168,7 +203,8 @@ class Handler:
                 refused = replace(planned.claim, refusal=Code.STATUS_UNKNOWN_DOCUMENT, deliveries=())
                 planned = replace(planned, claim=refused, route=Route(()))
             started = self._clock.monotonic()
-            result = await self._commits.claim(planned.claim)
+            result, standing = await self._commits.take(planned.claim)
+            planned = replace(planned, standing=standing)
             self._metrics.stage("claim", self._clock.monotonic() - started)
             if result.outcome is not Claimed.CONFLICT:
                 return await self._claimed(submission, planned, result)
@@ -245,30 +281,71 @@ class Handler:
         message, document = submission.message, result.document
         if result.outcome is Claimed.BUSY:
             self._metrics.duplicate("busy")
+            await self._let_go(planned.claim)
             return await self._defer(submission, Code.REGISTRY_BUSY, lowest=True)
         if result.outcome is Claimed.ID_REUSED or document is None:
-            self._metrics.duplicate("busy")
+            self._metrics.duplicate("id-reused")
             return await self._refuse_proven(submission, planned.claim, Code.ID_REUSED)
         if result.outcome is Claimed.REPEATED:
-            if not submission.retry:
-                self._metrics.duplicate("id-reused")
+            self._metrics.duplicate("repeated")
+            if submission.asked:
                 await self._settler.publish(result.receipts, duplicate=True)
             self._link.ack(message)
             return Ending.REPEATED
-        if document.same_content_as is not None and result.original is not None:
-            self._metrics.duplicate("same-content")
-            receipts: tuple[NewReceipt, ...] = ()
-            if document.kind is Kind.EDOC:
-                receipts = (self._reporter.same_content(document, result.original, self._clock.now()),)
-            await self._settler.settle(message, Settlement(document.row, (), receipts))
-            return Ending.REPEATED
+        rows = [document.row]
         try:
+            if document.same_content_as is not None and result.original is not None:
+                if result.completes:
+                    rows.append(result.original.row)
+                return await self._same_content(
+                    submission, result, document, result.original, planned.standing
+                )
             return await self._complete(submission, planned, result, document)
-        except LeaseLostError:
-            raise
         except Exception:
-            await self._commits.run(self._registry.abandon, [document.row], self._commits.worker)
+            # also after a lost lease: what nobody has taken meanwhile still bears our name
+            with suppress(TransientError):  # else `_let_go` at the next attempt
+                await self._commits.run(self._registry.abandon, rows, self._commits.worker)
             raise
+
+    async def _let_go(self, claim: Claim) -> None:
+        """Give a lease of our own back that nothing here works under: the registry failed us when it was to end."""
+        if self._in_hand[claim.sender, claim.transport_id] > 1:
+            return
+        rows = await self._commits.run(
+            lambda: [one.row for one in self._registry.find(claim.transport_id, claim.sender)]
+        )
+        if rows:
+            await self._commits.run(self._registry.abandon, rows, self._commits.worker)
+
+    async def _same_content(
+        self,
+        submission: Submission,
+        result: ClaimResult,
+        document: Document,
+        original: Document,
+        standing: int,
+    ) -> Ending:
+        """Known bytes under another transport id: an acknowledgement of its own, with the deliveries that there are.
+
+        What is still open of them, and in nobody's hands, is published with this body: the broker may have lost the
+        other one (BODY-LOST).
+        """
+        self._metrics.duplicate("same-content")
+        told: tuple[SignedReceipt, ...] = ()
+        if result.completes:
+            refers_to = result.referred.transport_id if result.referred else None
+            moves = await self._publish_open(submission, original, refers_to, standing)
+            receipts = await self._receipts(original, moves, Route(()), resumed=True)
+            told += await self._settler.commit(Settlement(original.row, moves, receipts))
+            self._count(original, moves)
+            original = replace(original, deliveries=report.apply(original.deliveries, moves))
+        own: tuple[NewReceipt, ...] = ()
+        if document.kind is Kind.EDOC:
+            own = (self._reporter.same_content(document, original, self._clock.now()),)
+        told += await self._settler.commit(Settlement(document.row, (), own))
+        await self._settler.publish(told)
+        self._link.ack(submission.message)
+        return Ending.REPEATED
 
     # deliver and T2
 
@@ -276,62 +353,83 @@ class Handler:
         self, submission: Submission, planned: Planned, result: ClaimResult, document: Document
     ) -> Ending:
         """Publish what is open by the frozen row, then T2 with the receipts that it calls for."""
-        now = self._clock.now()
         resumed = result.outcome is Claimed.RESUMED
-        moves: tuple[Move, ...] = ()
-        if any(one.open for one in document.deliveries):
-            if now - document.accepted_at >= self._policy.give_up:
-                moves = tuple(
-                    Move(one.delivery_id, State.REFUSED, now, Code.UNDELIVERABLE)
-                    for one in document.deliveries
-                    if one.open
-                )
-            else:
-                started = self._clock.monotonic()
-                refers_to = result.referred.transport_id if result.referred else planned.refers_to
-                attempt = max(one.attempt for one in document.deliveries)
-                moves = await self._deliverer.deliver(document, submission.body, refers_to, attempt)
-                self._metrics.stage("deliver", self._clock.monotonic() - started)
-        deferred = [move for move in moves if move.state is State.PLANNED]
-        if deferred:
-            attempt = max(move.attempt for move in deferred)
-            await self._retry(submission, attempt, attempt, document)
+        refers_to = result.referred.transport_id if result.referred else planned.refers_to
+        moves = await self._publish_open(submission, document, refers_to, planned.standing)
         started = self._clock.monotonic()
-        receipts = self._receipts(document, moves, planned, result, resumed)
+        receipts = await self._receipts(document, moves, planned.route, resumed=resumed)
         receipts += await self._outcomes_of(result.referred)
         self._metrics.stage("report", self._clock.monotonic() - started)
         started = self._clock.monotonic()
-        repeats = result.receipts if resumed and not submission.retry else ()
-        await self._settler.settle(submission.message, Settlement(document.row, moves, receipts))
-        if repeats:
-            await self._settler.publish(repeats, duplicate=True)
+        told = await self._settler.commit(Settlement(document.row, moves, receipts))
+        if resumed and submission.asked and result.receipts:
+            await self._settler.publish(result.receipts, duplicate=True)
+        await self._settler.publish(told)
+        self._link.ack(submission.message)
         self._metrics.stage("settle", self._clock.monotonic() - started)
         self._count(document, moves)
         if document.refusal is not None:
             return Ending.REFUSED
+        deferred = any(move.state is State.PLANNED for move in moves)
         return Ending.DEFERRED if deferred else Ending.ACCEPTED
 
-    def _receipts(
-        self,
-        document: Document,
-        moves: tuple[Move, ...],
-        planned: Planned,
-        result: ClaimResult,
-        resumed: bool,
-    ) -> tuple[NewReceipt, ...]:
+    async def _publish_open(
+        self, submission: Submission, document: Document, refers_to: str | None, standing: int
+    ) -> tuple[Move, ...]:
+        """Publish the open deliveries; what stays open is put on the ladder, confirmed, before its T2.
+
+        A worker that stood still for a lease publishes nothing of what it had claimed before: ``LeaseLostError``.
+        """
         now = self._clock.now()
+        waiting = {one.delivery_id: one for one in document.deliveries if one.open}
+        if not waiting:
+            return ()
+        if now - document.accepted_at >= self._policy.give_up:
+            return tuple(Move(one, State.REFUSED, now, Code.UNDELIVERABLE) for one in waiting)
+        attempt = max(one.attempt for one in document.deliveries)
+        started = self._clock.monotonic()
+        if not self._commits.stands(standing):
+            raise LeaseLostError
+        moves = await self._deliverer.deliver(
+            document, submission.body, refers_to, attempt, lambda: self._commits.stands(standing)
+        )
+        self._metrics.stage("deliver", self._clock.monotonic() - started)
+        deferred = [waiting[move.delivery_id] for move in moves if move.state is State.PLANNED]
+        if not deferred:
+            return moves
+        if not self._commits.stands(standing):
+            raise LeaseLostError
+        if not submission.retry and all(one.due_at is not None and one.due_at > now for one in deferred):
+            # A copy is on the ladder already; one more for each time that the sender asks would never end.
+            return tuple(
+                replace(
+                    move, due_at=waiting[move.delivery_id].due_at, attempt=waiting[move.delivery_id].attempt
+                )
+                if move.state is State.PLANNED
+                else move
+                for move in moves
+            )
+        await self._retry(submission, attempt + 1, attempt + 1, document)
+        return moves
+
+    async def _receipts(
+        self, document: Document, moves: tuple[Move, ...], routed: Route, *, resumed: bool
+    ) -> tuple[NewReceipt, ...]:
+        """What T2 tells: the acknowledgement the first time, afterwards what has ended badly."""
+        now = self._clock.now()
+        after = replace(document, deliveries=report.apply(document.deliveries, moves))
         if resumed and document.settled:
             gone = frozenset(move.delivery_id for move in moves if move.state is State.REFUSED)
             if not gone:
                 return ()
-            after = replace(document, deliveries=report.apply(document.deliveries, moves))
+            aliases = await self._commits.run(lambda: self._registry.aliases(document.row))
             only = None if report.ended(after) else gone
-            return tuple(self._reporter.outcome(after, (), now, code=Code.UNDELIVERABLE, only=only))
+            return tuple(self._reporter.outcome(after, aliases, now, code=Code.UNDELIVERABLE, only=only))
         if document.kind is Kind.STATUS and document.refusal is None:
-            refused = [one for one in document.deliveries if one.state is State.REFUSED]
+            refused = [one for one in after.deliveries if one.state is State.REFUSED]
             if not refused:
                 return ()
-        lines = planned.route.deliveries if document.refusal is not None and not resumed else ()
+        lines = routed.deliveries if document.refusal is not None and not resumed else ()
         return (self._reporter.acknowledgement(document, moves, now, lines),)
 
     async def _outcomes_of(self, referred: Document | None) -> tuple[NewReceipt, ...]:
@@ -347,12 +445,13 @@ class Handler:
     async def _retry(
         self, submission: Submission, attempt: int, step: int, document: Document | None = None
     ) -> None:
-        """Put the body on the ladder's ``step``-th rung; returns once the broker has it."""
-        name, _ = rung(step)
+        """Put the body on the ladder's ``step``-th rung, under the identity of the document whose deliveries are open;
+        returns once the broker has it."""
+        name, _ = self._ladder.rung(step)
         first_seen = document.accepted_at if document else submission.first_seen
         headers = {
-            names.H_USER: submission.user,
-            names.H_LANE: submission.lane.value,
+            names.H_USER: document.user if document else submission.user,
+            names.H_LANE: document.lane if document else submission.lane.value,
             names.H_ATTEMPT: str(attempt),
             names.H_FIRST_SEEN: rfc3339(first_seen),
         }
@@ -362,7 +461,7 @@ class Handler:
             exchange=names.RETRY,
             routing_key=name,
             body=submission.body,
-            message_id=submission.transport_id,
+            message_id=document.transport_id if document else submission.transport_id,
             type=submission.kind.value,
             content_type=names.CONTENT_EDXML,
             correlation_id=submission.hint,
@@ -385,14 +484,13 @@ class Handler:
         self._link.ack(submission.message)
         return Ending.DEFERRED
 
-    async def _later(self, lane: Lane, message: Incoming, code: Code) -> Ending:
-        """Transient trouble of ours: keep the message for the broker to deliver again, or defer it."""
+    async def _later(self, lane: Lane, message: Incoming, code: Code) -> Ending | None:
+        """Transient trouble of ours: put the message off, or (None) keep it."""
         if not self._link.current(message):
             return Ending.ABANDONED
         taken = accept(message, lane, self._policy.accept, self._clock.now())
         if not isinstance(taken, Submission) or taken.refusal is not None:
-            self._link.requeue(message)
-            return Ending.ABANDONED
+            return None  # the ladder would wash off what it is refused for
         with suppress(TransientError):
             return await self._defer(taken, code, lowest=True)
         return Ending.ABANDONED
@@ -411,9 +509,10 @@ class Handler:
         )
         if frozen:
             claim = _claim_again(frozen[0])
-            return await self._claimed(
-                submission, Planned(claim, Route(())), await self._commits.claim(claim)
-            )
+            with self._holding((claim.sender, claim.transport_id)):
+                result, standing = await self._commits.take(claim)
+                planned = Planned(claim, Route(()), standing=standing)
+                return await self._claimed(submission, planned, result)
         stored = await self._commits.run(
             lambda: self._registry.refusal_receipts(
                 submission.user, submission.transport_id, submission.sha256
@@ -432,7 +531,14 @@ class Handler:
 
     async def _refuse_proven(self, submission: Submission, claim: Claim, code: Code) -> Ending:
         """Same id, other bytes: the sender is proven, its first document is not shown."""
+        stored = await self._commits.run(
+            self._registry.refusal_receipts, submission.user, submission.transport_id, submission.sha256
+        )
         self._refused(submission.transport_id, code)
+        if stored:
+            self._metrics.duplicate("repeated")
+            await self._settler.repeat(submission.message, stored)
+            return Ending.REPEATED
         receipt = self._reporter.refusal(
             subject_of(submission), code, "", claim.verdict, self._clock.now(), to=claim.sender
         )

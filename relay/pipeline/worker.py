@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -59,7 +60,9 @@ class Worker:
         policy: WorkerPolicy,
         metrics: Metrics,
         clock: Clock,
+        watch: Callable[[], Mapping[str, object]] = dict,
     ) -> None:
+        """``watch`` is asked at each look at our own progress; what it returns stands among the facts of ``ready``."""
         self._name = name
         self._link = link
         self._commits = commits
@@ -69,6 +72,8 @@ class Worker:
         self._policy = policy
         self._metrics = metrics
         self._clock = clock
+        self._facts = watch
+        self._watched: Mapping[str, object] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._alone = False  # a message that was seen before is in hand: nothing else starts
         self._last_settled = clock.monotonic()
@@ -98,10 +103,11 @@ class Worker:
             "consuming": self._link.consuming,
             "blocked": self._link.blocked,
             "registry": self._commits.healthy(limit=self._policy.registry_quiet),
-            "moving": not self._lanes.documents or silent < self._policy.stall,
+            "moving": not (self._lanes.documents or self._lanes.waiting()) or silent < self._policy.stall,
             "stopping": self._stopping.is_set(),
             "in_hand": self._lanes.documents,
             "waiting": self._lanes.waiting(),
+            **self._watched,
         }
         well = facts["consuming"] and not facts["blocked"] and facts["registry"] and facts["moving"]
         return bool(well and not facts["stopping"]), facts
@@ -114,15 +120,20 @@ class Worker:
         self._start_next()
 
     def _start_next(self) -> None:
-        """Start what the window has room for, unless the registry or the broker is in trouble."""
-        while not self._alone and not self._link.blocked and self._commits.accepting:
+        """Start what the window has room for, unless we stop or the registry or the broker is in trouble."""
+        while (
+            not self._alone
+            and not self._stopping.is_set()
+            and not self._link.blocked
+            and self._commits.accepting
+        ):
             if (taken := self._lanes.take()) is None:
                 return
             lane, message = taken
             if not self._link.current(message):
                 self._lanes.done(message)  # its session is gone: the broker delivers it again
                 continue
-            if message.redelivered and message.delivery_count > 0:
+            if message.delivery_count > 0:
                 self._metrics.redelivered(lane)
                 self._alone = True
             task = asyncio.create_task(self._run_one(lane, message))
@@ -131,7 +142,7 @@ class Worker:
 
     async def _run_one(self, lane: Lane, message: Incoming) -> None:
         try:
-            if self._alone and message.delivery_count > 0:
+            if message.delivery_count > 0:
                 await self._others()
             started = self._clock.monotonic()
             ending = await self._handler.handle(lane, message)
@@ -175,15 +186,21 @@ class Worker:
         except TimeoutError:
             pass
         self._metrics.in_flight(self._lanes.documents, self._lanes.bytes)
-        self._metrics.broker(connected=self._link.consuming, blocked=self._link.blocked)
+        self._metrics.broker(connected=self._link.connected, blocked=self._link.blocked)
+        self._watched = self._facts()
         now = self._clock.monotonic()
-        if not self._lanes.documents:
+        if not (self._lanes.documents or self._lanes.waiting()):
             self._last_settled = now
-        elif now - self._last_settled > self._policy.stall and not self._link.blocked:
+        elif now - self._last_settled > self._policy.stall and self._may_move():
             logs.event(_log, logging.ERROR, "stalled", in_flight=self._lanes.documents)
             self._last_settled = now
             await self._link.renew()
         self._start_next()
+
+    def _may_move(self) -> bool:
+        """Whether nothing but the link can be the reason. Each renewal counts as a delivery of all that is in hand, and
+        what was delivered too often is set aside: no renewal for the registry's or an alarm's sake."""
+        return not self._link.blocked and self._link.connected and self._commits.accepting
 
     async def _finish(self) -> None:
         await self._link.cancel()

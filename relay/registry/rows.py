@@ -128,7 +128,9 @@ def document_row(
         "lease_owner": owner,
         "claimed_at": now,
         "watch_at": _maybe_us(claim.deadline_at) if first and not ends_at_once else None,
-        "outcome_due": int(first and ends_at_once) if same_content_as is None else int(claim.kind is Kind.EDOC),
+        "outcome_due": int(first and ends_at_once)
+        if same_content_as is None
+        else int(claim.kind is Kind.EDOC),
     }
 
 
