@@ -39,7 +39,7 @@ from relay.trust.chain import TrustStore
 from relay.trust.sign import PrivateKey, load_chain, load_key, sign_document
 from relay.trust.verifier import DocumentVerifier
 
-_IDLE: Final = 0.1  # seconds without a message after which an office looks for other work
+_IDLE: Final = 0.3  # seconds without a message after which an office looks for other work
 _TAKE: Final = 20  # documents and statuses that are stored before their 01s go out
 _STRANGER: Final = "G14"  # whose key signs what it must not
 

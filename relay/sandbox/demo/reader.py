@@ -22,6 +22,7 @@ from relay.sandbox.demo.records import Record, Seen, Sent, Told, ToldLine
 
 _TIMEOUT: Final = 30.0  # seconds for one answer of the broker
 _LOOK: Final = 0.05
+_NEXT: Final = 0.05  # seconds: a gateway answers what came as soon as there is a pause
 # What the broker answers where a repetition would change nothing.
 _FOR_GOOD: Final = ("403", "404", "406")
 
@@ -113,12 +114,14 @@ class Tap:
         return result
 
     def consume(self, queue: str, prefetch: int, idle: float) -> Generator[Incoming]:
-        """Yield messages until none came for ``idle`` seconds."""
+        """Yield messages until none came for ``idle`` seconds, or for a moment after one that came."""
         if queue not in self._consumers:
             self._consumers[queue] = BlockingClient(
                 self._endpoint, name=f"{self._name} in", timeout=_TIMEOUT, prefetch=prefetch
             )
-        while (message := self._consumers[queue].take(queue, idle)) is not None:
+        wait = idle
+        while (message := self._consumers[queue].take(queue, wait)) is not None:
+            wait = min(idle, _NEXT)
             self._note(message)
             yield message
 

@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import lru_cache
 
 from relay.model.delivery import delivery_id
 from relay.model.message import Kind
+
+# A record is judged again and again while it grows.
+_delivery_id = lru_cache(maxsize=65_536)(delivery_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +41,7 @@ class Sent:
     @property
     def deliveries(self) -> dict[str, str]:
         """The delivery ids that must be seen, with their recipients."""
-        return {delivery_id(self.sender, self.sha256, code): code for code in self.reaches}
+        return {_delivery_id(self.sender, self.sha256, code): code for code in self.reaches}
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,9 +37,9 @@ SETTINGS: Final[dict[str, dict[str, Any]]] = {
     "keeper": {"interval_s": 0.5},
 }
 WORKERS: Final = 2
-PATIENCE: Final = 90.0  # seconds for everything to come true; what is missing then is lost
+PATIENCE: Final = 60.0  # seconds without anything new; what is missing then is lost
 _QUIET: Final = 0.7  # seconds to watch for what should not come
-_POLL: Final = 0.3
+_POLL: Final = 0.5
 _SEED: Final = 28
 _ENDING: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -257,9 +257,11 @@ def _act(stage: _Stage, words: Callable[[str, str], str], tell: Say, bar: Bar) -
     later.append(_Later(stage, plan.taken_back, "take_back", plan.take_back_reason))
     late = stage.ended(plan.deadline.label, notice=Code.OVERDUE.value)
     opened = False
-    until = stage.clock.monotonic() + PATIENCE
+    size, until = 0, stage.clock.monotonic() + PATIENCE
     while stage.clock.monotonic() < until:
         record = book.record()
+        if size != (size := len(record.sent) + len(record.seen) + len(record.told)):
+            until = stage.clock.monotonic() + PATIENCE
         if not opened and late(record):
             stage.open_late()
             opened = True

@@ -34,6 +34,17 @@ _STATUSES: Final = {
     "15": ("agrees to the take-back", "đồng ý thu hồi"),
     "16": ("declines the take-back", "từ chối thu hồi"),
 }
+_NAMES: Final = {
+    "altered": "bị sửa sau khi ký",
+    "unsigned": "không có chữ ký",
+    "wrong signer": "ký bằng chứng thư khác",
+    "unknown recipient": "mã nơi nhận không tồn tại",
+    "state secret": "bí mật nhà nước",
+    "closed, two successors": "nơi nhận đã chia tách",
+    "one recipient unknown": "một nơi nhận không tồn tại",
+    "one recipient suspended": "một nơi nhận tạm dừng",
+}
+_LEVELS: Final = {"central": "trung ương", "province": "tỉnh", "district": "huyện", "commune": "xã"}
 
 
 def words_of(language: str) -> Words:
@@ -164,9 +175,9 @@ def table(
     """Return what happened in short: rows of a name and what came of it. ``levels`` tells the level of a code."""
     rows = [
         (words("good documents", "văn bản hợp lệ"), _good(plan, words)),
-        (words("deliveries by level", "lượt giao theo cấp"), _by_level(record, levels)),
+        (words("deliveries by level", "lượt giao theo cấp"), _by_level(record, levels, words)),
         (words("statuses", "trạng thái"), _by_status(record, words)),
-        *_wrong(record, plan),
+        *_wrong(record, plan, words),
         *_particular(record, plan, words),
         (
             words("receipts", "biên nhận"),
@@ -198,9 +209,9 @@ def _good(plan: Scenario, words: Words) -> str:
     )
 
 
-def _by_level(record: Record, levels: Callable[[str], str]) -> str:
+def _by_level(record: Record, levels: Callable[[str], str], words: Words) -> str:
     count = Counter(levels(item.recipient) for item in record.seen if item.kind is Kind.EDOC)
-    return ", ".join(f"{level} {count[level]}" for level in ("central", "province", "district", "commune"))
+    return ", ".join(f"{words(level, name)} {count[level]}" for level, name in _LEVELS.items())
 
 
 def _by_status(record: Record, words: Words) -> str:
@@ -210,7 +221,7 @@ def _by_status(record: Record, words: Words) -> str:
     )
 
 
-def _wrong(record: Record, plan: Scenario) -> Iterator[tuple[str, str]]:
+def _wrong(record: Record, plan: Scenario, words: Words) -> Iterator[tuple[str, str]]:
     for planned in plan.wrong:
         codes = {
             receipt.code
@@ -218,18 +229,18 @@ def _wrong(record: Record, plan: Scenario) -> Iterator[tuple[str, str]]:
             if item.label == planned.label
             for receipt in _about(record, item)
         }
-        yield planned.label, ", ".join(sorted(codes)) or "-"
+        yield words(planned.label, _NAMES.get(planned.label, planned.label)), ", ".join(sorted(codes)) or "-"
     for planned in plan.crowd:
         if planned.refused:
             found = [item for item in record.sent if item.label == planned.label]
             lines = {
-                f"{line.code} {line.outcome_code or line.state}"
+                f"{line.code} {line.outcome_code or _state(line.state, words)}"
                 for item in found
                 for receipt in _about(record, item)
                 if receipt.kind == ReceiptKind.ACKNOWLEDGEMENT
                 for line in receipt.lines
             }
-            yield planned.label, ", ".join(sorted(lines))
+            yield words(planned.label, _NAMES.get(planned.label, planned.label)), ", ".join(sorted(lines))
 
 
 def _particular(record: Record, plan: Scenario, words: Words) -> Iterator[tuple[str, str]]:
