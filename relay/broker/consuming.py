@@ -7,7 +7,6 @@ own prefetch. Delivery tags live and die with their channel: each opening gets a
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable
 from typing import Final
 
@@ -18,8 +17,9 @@ from relay.broker.names import lane_queue
 from relay.broker.wire import Foreign, WireConnection, incoming
 from relay.errors import BrokerError
 from relay.model.message import Incoming, Lane
+from relay.observe import logs
 
-log = logging.getLogger(__name__)
+log = logs.get(__name__)
 
 FIRST_PAUSE: Final = 0.5  # seconds before a lane is registered again; doubles
 LONGEST_PAUSE: Final = 15.0
@@ -59,7 +59,7 @@ class LaneConsumer:
                 pause = FIRST_PAUSE
                 await self._ended.wait()
             except (BrokerError, exceptions.AMQPError) as error:
-                log.error("consumer-failed", extra={"queue": self.queue, "reason": str(error)})
+                logs.event(log, "error", "consumer-failed", queue=self.queue, detail=str(error))
             self._forget()
             if self._still(connection):
                 await asyncio.sleep(pause)
@@ -85,9 +85,9 @@ class LaneConsumer:
                 message = incoming(self.queue, method, properties, body, session)
                 try:
                     self._on_message(self.lane, message)
-                except Exception:
+                except Exception as fault:  # noqa: BLE001
                     # The taker's own fault must not take the connection with it.
-                    log.exception("taker-failed", extra={"queue": self.queue})
+                    logs.event(log, "error", "taker-failed", exc=fault, queue=self.queue)
                     self.settle(message, ack=False)
 
             # The queue may have no leader: then this is never answered.
@@ -106,7 +106,7 @@ class LaneConsumer:
         self.registered = True
 
     def _cancelled(self, _frame: Foreign) -> None:
-        log.error("consumer-cancelled", extra={"queue": self.queue})
+        logs.event(log, "error", "consumer-cancelled", queue=self.queue)
         self._ended.set()
 
     def _forget(self) -> None:
@@ -141,7 +141,7 @@ class LaneConsumer:
             try:
                 await call(channel.basic_cancel, tag, channel=channel, timeout=self._timeout)
             except (BrokerError, exceptions.AMQPError):
-                log.warning("consumer-cancel-unanswered", extra={"queue": self.queue})
+                logs.event(log, "warning", "consumer-cancel-unanswered", queue=self.queue)
         self._ended.set()
 
 

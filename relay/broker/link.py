@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -23,8 +22,9 @@ from relay.broker.versions import Behaviour, behaviour, version_of
 from relay.broker.wire import WireConnection
 from relay.errors import BrokerError, Code, TrucError
 from relay.model.message import Incoming, Lane, Outgoing, Published
+from relay.observe import logs
 
-log = logging.getLogger(__name__)
+log = logs.get(__name__)
 
 STEADY: Final = 30.0  # seconds a connection must last before the back-off starts at the bottom again
 
@@ -122,18 +122,20 @@ class AmqpLink:
             try:
                 await self._session_once()
                 self._incident("lost")
-                log.warning("broker-lost", extra={"connection": self._name})
+                logs.event(log, "warning", "broker-lost", connection=self._name)
             except TrucError as error:
                 refused = error.code is Code.BROKER_REFUSED
                 self._incident("refused" if refused else "lost")
-                log.error("broker-unusable", extra={"connection": self._name, "code": error.code.value})
+                logs.event(log, "error", "broker-unusable", connection=self._name, code=error.code.value)
             except exceptions.AMQPError as error:
                 self._incident("lost")
-                log.error("broker-unusable", extra={"connection": self._name, "reason": type(error).__name__})
-            except Exception:
+                logs.event(
+                    log, "error", "broker-unusable", connection=self._name, detail=type(error).__name__
+                )
+            except Exception as fault:  # noqa: BLE001
                 # A hook of ours failed: said loudly, tried again; the process stays.
                 self._incident("hook-failed")
-                log.exception("link-failed", extra={"connection": self._name})
+                logs.event(log, "error", "link-failed", exc=fault, connection=self._name)
             failures = 0 if loop.time() - began > STEADY else failures + 1
             await asyncio.sleep(self._pause(failures, refused=refused))
 
@@ -298,6 +300,6 @@ async def _close_all(connections: list[Any], timeout: float) -> None:
     end = asyncio.get_running_loop().time() + timeout
     while any(not connection.is_closed for connection in connections):
         if asyncio.get_running_loop().time() > end:
-            log.warning("connection-does-not-close")
+            logs.event(log, "warning", "connection-does-not-close")
             return
         await asyncio.sleep(0.01)

@@ -10,7 +10,6 @@ suspects go over a line of their own until one of theirs is confirmed.
 from __future__ import annotations
 
 import asyncio
-import logging
 import re
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -24,8 +23,9 @@ from relay.broker.encoding import publish_frames
 from relay.broker.wire import Foreign, WireConnection, text
 from relay.errors import BrokerError, Code
 from relay.model.message import Outgoing, Published
+from relay.observe import logs
 
-log = logging.getLogger(__name__)
+log = logs.get(__name__)
 
 SWEEP: Final = 0.1  # seconds between two looks for publishes out of time
 STALL: Final = 1.0  # seconds without any confirm while one is awaited
@@ -102,8 +102,8 @@ class _Line:
             )
         except (exceptions.AMQPError, ValueError) as error:
             # Cannot be put into AMQP at all, e.g. a name over 255 octets. Nothing went out.
-            log.error(
-                "publish-malformed", extra={"exchange": message.exchange, "reason": type(error).__name__}
+            logs.event(
+                log, "error", "publish-malformed", exchange=message.exchange, detail=type(error).__name__
             )
             return False
         slot.sent = now
@@ -144,7 +144,7 @@ class _Line:
                 if not slot.returned and (slot.message_id, slot.exchange, slot.key) == wanted:
                     slot.returned = True
                     return
-        log.error("return-of-nothing-ours", extra={"exchange": wanted[1], "routing_key": wanted[2]})
+        logs.event(log, "error", "return-of-nothing-ours", exchange=wanted[1], routing_key=wanted[2])
 
     def abandon(self) -> None:
         """The channel is gone: what was on its way may be there."""
@@ -282,7 +282,7 @@ class ConfirmedPublisher:
                 self._free(slot)
                 slot.deadline = 0.0
                 slot.end(Published.UNDECIDED)
-                log.warning("publish-undecided", extra={"exchange": slot.exchange, "routing_key": slot.key})
+                logs.event(log, "warning", "publish-undecided", exchange=slot.exchange, routing_key=slot.key)
         for slot, _ in self.waiting_for_room:
             if slot.deadline <= now:
                 slot.end(Published.UNDECIDED)
@@ -304,7 +304,7 @@ class ConfirmedPublisher:
             return  # not one queue but the whole broker is slow
         oldest = next(iter(main.late.values()), None) or next(iter(main.open.values()))
         self._suspects.add((oldest.exchange, oldest.key))
-        log.error("publish-stalled", extra={"exchange": oldest.exchange, "routing_key": oldest.key})
+        logs.event(log, "error", "publish-stalled", exchange=oldest.exchange, routing_key=oldest.key)
         self._draining.append(main)
         self._main = None
         self._spawn(self._open_lines())
@@ -359,7 +359,9 @@ class ConfirmedPublisher:
         found = _EXCHANGE.search(reason)
         if found:
             self._refused[found[1]] = asyncio.get_running_loop().time() + REFUSED_PAUSE
-        log.error("publish-channel-closed", extra={"code": getattr(error, "reply_code", 0), "reason": reason})
+        logs.event(
+            log, "error", "publish-channel-closed", reply_code=getattr(error, "reply_code", 0), detail=reason
+        )
         self._spawn(self._open_lines())
 
     def _spawn(self, work: Foreign) -> None:
@@ -377,7 +379,7 @@ class ConfirmedPublisher:
 
     def _set_blocked(self, blocked: bool) -> None:
         self.blocked = blocked
-        log.warning("publish-blocked" if blocked else "publish-unblocked")
+        logs.event(log, "warning", "publish-blocked" if blocked else "publish-unblocked")
         if not blocked:
             self._pump()
 
