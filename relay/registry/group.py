@@ -74,6 +74,7 @@ class GroupCommitter:
         max_wait: seconds that the first item of a group waits for company.
         max_batch: a group of that many items closes at once.
         patience: seconds over which REGISTRY-BUSY is tried again before the waiters are told.
+        settle_patience: the same for T2.
         capacity: items in hand; more callers wait their turn.
         lease_seconds: a worker that was silent for longer has lost its leases.
         on_commit: told, in the writer thread, of each commit that succeeded: seconds and how many items shared it.
@@ -88,6 +89,7 @@ class GroupCommitter:
         max_wait: float = 0.003,
         max_batch: int = 256,
         patience: float = 5.0,
+        settle_patience: float = 60.0,
         capacity: int = 4096,
         lease_seconds: float = 10.0,
         on_commit: Callable[[float, int], None] | None = None,
@@ -98,6 +100,7 @@ class GroupCommitter:
         self._max_wait = max_wait
         self._max_batch = max_batch
         self._patience = patience
+        self._settle_patience = settle_patience
         self._on_commit = on_commit
         self._room = asyncio.Semaphore(capacity)
         self._group = _Group()
@@ -149,8 +152,19 @@ class GroupCommitter:
         return standing == self._standing and time.monotonic() - self._beaten < self._lease_seconds
 
     async def settle(self, settlement: Settlement) -> Settled:
-        """T2 of one document. Raises ``RegistryError``: not stored."""
-        return await self._ask(self._add_settlement, settlement)
+        """T2 of one document. Raises ``RegistryError``: not stored.
+
+        What was published is known to this worker alone until it is stored, and done again otherwise: REGISTRY-BUSY is
+        waited out far beyond the usual patience.
+        """
+        until = time.monotonic() + self._settle_patience
+        while True:
+            try:
+                return await self._ask(self._add_settlement, settlement)
+            except RegistryError as error:
+                if error.code is not Code.REGISTRY_BUSY or self._stopping or time.monotonic() >= until:
+                    raise
+            await asyncio.sleep(_PAUSES[-1])
 
     async def run(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run any other call on the registry in the writer thread, after the group that is gathering."""

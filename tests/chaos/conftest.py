@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 
 import pytest
 
 from relay.sandbox.down import down
 from relay.sandbox.up import up
-from tests.chaos.ground import CODES, SETTINGS, WORKERS, Ground
+from tests.chaos.ground import CODES, SETTINGS, SUMMARY, WORKERS, Ground
 from tests.chaos.office import Town
+
+# Each broken connection fills pages; who reads a failed test wants its message.
+logging.getLogger("pika").setLevel(logging.CRITICAL)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    for line in SUMMARY:
+        terminalreporter.write_line(line)
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,8 @@ import random
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -29,10 +30,19 @@ WORKERS: Final = 2
 SETTINGS: Final[Mapping[str, Mapping[str, Any]]] = {
     # Short times, so that what an hour would show is shown in seconds; the rules are the same.
     "registry": {"lease_seconds": 4},
-    "keeper": {"interval_s": 0.5, "quarantine_s": 0.5, "receipts_after_s": 5, "lost_after_s": 20, "lease_s": 3},
+    "keeper": {
+        "interval_s": 0.5,
+        "quarantine_s": 0.5,
+        "receipts_after_s": 5,
+        "lost_after_s": 20,
+        "lease_s": 3,
+    },
     "broker": {"heartbeat": 5},
     "worker": {"window_documents": WINDOW},
+    "retry": {"rungs": ["5s"]},
 }
+SUMMARY: Final[list[str]] = []
+"""Lines that a run of tests ends with."""
 
 
 @dataclass
@@ -40,6 +50,8 @@ class Ground:
     """One running sandbox."""
 
     home: Path
+
+    codes: tuple[str, ...] = CODES
 
     @property
     def sandbox(self) -> Sandbox:
@@ -62,7 +74,9 @@ class Ground:
         listed = found if isinstance(found, list) else [found]
         return [pid for pid in listed if pid is not None and identify(pid) is not None]
 
-    def kill(self, role: str, number: int = signal.SIGKILL, *, count: int | None = None, seed: int = 0) -> list[int]:
+    def kill(
+        self, role: str, number: int = signal.SIGKILL, *, count: int | None = None, seed: int = 0
+    ) -> list[int]:
         """Send a signal to all processes of a role, or to ``count`` of them; return which."""
         end = time.monotonic() + 20
         while len(pids := self.pids(role)) < (WORKERS if role == "workers" else 1):
@@ -105,7 +119,7 @@ class Ground:
         town: Town,
         count: int,
         seed: int,
-        harm: Callable[[], None],
+        harm: Callable[[], object],
         *,
         allowed: int,
         label: str = "",
@@ -147,25 +161,39 @@ class Ground:
 
     def depths(self, queues: Sequence[str]) -> dict[str, int]:
         """Return how many messages stand ready in queues (asked as the administrator, and right now)."""
+        with self.administrator() as channel:
+            return {name: channel.queue_declare(name, passive=True).method.message_count for name in queues}
+
+    @contextmanager
+    def administrator(self) -> Iterator[Any]:
+        """Give a channel that may do anything."""
         url = urlsplit(self.sandbox.raw["amqp_url"])
         login = pika.PlainCredentials(ADMIN, Home(self.home).password(ADMIN))
         connection = pika.BlockingConnection(
             pika.ConnectionParameters(url.hostname, url.port, url.path[1:], login, socket_timeout=5)
         )
         try:
-            channel = connection.channel()
-            return {name: channel.queue_declare(name, passive=True).method.message_count for name in queues}
+            yield connection.channel()
         finally:
             connection.close()
 
     def story(self, town: Town, post: Post, limit: int = 3) -> str:
         """Return what is known of documents that did not finish, for the message of a failed test."""
         lines = [f"unfinished: {len(post.unfinished(town))} of {len(post.sent)}"]
-        senders: dict[str, tuple[str, Letter]] = {letter.transport_id: (code, letter) for code, letter in post.sent}
+        senders: dict[str, tuple[str, Letter]] = {
+            letter.transport_id: (code, letter) for code, letter in post.sent
+        }
         for letter in post.unfinished(town)[:limit]:
             code, _ = senders[letter.transport_id]
-            told = [(each.kind, each.code, [line.state for line in each.lines]) for each in town.offices[code].receipts[letter.transport_id]]
-            got = [arrival.recipient for arrival in town.arrivals() if arrival.transport_id == letter.transport_id]
+            told = [
+                (each.kind, each.code, [line.state for line in each.lines])
+                for each in town.offices[code].receipts[letter.transport_id]
+            ]
+            got = [
+                arrival.recipient
+                for arrival in town.arrivals()
+                if arrival.transport_id == letter.transport_id
+            ]
             lines.append(
                 f"{letter.transport_id} {code}->{letter.recipients} sent {letter.times}x confirmed={letter.confirmed} "
                 f"receipts={told} arrived={got}"

@@ -42,7 +42,9 @@ def judge(town: Town, post: Post, registry: Path, *, allowed: int = 0) -> Verdic
     seen_ids: dict[str, tuple[str, str]] = {}
     for key, letter in wanted.items():
         found = by_delivery[key]
-        wrong = [each for each in found if each.sha256 != letter.sha256 or each.claimed_sha256 != letter.sha256]
+        wrong = [
+            each for each in found if each.sha256 != letter.sha256 or each.claimed_sha256 != letter.sha256
+        ]
         assert not wrong, f"other bytes than were signed arrived for {key}"
         ids = {each.delivery_id for each in found}
         assert len(ids) == 1, f"{key} came under {len(ids)} delivery ids: processed twice"
@@ -68,7 +70,9 @@ def _judge_receipts(town: Town, post: Post) -> None:
         for receipt in receipts:
             bad = [line for line in receipt.lines if line.state in {"refused", "withdrawn", "held"}]
             assert not bad, f"{letter.transport_id}: told {bad[0].state} {bad[0].outcome_code}"
-            assert receipt.result == "accepted", f"{letter.transport_id}: {receipt.kind} refused, {receipt.code}"
+            assert receipt.result == "accepted", (
+                f"{letter.transport_id}: {receipt.kind} refused, {receipt.code}"
+            )
             told[receipt.kind].add(receipt.number)
         assert len(told["acknowledgement"]) == 1, f"{letter.transport_id} has two acknowledgements: {told}"
     sent = {letter.transport_id for _, letter in post.sent}

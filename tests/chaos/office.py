@@ -10,6 +10,7 @@ event loop in one thread; every arrival is kept for the judge.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 import time
 import uuid
@@ -17,7 +18,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from hashlib import sha256
-from typing import Any, Final
+from typing import Any, Final, Self
 from urllib.parse import urlsplit
 
 import pika
@@ -119,23 +120,37 @@ class Office:
 
     def paper(self, recipients: tuple[str, ...], subject: str, size: int = 600) -> Letter:
         """Make and sign a document; ``Town.post`` sends it."""
-        facts = Facts(self.code, recipients, subject=subject, files=(("Công văn.txt", uuid.uuid4().bytes * (size // 16)),))
+        facts = Facts(
+            self.code,
+            recipients,
+            subject=subject,
+            files=(("Công văn.txt", uuid.uuid4().bytes * (size // 16)),),
+        )
         body = sign(document(facts), self._signer)
         return Letter(
-            str(uuid.uuid4()), body, "edoc", f"normal.{self.code}", recipients, sha256=sha256(body).hexdigest()
+            str(uuid.uuid4()),
+            body,
+            "edoc",
+            f"normal.{self.code}",
+            recipients,
+            sha256=sha256(body).hexdigest(),
         )
 
     def final(self, transport_id: str) -> Receipt | None:
         """Return the outcome that says *delivered* of every recipient."""
         wanted = set(self.letters[transport_id].recipients)
         for receipt in self.receipts[transport_id]:
-            if receipt.kind == "outcome" and {line.code for line in receipt.lines if line.state == "delivered"} == wanted:
+            if (
+                receipt.kind == "outcome"
+                and {line.code for line in receipt.lines if line.state == "delivered"} == wanted
+            ):
                 return receipt
         return None
 
     def acknowledged(self, transport_id: str) -> bool:
         return any(
-            each.kind == "acknowledgement" and each.result == "accepted" for each in self.receipts[transport_id]
+            each.kind == "acknowledgement" and each.result == "accepted"
+            for each in self.receipts[transport_id]
         )
 
     # --- publishing
@@ -143,35 +158,37 @@ class Office:
     async def publish_for_ever(self) -> None:
         """Keep a publishing connection and bring out what is due."""
         while True:
-            connection = await self._open()
-            if connection is None:
-                await asyncio.sleep(0.3)
-                continue
-            ended = asyncio.Event()
-            connection.add_on_close_callback(lambda *_: ended.set())
-            connection.add_on_connection_blocked_callback(lambda *_: self._set_blocked(True))
-            connection.add_on_connection_unblocked_callback(lambda *_: self._set_blocked(False))
-            try:
-                channel = await self._confirming(connection, ended)
-                while channel is not None and not ended.is_set():
-                    self._bring_out(channel)
-                    self._remind()
-                    await asyncio.sleep(_TICK)
-            finally:
-                self._abandon("connection lost")
-                _close(connection)
+            await self._publish_once()
             await asyncio.sleep(0.3)
 
+    async def _publish_once(self) -> None:
+        connection = await self._open()
+        if connection is None:
+            return
+        ended = asyncio.Event()
+        connection.add_on_close_callback(lambda *_: ended.set())
+        connection.add_on_connection_blocked_callback(lambda *_: self._set_blocked(True))
+        connection.add_on_connection_unblocked_callback(lambda *_: self._set_blocked(False))
+        try:
+            channel = await self._confirming(connection, ended)
+            while channel is not None and not ended.is_set():
+                self._bring_out(channel)
+                self._remind()
+                await asyncio.sleep(_TICK)
+        finally:
+            self._abandon("connection lost")
+            _close(connection)
+
     async def _confirming(self, connection: Any, ended: asyncio.Event) -> Any:
-        opened = asyncio.get_running_loop().create_future()
-        connection.channel(on_open_callback=lambda channel: opened.done() or opened.set_result(channel))
-        channel = await _either(opened, ended)
+        channel = await _channel(connection, ended)
         if channel is None:
             return None
         channel.add_on_close_callback(lambda *_: ended.set())
-        channel.add_on_return_callback(lambda _c, _m, properties, _b: self._returned.add(properties.message_id))
+        channel.add_on_return_callback(
+            lambda _c, _m, properties, _b: self._returned.add(properties.message_id)
+        )
         ready = asyncio.get_running_loop().create_future()
-        channel.confirm_delivery(self._on_confirm, callback=lambda _: ready.done() or ready.set_result(True))
+        channel.confirm_delivery(self._on_confirm, callback=lambda _: _resolve(ready, True))
         self._tag, self._blocked = 0, False
         return channel if await _either(ready, ended) else None
 
@@ -186,7 +203,9 @@ class Office:
             return
         if self._blocked:
             return
-        for letter in [each for each in self.letters.values() if each.due_at is not None and each.due_at <= now]:
+        for letter in [
+            each for each in self.letters.values() if each.due_at is not None and each.due_at <= now
+        ]:
             if len(self._unconfirmed) >= _WINDOW or not channel.is_open:
                 return
             properties = pika.BasicProperties(
@@ -205,7 +224,11 @@ class Office:
 
     def _on_confirm(self, frame: Any) -> None:
         method = frame.method
-        tags = [tag for tag in self._unconfirmed if tag == method.delivery_tag or (method.multiple and tag <= method.delivery_tag)]
+        tags = [
+            tag
+            for tag in self._unconfirmed
+            if tag == method.delivery_tag or (method.multiple and tag <= method.delivery_tag)
+        ]
         for tag in tags:
             letter, _ = self._unconfirmed.pop(tag)
             if method.NAME == "Basic.Ack" and letter.transport_id not in self._returned:
@@ -240,29 +263,29 @@ class Office:
     async def read_for_ever(self) -> None:
         """Keep a consuming connection on the office's own queue."""
         while True:
-            if not self.reading:
-                await asyncio.sleep(_TICK)
-                continue
-            connection = await self._open()
-            if connection is None:
-                await asyncio.sleep(0.3)
-                continue
-            ended = asyncio.Event()
-            connection.add_on_close_callback(lambda *_: ended.set())
-            try:
-                opened = asyncio.get_running_loop().create_future()
-                connection.channel(on_open_callback=lambda channel: opened.done() or opened.set_result(channel))
-                channel = await _either(opened, ended)
-                if channel is not None:
-                    channel.add_on_close_callback(lambda *_: ended.set())
-                    channel.add_on_cancel_callback(lambda *_: ended.set())
-                    channel.basic_qos(prefetch_count=50)
-                    channel.basic_consume(f"agency.{self.code}", self._take)
-                    while self.reading and not ended.is_set():
-                        await asyncio.sleep(_TICK)
-            finally:
-                _close(connection)
+            if self.reading:
+                await self._read_once()
             await asyncio.sleep(0.3)
+
+    async def _read_once(self) -> None:
+        connection = await self._open()
+        if connection is None:
+            return
+        ended = asyncio.Event()
+        connection.add_on_close_callback(lambda *_: ended.set())
+        try:
+            channel = await _channel(connection, ended)
+            if channel is None:
+                return
+            channel.add_on_close_callback(lambda *_: ended.set())
+            channel.add_on_cancel_callback(lambda *_: ended.set())
+            channel.basic_qos(prefetch_count=50)
+            channel.basic_consume(f"agency.{self.code}", self._take)
+            while self.reading and not ended.is_set():
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(ended.wait(), _TICK)
+        finally:
+            _close(connection)
 
     def _take(self, channel: Any, method: Any, properties: Any, body: bytes) -> None:
         if properties.type == "receipt":
@@ -320,9 +343,9 @@ class Office:
         future: asyncio.Future[Any] = loop.create_future()
         connection = AsyncioConnection(
             self._parameters,
-            on_open_callback=lambda it: future.done() or future.set_result(it),
-            on_open_error_callback=lambda _it, _error: future.done() or future.set_result(None),
-            on_close_callback=lambda _it, _error: future.done() or future.set_result(None),
+            on_open_callback=lambda it: _resolve(future, it),
+            on_open_error_callback=lambda _it, _error: _resolve(future, None),
+            on_close_callback=lambda _it, _error: _resolve(future, None),
             custom_ioloop=loop,
         )
         done, _ = await asyncio.wait([future], timeout=6)
@@ -343,7 +366,7 @@ class Town:
         self._thread = threading.Thread(target=self._run, name="offices", daemon=True)
         self._tasks: list[asyncio.Task[None]] = []
 
-    def __enter__(self) -> Town:
+    def __enter__(self) -> Self:
         self._thread.start()
         return self
 
@@ -387,7 +410,9 @@ class Town:
         """Wait until ``look`` says so."""
         end = time.monotonic() + seconds
         while not look():
-            failed = [task for task in self._tasks if task.done() and not task.cancelled() and task.exception()]
+            failed = [
+                task for task in self._tasks if task.done() and not task.cancelled() and task.exception()
+            ]
             assert not failed, f"an office died: {failed[0].exception()!r}"
             assert time.monotonic() < end, f"not in {seconds:.0f} s: {what}"
             time.sleep(0.05)
@@ -415,6 +440,18 @@ def check_receipts(receipts: Iterable[Receipt], sandbox: Sandbox) -> None:
     root = sandbox.root
     for receipt in receipts:
         check_receipt(receipt, root)
+
+
+def _resolve(future: asyncio.Future[Any], value: object) -> None:
+    if not future.done():
+        future.set_result(value)
+
+
+async def _channel(connection: Any, ended: asyncio.Event) -> Any:
+    """Open a channel; None if the connection ends first."""
+    opened: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+    connection.channel(on_open_callback=lambda channel: _resolve(opened, channel))
+    return await _either(opened, ended)
 
 
 def _close(connection: Any) -> None:

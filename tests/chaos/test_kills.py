@@ -18,7 +18,9 @@ def test_without_a_fault_there_is_no_copy(ground: Ground, town: Town) -> None:
 
 
 @pytest.mark.parametrize(
-    ("role", "count"), [("workers", 1), ("workers", None), ("keeper", None), ("broker", None)], ids=["worker", "all-workers", "keeper", "broker"]
+    ("role", "count"),
+    [("workers", 1), ("workers", None), ("keeper", None), ("broker", None)],
+    ids=["worker", "all-workers", "keeper", "broker"],
 )
 def test_a_kill_in_the_middle(ground: Ground, town: Town, role: str, count: int | None) -> None:
     killed: list[int] = []
