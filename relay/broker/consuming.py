@@ -7,6 +7,7 @@ own prefetch. Delivery tags live and die with their channel: each opening gets a
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 from typing import Final
 
@@ -59,7 +60,7 @@ class LaneConsumer:
                 pause = FIRST_PAUSE
                 await self._ended.wait()
             except (BrokerError, exceptions.AMQPError) as error:
-                logs.event(log, "error", "consumer-failed", queue=self.queue, detail=str(error))
+                logs.event(log, logging.ERROR, "consumer-failed", queue=self.queue, detail=str(error))
             self._forget()
             if self._still(connection):
                 await asyncio.sleep(pause)
@@ -87,7 +88,7 @@ class LaneConsumer:
                     self._on_message(self.lane, message)
                 except Exception as fault:  # noqa: BLE001
                     # The taker's own fault must not take the connection with it.
-                    logs.event(log, "error", "taker-failed", exc=fault, queue=self.queue)
+                    logs.event(log, logging.ERROR, "taker-failed", exc=fault, queue=self.queue)
                     self.settle(message, ack=False)
 
             # The queue may have no leader: then this is never answered.
@@ -106,7 +107,7 @@ class LaneConsumer:
         self.registered = True
 
     def _cancelled(self, _frame: Foreign) -> None:
-        logs.event(log, "error", "consumer-cancelled", queue=self.queue)
+        logs.event(log, logging.ERROR, "consumer-cancelled", queue=self.queue)
         self._ended.set()
 
     def _forget(self) -> None:
@@ -141,7 +142,7 @@ class LaneConsumer:
             try:
                 await call(channel.basic_cancel, tag, channel=channel, timeout=self._timeout)
             except (BrokerError, exceptions.AMQPError):
-                logs.event(log, "warning", "consumer-cancel-unanswered", queue=self.queue)
+                logs.event(log, logging.WARNING, "consumer-cancel-unanswered", queue=self.queue)
         self._ended.set()
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -122,11 +123,13 @@ class AmqpLink:
             try:
                 await self._session_once()
                 self._incident("lost")
-                logs.event(log, "warning", "broker-lost", connection=self._name)
+                logs.event(log, logging.WARNING, "broker-lost", connection=self._name)
             except TrucError as error:
                 refused = error.code is Code.BROKER_REFUSED
                 self._incident("refused" if refused else "lost")
-                logs.event(log, "error", "broker-unusable", connection=self._name, code=error.code.value)
+                logs.event(
+                    log, logging.ERROR, "broker-unusable", connection=self._name, code=error.code.value
+                )
             except exceptions.AMQPError as error:
                 self._incident("lost")
                 logs.event(
@@ -135,7 +138,7 @@ class AmqpLink:
             except Exception as fault:  # noqa: BLE001
                 # A hook of ours failed: said loudly, tried again; the process stays.
                 self._incident("hook-failed")
-                logs.event(log, "error", "link-failed", exc=fault, connection=self._name)
+                logs.event(log, logging.ERROR, "link-failed", exc=fault, connection=self._name)
             failures = 0 if loop.time() - began > STEADY else failures + 1
             await asyncio.sleep(self._pause(failures, refused=refused))
 
@@ -300,6 +303,6 @@ async def _close_all(connections: list[Any], timeout: float) -> None:
     end = asyncio.get_running_loop().time() + timeout
     while any(not connection.is_closed for connection in connections):
         if asyncio.get_running_loop().time() > end:
-            logs.event(log, "warning", "connection-does-not-close")
+            logs.event(log, logging.WARNING, "connection-does-not-close")
             return
         await asyncio.sleep(0.01)

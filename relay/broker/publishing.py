@@ -10,6 +10,7 @@ suspects go over a line of their own until one of theirs is confirmed.
 from __future__ import annotations
 
 import asyncio
+import logging
 import re
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -144,7 +145,7 @@ class _Line:
                 if not slot.returned and (slot.message_id, slot.exchange, slot.key) == wanted:
                     slot.returned = True
                     return
-        logs.event(log, "error", "return-of-nothing-ours", exchange=wanted[1], routing_key=wanted[2])
+        logs.event(log, logging.ERROR, "return-of-nothing-ours", exchange=wanted[1], routing_key=wanted[2])
 
     def abandon(self) -> None:
         """The channel is gone: what was on its way may be there."""
@@ -282,7 +283,9 @@ class ConfirmedPublisher:
                 self._free(slot)
                 slot.deadline = 0.0
                 slot.end(Published.UNDECIDED)
-                logs.event(log, "warning", "publish-undecided", exchange=slot.exchange, routing_key=slot.key)
+                logs.event(
+                    log, logging.WARNING, "publish-undecided", exchange=slot.exchange, routing_key=slot.key
+                )
         for slot, _ in self.waiting_for_room:
             if slot.deadline <= now:
                 slot.end(Published.UNDECIDED)
@@ -304,7 +307,7 @@ class ConfirmedPublisher:
             return  # not one queue but the whole broker is slow
         oldest = next(iter(main.late.values()), None) or next(iter(main.open.values()))
         self._suspects.add((oldest.exchange, oldest.key))
-        logs.event(log, "error", "publish-stalled", exchange=oldest.exchange, routing_key=oldest.key)
+        logs.event(log, logging.ERROR, "publish-stalled", exchange=oldest.exchange, routing_key=oldest.key)
         self._draining.append(main)
         self._main = None
         self._spawn(self._open_lines())
@@ -379,7 +382,7 @@ class ConfirmedPublisher:
 
     def _set_blocked(self, blocked: bool) -> None:
         self.blocked = blocked
-        logs.event(log, "warning", "publish-blocked" if blocked else "publish-unblocked")
+        logs.event(log, logging.WARNING, "publish-blocked" if blocked else "publish-unblocked")
         if not blocked:
             self._pump()
 
