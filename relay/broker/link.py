@@ -133,7 +133,7 @@ class AmqpLink:
             except exceptions.AMQPError as error:
                 self._incident("lost")
                 logs.event(
-                    log, "error", "broker-unusable", connection=self._name, detail=type(error).__name__
+                    log, logging.ERROR, "broker-unusable", connection=self._name, detail=type(error).__name__
                 )
             except Exception as fault:  # noqa: BLE001
                 # A hook of ours failed: said loudly, tried again; the process stays.

@@ -104,7 +104,11 @@ class _Line:
         except (exceptions.AMQPError, ValueError) as error:
             # Cannot be put into AMQP at all, e.g. a name over 255 octets. Nothing went out.
             logs.event(
-                log, "error", "publish-malformed", exchange=message.exchange, detail=type(error).__name__
+                log,
+                logging.ERROR,
+                "publish-malformed",
+                exchange=message.exchange,
+                detail=type(error).__name__,
             )
             return False
         slot.sent = now
@@ -363,7 +367,11 @@ class ConfirmedPublisher:
         if found:
             self._refused[found[1]] = asyncio.get_running_loop().time() + REFUSED_PAUSE
         logs.event(
-            log, "error", "publish-channel-closed", reply_code=getattr(error, "reply_code", 0), detail=reason
+            log,
+            logging.ERROR,
+            "publish-channel-closed",
+            reply_code=getattr(error, "reply_code", 0),
+            detail=reason,
         )
         self._spawn(self._open_lines())
 
