@@ -23,7 +23,7 @@ from relay.model.verdict import ParseLimits
 from relay.observe.clock import SystemClock
 from relay.observe.metrics import Metrics
 from relay.pipeline.accept import AcceptPolicy
-from relay.pipeline.deliver import Deliverer
+from relay.pipeline.deliver import Deliverer, Ladder
 from relay.pipeline.epoch import EpochWatch
 from relay.pipeline.handler import Handler, HandlerPolicy
 from relay.pipeline.lanes import Lanes
@@ -92,6 +92,7 @@ def common(settings: Settings, name: str) -> Common:
         clock,
         max_wait=settings.registry.group_wait_ms / 1000,
         max_batch=settings.registry.group_max,
+        lease_seconds=settings.registry.lease_seconds,
     )
     broker = settings.broker
     link = AmqpLink(
@@ -133,6 +134,7 @@ def build_worker(settings: Settings) -> tuple[Worker, Common]:
         return watch.current()
 
     own = settings.worker
+    ladder = Ladder(settings.retry.rungs)
     quarantine = Quarantine(
         parts.link,
         parts.registry,
@@ -149,11 +151,12 @@ def build_worker(settings: Settings) -> tuple[Worker, Common]:
         commits=parts.commits,
         examiner=_examiner(settings),
         directory=watch.current,
-        deliverer=Deliverer(parts.link, watch.current, reload, parts.clock),
+        deliverer=Deliverer(parts.link, watch.current, reload, parts.clock, ladder),
         reporter=parts.reporter,
         settler=parts.settler,
         quarantine=quarantine,
         policy=_policy(settings),
+        ladder=ladder,
         metrics=parts.metrics,
         clock=parts.clock,
     )
