@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -18,10 +18,14 @@ from relay.sandbox.bench.machine import cpu_seconds
 from relay.sandbox.bench.plan import RECIPIENTS, Plan, System
 from relay.sandbox.bench.results import Full, Leg, Profile, StageCost, Steady
 from relay.sandbox.bench.site import Site
-from relay.sandbox.bench.stock import Stock
+from relay.sandbox.bench.stock import CHUNK, Stock
 from relay.sandbox.bench.talk import Message, Peer
 
 _PATIENCE: Final = 20.0  # seconds for what is on its way when the sender stops
+_CALIBRATION: Final = 10 * CHUNK
+_MARGIN: Final = 1.5
+_TRIES: Final = 4
+_ENOUGH: Final = 0.7  # of a phase: it is counted, shorter, though the documents ran out
 _ROLES: Final = ("worker", "keeper", "bare", "broker", "sender", "readers")
 
 
@@ -38,31 +42,47 @@ class _Phase:
         return {role: used * 1e6 / sent for role, used in self.cpu.items()}
 
 
-class Runner:
-    """Runs phases on a site with its sender and readers."""
+Fill = Callable[[Stock, int], None]
+"""Makes so many documents ready."""
 
-    def __init__(self, site: Site, plan: Plan, sender: Peer, reader: Peer) -> None:
+
+class Runner:
+    """Runs phases on a site with its sender and readers; ``fill`` signs what a phase needs before it begins."""
+
+    def __init__(self, site: Site, plan: Plan, sender: Peer, reader: Peer, fill: Fill) -> None:
         self._site = site
+        self._fill = fill
         self._plan = plan
         self._sender = sender
         self._reader = reader
 
     def calibrate(self, system: System, stock: Stock) -> float:
-        """Return a rough rate from what is ready, so that enough documents can be made."""
+        """Return a rough rate, so that enough documents can be made, and warm up broker and queues."""
+        self._fill(stock, _CALIBRATION)
         with self._site.serving(system):
             phase = self._phase(stock, min(self._plan.seconds, 5.0), None)
         took = phase.answer["stopped"] - phase.answer["began"]
-        return len(phase.notes.receipts) / took if took else 0.0
+        return max(len(phase.notes.receipts) / took, 1.0) if took > 0 else 1.0
 
-    def leg(self, pair: int, system: System, stock: Stock, steady_rate: float | None) -> Leg:
-        """Run one leg. ``steady_rate`` None: half of the rate that this leg has under full load."""
+    def leg(self, pair: int, system: System, stock: Stock, guess: float, steady_rate: float | None) -> Leg:
+        """Run one leg.
+
+        Args:
+            pair: Its number.
+            system: What stands in the relay's place.
+            stock: The documents.
+            guess: Documents a second that are expected at most, about.
+            steady_rate: Of the second phase; None: half of the rate under full load.
+        """
         plan, recipients = self._plan, len(RECIPIENTS)
         with self._site.serving(system):
-            first = self._phase(stock, plan.warm + plan.seconds, None)
+            first = self._full(stock, plan.warm + plan.seconds, guess)
             begin, end = first.answer["began"] + plan.warm, first.answer["stopped"]
             rate = first.notes.rate(recipients, begin, end)
-            offered = steady_rate or rate / 2
-            second = self._phase(stock, plan.warm / 2 + plan.seconds, offered)
+            offered = max(steady_rate or rate / 2, 1.0)
+            steady_seconds = plan.warm / 2 + plan.seconds
+            self._fill(stock, int(offered * steady_seconds) + CHUNK)
+            second = self._phase(stock, steady_seconds, offered)
         full = Full(
             rate=rate,
             seconds=end - begin,
@@ -92,17 +112,29 @@ class Runner:
             refused=sum(phase.answer["refused"] for phase in both),
         )
 
-    def profile(self, stock: Stock) -> Profile:
+    def profile(self, stock: Stock, guess: float) -> Profile:
         """Run one worker under the sampler, the ingress queue kept full."""
         out = self._site.home.path / "run" / "profile.json"
         out.unlink(missing_ok=True)
         with self._site.serving("relay", out) as serving:
-            self._phase(stock, self._plan.warm, None)
+            self._full(stock, self._plan.warm, guess)
+            self._fill(stock, documents_for(guess, self._plan.seconds))
             serving[0].send(profiled.START)
             phase = self._phase(stock, self._plan.seconds, None)
             serving[0].send(profiled.WRITE)
             found = _written(out, serving[0])
         return profile_of(stock.size, len(phase.notes.published), found)
+
+    def _full(self, stock: Stock, seconds: float, guess: float) -> _Phase:
+        """Run a phase of full load; once more with more documents if they ran out before half of it was over."""
+        for _ in range(_TRIES):
+            self._fill(stock, documents_for(guess, seconds))
+            phase = self._phase(stock, seconds, None)
+            lasted = phase.answer["stopped"] - phase.answer["began"]
+            if not phase.answer["exhausted"] or lasted > seconds * _ENOUGH:
+                return phase
+            guess = max(guess * 2, len(phase.notes.published) / max(lasted, 0.1))
+        raise OperationError(Code.SANDBOX_BROKEN, "documents could not be made as fast as they went")
 
     def _phase(self, stock: Stock, seconds: float, rate: float | None) -> _Phase:
         folder = self._site.home.path / "run"
@@ -130,6 +162,11 @@ class Runner:
         limit = time.monotonic() + _PATIENCE
         while time.monotonic() < limit and self._reader.ask(10.0, do="count")["deliveries"] < wanted:
             time.sleep(0.05)
+
+
+def documents_for(rate: float, seconds: float) -> int:
+    """Return how many documents to have ready for full load at about that rate, with room to spare."""
+    return int(rate * seconds * _MARGIN) + 2 * CHUNK
 
 
 def used_cpu(before: Mapping[str, float], after: Mapping[str, float]) -> dict[str, float]:

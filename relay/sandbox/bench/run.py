@@ -20,10 +20,8 @@ from relay.sandbox.bench.legs import Runner
 from relay.sandbox.bench.plan import KIB, RECIPIENTS, Plan, System, first_system
 from relay.sandbox.bench.results import Leg, Profile, Report
 from relay.sandbox.bench.site import Say, site
-from relay.sandbox.bench.stock import CHUNK, Stock
+from relay.sandbox.bench.stock import Stock
 
-_CALIBRATION: Final = 10 * CHUNK
-_MARGIN: Final = 1.25
 _SEED: Final = 28_2018
 
 
@@ -50,11 +48,17 @@ def run_bench(
     with _ended_by_signals(), _removed(folder, remove=fresh and not keep):
         with site(folder, plan, say) as place, place.load() as (sender, reader):
             facts = machine.facts(folder, place.broker_version)
-            runner = Runner(place, plan, sender, reader)
+
+            def fill(stock: Stock, documents: int) -> None:
+                made = stock.fill(documents, datetime.now(UTC))
+                if made:
+                    say(f"{stock.size // KIB} KB: {made} documents signed")
+
+            runner = Runner(place, plan, sender, reader, fill)
             for number, size in enumerate(plan.sizes):
                 stock = Stock(folder / "documents", size, place.signers, RECIPIENTS, _SEED + number)
                 if plan.profile:
-                    profiles.append(_profile(runner, plan, stock, say))
+                    profiles.append(_profile(runner, stock, say))
                 else:
                     legs += _size(runner, plan, stock, say)
         say(f"done in {time.monotonic() - began:.0f} s")
@@ -70,44 +74,24 @@ def run_bench(
 
 
 def _size(runner: Runner, plan: Plan, stock: Stock, say: Say) -> list[Leg]:
-    rates = _calibrated(runner, stock, say)
+    systems: tuple[System, ...] = ("relay", "bare")
+    guess = {system: runner.calibrate(system, stock) for system in systems}
+    say(f"{stock.size // KIB} KB: about {guess['relay']:.0f}/s relay, {guess['bare']:.0f}/s bare loop")
     legs: list[Leg] = []
-    measured: dict[System, list[float]] = {"relay": [], "bare": []}
     for pair in range(plan.pairs):
-        _fill(stock, documents_for_pair(plan, rates["relay"], rates["bare"]), say)
         for system in first_system(pair):
-            known = measured["relay"]
-            leg = runner.leg(pair, system, stock, median(known) / 2 if known else None)
+            known = [leg.full.rate for leg in legs if leg.system == "relay"]
+            leg = runner.leg(pair, system, stock, guess[system], median(known) / 2 if known else None)
             legs.append(leg)
-            measured[system].append(leg.full.rate)
-            rates[system] = max(leg.full.rate, 1.0)
+            guess[system] = max(leg.full.rate, 1.0)
             say(told(leg, plan))
     return legs
 
 
-def _calibrated(runner: Runner, stock: Stock, say: Say) -> dict[System, float]:
-    rates: dict[System, float] = {}
-    systems: tuple[System, ...] = ("relay", "bare")
-    for system in systems:
-        _fill(stock, _CALIBRATION, say)
-        rates[system] = max(runner.calibrate(system, stock), 1.0)
-    say(f"{stock.size // KIB} KB: about {rates['relay']:.0f}/s relay, {rates['bare']:.0f}/s bare loop")
-    return rates
-
-
-def _profile(runner: Runner, plan: Plan, stock: Stock, say: Say) -> Profile:
-    _fill(stock, _CALIBRATION, say)
-    rate = max(runner.calibrate("relay", stock), 1.0)
-    _fill(stock, int(rate * (plan.warm + plan.seconds) * _MARGIN) + 2 * CHUNK, say)
+def _profile(runner: Runner, stock: Stock, say: Say) -> Profile:
+    guess = runner.calibrate("relay", stock)
     say(f"{stock.size // KIB} KB: profile")
-    return runner.profile(stock)
-
-
-def documents_for_pair(plan: Plan, relay: float, bare: float) -> int:
-    """Return how many documents two legs need, by the rates so far, with room to spare."""
-    full = (plan.warm + plan.seconds) * (relay + bare)
-    steady = 2 * (plan.warm / 2 + plan.seconds) * relay / 2
-    return int((full + steady) * _MARGIN) + 4 * CHUNK
+    return runner.profile(stock, guess)
 
 
 def told(leg: Leg, plan: Plan) -> str:
@@ -120,14 +104,6 @@ def told(leg: Leg, plan: Plan) -> str:
         f"at {steady.rate:.0f}/s p50 {steady.delivery_ms['p50']:.1f} ms, p99 {steady.delivery_ms['p99']:.1f} ms"
         f"{trouble}{early}"
     )
-
-
-def _fill(stock: Stock, documents: int, say: Say) -> None:
-    def progress(done: int, wanted: int) -> None:
-        if done == wanted:
-            say(f"{stock.size // KIB} KB: {wanted} documents signed")
-
-    stock.fill(documents, datetime.now(UTC), progress)
 
 
 @contextmanager

@@ -9,8 +9,8 @@ import os
 import random
 import struct
 import uuid
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -108,17 +108,16 @@ class Stock:
         self._made = 0
         self._ready: list[Path] = []
 
-    def fill(self, documents: int, at: datetime, say: Callable[[int, int], None]) -> None:
-        """Make documents until ``documents`` are ready; ``say(done, wanted)`` hears the progress."""
+    def fill(self, documents: int, at: datetime) -> int:
+        """Make documents until ``documents`` are ready; return how many were made."""
         wanted = -(-documents // CHUNK) - len(self._ready)
         if wanted <= 0:
-            return
+            return 0
         self._folder.mkdir(parents=True, exist_ok=True)
         orders = [self._order(at) for _ in range(wanted)]
         with ProcessPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
-            for done, future in enumerate(as_completed([pool.submit(make, order) for order in orders]), 1):
-                self._ready.append(future.result())
-                say(done * CHUNK, wanted * CHUNK)
+            self._ready += pool.map(make, orders)
+        return wanted * CHUNK
 
     def hand_out(self) -> list[Path]:
         """Return the chunks that are ready; give back with ``used`` what was begun."""
