@@ -27,6 +27,7 @@ from relay.registry.settle import store_receipts, store_unproven
 
 _A_DAY_US: Final = 86_400_000_000
 _OPEN: Final = ("planned", "queued")
+_FIRST: Final = documents.alias("first")
 _PLANNED: Final = text("deliveries.state = 'planned'")  # literally as in the partial index
 
 
@@ -106,8 +107,7 @@ def unfinished_outcomes(connection: Connection, limit: int) -> list[Document]:
     """Return settled documents all of whose deliveries ended, without a final outcome; also other submissions of the
     same bytes that came between the making of the first one's outcome and its commit."""
     still_open = exists().where(deliveries.c.document == documents.c.id, deliveries.c.state.in_(_OPEN))
-    first = documents.alias("first")
-    told = exists().where(first.c.id == documents.c.same_content_as, first.c.finished == 1)
+    told = exists().where(_FIRST.c.id == documents.c.same_content_as, _FIRST.c.finished == 1)
     query = (
         select(documents.c.id)
         .where(

@@ -1,7 +1,6 @@
 """A relay in one thread of virtual time: the real worker and keeper over the broker in memory and a real registry.
 
-Every call of a worker on broker or registry passes a *point*, before and after it takes effect. A worker can be made to
-die at any of them: nothing of it runs on, its connection is gone, its lease runs out. What then has to hold is asked of
+Every call of a worker on broker or registry is a *point*. A worker can be made to die right after any of them: nothing of it runs on, its connection is gone, its lease runs out. What then has to hold is asked of
 the registry and of what stands in the agencies' queues.
 """
 
@@ -82,9 +81,11 @@ class Life:
             raise Crash
 
     def around(self, what: str, act: Callable[[], T]) -> T:
-        self.point(f"before {what}")
+        """Do it, unless dead; death comes after it: before it is after the one before."""
+        if not self.alive:
+            raise Crash
         done = act()
-        self.point(f"after {what}")
+        self.point(what)
         return done
 
 
@@ -185,6 +186,7 @@ class DirectCommits(GroupCommitter):
         self.trouble: Callable[[str], None] = lambda _what: None
         self.failing = False
         self.stopped = False
+        self.beaten = float("-inf")
 
     def start(self) -> None:
         self.store.heartbeat(self.worker, self._clock.now())
@@ -194,17 +196,18 @@ class DirectCommits(GroupCommitter):
         self.life.around("release", lambda: self.store.release(self.worker))
 
     def _do(self, what: str, act: Callable[[], T]) -> T:
-        self.life.point(f"before {what}")
+        if not self.life.alive:
+            raise Crash
         try:
             self.trouble(what)
         except Exception:
             self.failing = True
             raise
         self.failing = False
-        self.store.heartbeat(self.worker, self._clock.now())
-        done = act()
-        self.life.point(f"after {what}")
-        return done
+        if self._clock.monotonic() - self.beaten > 1:
+            self.beaten = self._clock.monotonic()
+            self.store.heartbeat(self.worker, self._clock.now())
+        return self.life.around(what, act)
 
     async def claim(self, claim: Claim) -> ClaimResult:
         await asyncio.sleep(0)
@@ -295,7 +298,8 @@ class PointedLink:
 
     def submit(self, message: Outgoing) -> asyncio.Future[Published]:
         what = f"publish {message.exchange} {message.routing_key}"
-        self.life.point(f"before {what}")
+        if not self.life.alive:
+            raise Crash
         self.published.append(message)
         answer = self.script(message)
         if answer is None:
@@ -303,7 +307,7 @@ class PointedLink:
         else:
             future = asyncio.get_running_loop().create_future()
             future.set_result(answer)
-        self.life.point(f"after {what}")
+        self.life.point(what)
         return future
 
     def ack(self, message: Incoming) -> None:
@@ -424,7 +428,7 @@ class Simulation:
                 urgent_deadline=timedelta(hours=2),
                 normal_deadline=timedelta(hours=24),
                 give_up=self.give_up,
-                unknown_document=timedelta(seconds=30),
+                unknown_document=timedelta(seconds=12),
                 set_aside_after=set_aside_after,
             ),
             metrics=metrics,

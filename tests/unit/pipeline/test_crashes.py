@@ -176,7 +176,7 @@ def play(scenario: Scenario, die_at: int | None) -> tuple[int, Simulation]:
         await scenario(sim, turn)
         count = await turn.over()
         await asyncio.sleep(60)
-        await sim.keep(2)
+        await sim.keep()
         sim.check(copies=1 if die_at is None else 2, foretold=scenario is status_before_its_document)
         return count, sim
 
