@@ -37,6 +37,7 @@ async def give_up(tools: Tools) -> int:
     now = tools.clock.now()
     before = now - tools.policy.give_up
     documents = await tools.commits.run(lambda: tools.registry.expired(before, tools.policy.batch))
+    told = 0
     for document in documents:
         given_up = frozenset(one.delivery_id for one in document.deliveries if one.open)
         moves = tuple(Move(one, State.REFUSED, now, Code.UNDELIVERABLE) for one in sorted(given_up))
@@ -49,5 +50,6 @@ async def give_up(tools: Tools) -> int:
             states=dict.fromkeys(given_up, LineState.REFUSED),
         )
         if await tools.tell(document, Settlement(document.row, moves, tuple(receipts))):
+            told += 1
             tools.metrics.refused(Code.UNDELIVERABLE)
-    return len(documents)
+    return told

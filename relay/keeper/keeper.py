@@ -40,6 +40,7 @@ class Keeper:
         self._tools = tools
         self._epoch = epoch
         self._numbers = numbers
+        self._receipts = receipts.ReceiptsDuty()
         self._quarantine = QuarantineDuty(relay_user)
         self._stopping = asyncio.Event()
         self._last_round = tools.clock.monotonic()
@@ -77,6 +78,20 @@ class Keeper:
         }
         return bool(self._link.connected and not late), facts
 
+    async def _still(self, duty: str) -> bool:
+        """Renew the lease within a long round; False: another keeper has it."""
+        tools = self._tools
+        try:
+            self._holds_lease = await tools.commits.run(
+                lambda: tools.registry.lease(
+                    _LEASE, self._name, tools.clock.now(), tools.policy.lease.total_seconds()
+                )
+            )
+        except TransientError as error:
+            logs.event(_log, logging.ERROR, "lease-failed", exc=error, duty=duty)
+            return False
+        return self._holds_lease
+
     async def _round(self) -> None:
         tools = self._tools
         try:
@@ -97,17 +112,20 @@ class Keeper:
         if not self._holds_lease or not self._link.connected or self._link.blocked:
             return
         duties: tuple[tuple[str, Callable[[Tools], Awaitable[int]]], ...] = (
-            ("receipts", receipts.publish_again),
+            ("receipts", self._receipts.run),
             ("outcomes", receipts.finish_outcomes),
             ("deadlines", deadlines.tell_overdue),
             ("give-up", deadlines.give_up),
             ("lost", lost.tell_lost),
             ("quarantine", self._quarantine.run),
         )
+        until = self._last_round + tools.policy.lease.total_seconds() / 2
         for name, duty in duties:
+            if tools.clock.monotonic() > until and not await self._still(name):
+                return
             try:
                 done = await duty(tools)
-            except TransientError as error:
+            except Exception as error:  # noqa: BLE001 - one duty that fails, or one bad row, stops no other duty
                 logs.event(_log, logging.ERROR, "duty-failed", exc=error, duty=name)
             else:
                 if done:

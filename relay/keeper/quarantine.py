@@ -4,8 +4,9 @@ by dead-lettering; sender and recipient are told by a signed ``held``. The bodie
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from hashlib import sha256
-from typing import Any
+from typing import Any, Final
 
 from relay.broker import names
 from relay.errors import BrokerError, Code
@@ -16,34 +17,41 @@ from relay.model.record import HeldEntry, NewReceipt
 from relay.pipeline.quarantine import held_id
 from relay.pipeline.report import Subject
 
-_LIMIT, _BYTES = 500, 64 * 1024 * 1024
+_LIMIT, _BYTES = 500, 256 * 1024 * 1024
+_AGAIN: Final = 60.0  # seconds after which an unchanged depth is no reason not to look
 
 
 class QuarantineDuty:
-    """Notes each message once; looks into the queue only when its depth has changed."""
+    """Notes each message once; looks into the queue when its depth has changed, and now and then anyhow."""
 
     def __init__(self, relay_user: str) -> None:
         self._relay_user = relay_user
         self._seen_depth = 0
+        self._looked = float("-inf")
 
     async def run(self, tools: Tools) -> int:
         """Note and tell what is new. Returns how many messages."""
         try:
             depth = await tools.off(lambda: tools.browser.depth(names.QUARANTINE))
-            if depth == self._seen_depth:
+            monotonic = tools.clock.monotonic()
+            # As many may have gone as have come.
+            if not depth or (depth == self._seen_depth and monotonic - self._looked < _AGAIN):
+                self._seen_depth = depth
                 return 0
-            found = (
-                await tools.off(lambda: tools.browser.browse(names.QUARANTINE, _LIMIT, _BYTES))
-                if depth
-                else []
-            )
+            at = tools.clock.now()  # a release after this is younger than what is seen now
+            limit = max(_LIMIT, depth)
+            found = await tools.off(lambda: tools.browser.browse(names.QUARANTINE, limit, _BYTES))
         except BrokerError:
             return 0
-        self._seen_depth = depth
-        return sum([await self._note(tools, message) for message in found])
+        noted = {one.held_id for one in await tools.commits.run(tools.registry.held)}
+        entries = [(message, describe(message, self._relay_user, at)) for message in found]
+        done = sum(
+            [await self._note(tools, message, one) for message, one in entries if one.held_id not in noted]
+        )
+        self._seen_depth, self._looked = depth, monotonic
+        return done
 
-    async def _note(self, tools: Tools, message: Incoming) -> bool:
-        entry = describe(message, self._relay_user, tools)
+    async def _note(self, tools: Tools, message: Incoming, entry: HeldEntry) -> bool:
         receipts = await self._receipts(tools, message, entry)
         if not await tools.commits.run(lambda: tools.registry.hold(entry, receipts)):
             return False
@@ -72,7 +80,7 @@ class QuarantineDuty:
         return tuple(tools.reporter.held(subject, to, entry.code, "", now, line) for to in told if to)
 
 
-def describe(message: Incoming, relay_user: str, tools: Tools) -> HeldEntry:
+def describe(message: Incoming, relay_user: str, at: datetime) -> HeldEntry:
     """Say where a message in quarantine came from and why, by what the broker and the relay wrote on it."""
     properties = message.properties
     headers = properties.headers
@@ -80,7 +88,6 @@ def describe(message: Incoming, relay_user: str, tools: Tools) -> HeldEntry:
     death = _first_death(headers)
     queue, reason = str(death.get("queue", "")), str(death.get("reason", ""))
     transport_id = properties.message_id or ""
-    now = tools.clock.now()
     if properties.user_id == relay_user and names.H_CODE in headers:
         return HeldEntry(
             held_id=transport_id,
@@ -92,7 +99,7 @@ def describe(message: Incoming, relay_user: str, tools: Tools) -> HeldEntry:
             recipient="",
             delivery_id="",
             body_sha256=digest,
-            at=now,
+            at=at,
         )
     if names.code_of_queue(queue) is not None:
         delivery = str(headers.get(names.H_DELIVERY_ID, ""))
@@ -108,21 +115,24 @@ def describe(message: Incoming, relay_user: str, tools: Tools) -> HeldEntry:
             recipient=str(headers.get(names.H_RECIPIENT, "")),
             delivery_id=delivery,
             body_sha256=digest,
-            at=now,
+            at=at,
             detail=reason,
         )
     code = Code.EXPIRED_IN_QUEUE if reason == "expired" else Code.SET_ASIDE
+    user = properties.user_id or ""
+    if user == relay_user:  # a retry of ours that was delivered too often: its sender is to be told
+        user = str(headers.get(names.H_USER, ""))
     return HeldEntry(
-        held_id=held_id(queue, properties.user_id or "", transport_id, digest),
+        held_id=held_id(queue, user, transport_id, digest),
         code=code,
         origin=queue,
-        user=properties.user_id or "",
+        user=user,
         transport_id=transport_id,
         sender="",
         recipient="",
         delivery_id="",
         body_sha256=digest,
-        at=now,
+        at=at,
         detail=reason,
     )
 

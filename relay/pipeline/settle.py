@@ -69,11 +69,18 @@ class Settler:
         await self.publish(receipts, duplicate=True)
         self._source.ack(message)
 
-    async def publish(self, receipts: Iterable[SignedReceipt], *, duplicate: bool = False) -> None:
-        """Publish receipts and note those that were confirmed; the keeper looks after the others."""
+    async def publish(self, receipts: Iterable[SignedReceipt], *, duplicate: bool = False) -> set[str]:
+        """Publish receipts and note those that were confirmed; the keeper looks after the others.
+
+        Returns the numbers of those that were not confirmed.
+        """
         waiting = list(receipts)
         sent = [self._publisher.submit(report.message(one, duplicate=duplicate)) for one in waiting]
+        failed = set()
         for receipt, future in zip(waiting, sent, strict=True):
-            if await future is Published.CONFIRMED:
+            if await future is not Published.CONFIRMED:
+                failed.add(receipt.number)
+            else:
                 self._metrics.receipt_published(receipt.kind)
                 self._commits.note_published(receipt.number)
+        return failed

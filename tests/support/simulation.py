@@ -58,7 +58,7 @@ CERTIFICATE: Final = "c" * 64
 WEIGHTS: Final = {Lane.URGENT: 60, Lane.STATUS: 20, Lane.NORMAL: 15, Lane.DUE: 5}
 
 
-class Crash(BaseException):  # noqa: N818 - it is no error: the process is gone
+class Crash(BaseException):
     """The worker is dead: nothing catches this."""
 
 
