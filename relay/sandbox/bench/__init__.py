@@ -6,6 +6,7 @@
       site.py      the sandbox, and who stands in the relay's place
       stock.py     signed documents, made beforehand
       legs.py      one system under both loads; the profile
+      scrape.py    the workers' own metrics
       talk.py      questions to the load processes
     sender.py      process: the sending gateway
     reader.py      process: the recipients' gateways

@@ -17,6 +17,7 @@ from relay.sandbox.bench.figures import PERCENTS, Notes, percentile
 from relay.sandbox.bench.machine import cpu_seconds
 from relay.sandbox.bench.plan import RECIPIENTS, Plan, System
 from relay.sandbox.bench.results import Full, Leg, Profile, StageCost, Steady
+from relay.sandbox.bench.scrape import Inside, inside
 from relay.sandbox.bench.site import Site
 from relay.sandbox.bench.stock import CHUNK, Stock
 from relay.sandbox.bench.talk import Message, Peer
@@ -36,6 +37,7 @@ class _Phase:
     answer: Message
     notes: Notes
     cpu: Mapping[str, float]  # seconds by role
+    inside: Inside | None
 
     def cpu_us(self) -> dict[str, float]:
         sent = max(len(self.notes.published), 1)
@@ -60,7 +62,7 @@ class Runner:
         """Return a rough rate, so that enough documents can be made, and warm up broker and queues."""
         self._fill(stock, _CALIBRATION)
         with self._site.serving(system):
-            phase = self._phase(stock, min(self._plan.seconds, 5.0), None)
+            phase = self._phase(system, stock, min(self._plan.seconds, 5.0), None)
         took = phase.answer["stopped"] - phase.answer["began"]
         return max(len(phase.notes.receipts) / took, 1.0) if took > 0 else 1.0
 
@@ -76,13 +78,13 @@ class Runner:
         """
         plan, recipients = self._plan, len(RECIPIENTS)
         with self._site.serving(system):
-            first = self._full(stock, plan.warm + plan.seconds, guess)
+            first = self._full(system, stock, plan.warm + plan.seconds, guess)
             begin, end = first.answer["began"] + plan.warm, first.answer["stopped"]
             rate = first.notes.rate(recipients, begin, end)
             offered = max(steady_rate or rate / 2, 1.0)
             steady_seconds = plan.warm / 2 + plan.seconds
             self._fill(stock, int(offered * steady_seconds) + CHUNK)
-            second = self._phase(stock, steady_seconds, offered)
+            second = self._phase(system, stock, steady_seconds, offered)
         full = Full(
             rate=rate,
             seconds=end - begin,
@@ -90,6 +92,7 @@ class Runner:
             body_bytes=first.answer["bytes"] / max(first.answer["sent"], 1),
             cpu_us=first.cpu_us(),
             ended_early=first.answer["exhausted"],
+            inside=first.inside,
         )
         begin, end = second.answer["began"] + plan.warm / 2, second.answer["stopped"]
         steady = Steady(
@@ -99,6 +102,7 @@ class Runner:
             delivery_ms=_percentiles(second.notes.delivery_ms(begin)),
             receipt_ms=_percentiles(second.notes.receipt_ms(begin)),
             sender_late_ms=second.answer["late"] * 1000,
+            inside=second.inside,
         )
         both = (first, second)
         return Leg(
@@ -117,29 +121,30 @@ class Runner:
         out = self._site.home.path / "run" / "profile.json"
         out.unlink(missing_ok=True)
         with self._site.serving("relay", out) as serving:
-            self._full(stock, self._plan.warm, guess)
+            self._full("relay", stock, self._plan.warm, guess)
             self._fill(stock, documents_for(guess, self._plan.seconds))
             serving[0].send(profiled.START)
-            phase = self._phase(stock, self._plan.seconds, None)
+            phase = self._phase("relay", stock, self._plan.seconds, None)
             serving[0].send(profiled.WRITE)
             found = _written(out, serving[0])
         return profile_of(stock.size, len(phase.notes.published), found)
 
-    def _full(self, stock: Stock, seconds: float, guess: float) -> _Phase:
+    def _full(self, system: System, stock: Stock, seconds: float, guess: float) -> _Phase:
         """Run a phase of full load; once more with more documents if they ran out before half of it was over."""
         for _ in range(_TRIES):
             self._fill(stock, documents_for(guess, seconds))
-            phase = self._phase(stock, seconds, None)
+            phase = self._phase(system, stock, seconds, None)
             lasted = phase.answer["stopped"] - phase.answer["began"]
             if not phase.answer["exhausted"] or lasted > seconds * _ENOUGH:
                 return phase
             guess = max(guess * 2, len(phase.notes.published) / max(lasted, 0.1))
         raise OperationError(Code.SANDBOX_BROKEN, "documents could not be made as fast as they went")
 
-    def _phase(self, stock: Stock, seconds: float, rate: float | None) -> _Phase:
+    def _phase(self, system: System, stock: Stock, seconds: float, rate: float | None) -> _Phase:
         folder = self._site.home.path / "run"
         sent, came = folder / "sent", folder / "came"
         self._reader.ask(10.0, do="begin")
+        counted = self._site.counters(system)
         before = cpu_seconds(self._site.home.path)
         answer = self._sender.ask(
             seconds + _PATIENCE + 30.0,
@@ -156,7 +161,8 @@ class Runner:
         self._site.check_serving()
         self._reader.ask(30.0, do="end", out=str(came))
         stock.used(answer["begun"])
-        return _Phase(answer, Notes.read(sent, came), used_cpu(before, after))
+        told = inside(counted, self._site.counters(system)) if counted else None
+        return _Phase(answer, Notes.read(sent, came), used_cpu(before, after), told)
 
     def _wait_for_deliveries(self, wanted: int) -> None:
         limit = time.monotonic() + _PATIENCE

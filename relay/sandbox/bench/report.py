@@ -6,12 +6,14 @@ import json
 from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from pathlib import Path
+from statistics import median
 from typing import Any, Final
 
 from relay.errors import Code, OperationError
 from relay.sandbox.bench.figures import PERCENTS, Spread
 from relay.sandbox.bench.plan import KIB, RECIPIENTS, RSA_EVERY, SIGNERS, System
 from relay.sandbox.bench.results import Leg, Profile, Report
+from relay.sandbox.bench.scrape import Inside
 
 FIGURES: Final = ("<!-- figures: begin -->", "<!-- figures: end -->")
 PROFILE: Final = ("<!-- profile: begin -->", "<!-- profile: end -->")
@@ -93,6 +95,7 @@ def _size(report: Report, size: int) -> list[str]:
     ]
     lines += [_cpu_row(report, size, role) for role in _ROLES]
     lines += ["", "By pair, documents a second: " + _pairs(report, size) + "."]
+    lines += _insides(report, size)
     if size == min(report.plan.sizes) and ratio.median < _FLOOR:
         lines += ["", f"**Below {_FLOOR} of the bare loop.**"]
     return lines
@@ -118,6 +121,28 @@ def _cpu_row(report: Report, size: int, role: str) -> str:
         cells.append(Spread.of(found).written(".0f") if found else "")
     name = {"bare": "bare loop", "worker": "workers"}.get(role, role)
     return f"| CPU for each document, {name}, µs | {' | '.join(cells)} |"
+
+
+def _insides(report: Report, size: int) -> list[str]:
+    lines = []
+    loads: tuple[tuple[str, Callable[[Leg], Inside | None]], ...] = (
+        ("full load", lambda leg: leg.full.inside),
+        ("the steady rate", lambda leg: leg.steady.inside),
+    )
+    for name, of in loads:
+        found = [one for leg in report.of(size, "relay") if (one := of(leg)) is not None]
+        if not found:
+            continue
+        stages = ", ".join(
+            f"{stage} {median(one.stage_ms.get(stage, 0.0) for one in found):.1f}"
+            for stage in found[0].stage_ms
+        )
+        sentence = f"Inside the relay at {name}, mean ms of a document in each stage: {stages}."
+        if any(one.in_commit for one in found):
+            took, shared = median(one.commit_ms for one in found), median(one.in_commit for one in found)
+            sentence += f" A commit takes {took:.1f} ms and is shared by {shared:.1f} claims and settlements."
+        lines += ["", sentence]
+    return lines
 
 
 def _pairs(report: Report, size: int) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from relay.sandbox.bench.figures import Spread
 from relay.sandbox.bench.plan import Plan, System
+from relay.sandbox.bench.scrape import Inside
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +20,7 @@ class Full:
     body_bytes: float  # mean
     cpu_us: Mapping[str, float]  # CPU time for each document, by role
     ended_early: bool  # the documents that were ready ran out
+    inside: Inside | None = None  # of the relay
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +33,7 @@ class Steady:
     delivery_ms: Mapping[str, float]  # p50, p95, p99
     receipt_ms: Mapping[str, float]
     sender_late_ms: float  # p99 of how late the sender itself was
+    inside: Inside | None = None  # of the relay
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ from relay.model.agency import Agency
 from relay.model.codes import form_2016
 from relay.model.levels import default_level
 from relay.sandbox import health, ports, process, programs, provision
+from relay.sandbox.bench import scrape
 from relay.sandbox.bench.plan import GATEWAY, RECIPIENTS, RSA_EVERY, SIGNERS, Plan, System
 from relay.sandbox.bench.stock import Signer
 from relay.sandbox.bench.talk import Peer
@@ -98,6 +99,13 @@ class Site:
         finally:
             process.end(self._serving, _STOP)
             self._serving.clear()
+
+    def counters(self, system: System) -> dict[str, float]:
+        """Return what the workers have counted so far; nothing of the bare loop."""
+        if system == "bare":
+            return {}
+        kept = self.kept
+        return scrape.counters(kept.ports.worker(number) for number in range(1, kept.workers + 1))
 
     def check_serving(self) -> None:
         """Raise SANDBOX-BROKEN if a process in the relay's place has ended."""

@@ -10,6 +10,7 @@ import pytest
 
 from relay.errors import OperationError
 from relay.sandbox.bench import report as pages
+from relay.sandbox.bench import scrape
 from relay.sandbox.bench.figures import Notes, Spread, percentile
 from relay.sandbox.bench.legs import documents_for, profile_of, used_cpu
 from relay.sandbox.bench.machine import cpu_of, file_system
@@ -189,3 +190,27 @@ def test_the_file_system_is_that_of_the_innermost_mount(tmp_path: Path) -> None:
     mounts = f"/dev/a / ext4 rw 0 0\ntmpfs {tmp_path} tmpfs rw 0 0\nproc /proc proc rw 0 0\n"
     assert file_system(tmp_path / "x", mounts) == "tmpfs"
     assert file_system(Path("/"), mounts) == "ext4"
+
+
+def test_the_workers_own_means() -> None:
+    first = scrape.parse(
+        "# HELP truc_stage_seconds Time\n"
+        'truc_stage_seconds_bucket{le="0.1",stage="verify"} 9.0\n'
+        'truc_stage_seconds_count{stage="verify"} 10.0\n'
+        'truc_stage_seconds_sum{stage="verify"} 1.0\n'
+        'truc_stage_seconds_count{stage="route"} 10.0\n'
+        'truc_stage_seconds_sum{stage="route"} 1.0\n'
+        "truc_registry_batch_size_count 2.0\ntruc_registry_batch_size_sum 8.0\n"
+    )
+    assert len(first) == 6
+    then = dict(first)
+    then['truc_stage_seconds_count{stage="verify"}'] += 100
+    then['truc_stage_seconds_sum{stage="verify"}'] += 0.25
+    then["truc_registry_batch_size_count"] += 4
+    then["truc_registry_batch_size_sum"] += 50
+    found = scrape.inside(first, then)
+    assert found.stage_ms == pytest.approx({"verify": 2.5})
+    assert (found.commit_ms, found.in_commit) == (0.0, 12.5)
+    one = replace(PAIRS[0], steady=replace(PAIRS[0].steady, inside=found))
+    text = pages.markdown(report(one, *PAIRS[1:]))
+    assert "at the steady rate, mean ms of a document in each stage: verify 2.5." in text
