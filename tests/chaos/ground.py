@@ -16,6 +16,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 import pika
+import pytest
 
 from relay.sandbox.home import Home
 from relay.sandbox.node import ADMIN, Node, server_binary
@@ -41,6 +42,8 @@ SETTINGS: Final[Mapping[str, Mapping[str, Any]]] = {
     "worker": {"window_documents": WINDOW},
     "retry": {"rungs": ["5s"]},
 }
+# pika's asynchronous adapter forgets a socket now and then when a connection breaks while it opens.
+PIKA_LEAKS: Final = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 SUMMARY: Final[list[str]] = []
 """Lines that a run of tests ends with."""
 

@@ -79,7 +79,7 @@ class Patience:
 
     receipt: float = 8.0  # without any receipt
     outcome: float = 25.0  # without the final outcome
-    trouble: float = 0.4  # after nack, return, closed channel
+    trouble: float = 1.0  # after nack, return, closed channel
 
 
 class Office:

@@ -12,11 +12,11 @@ from collections.abc import Callable
 import pytest
 
 from relay.sandbox.process import identify
-from tests.chaos.ground import CODES, Ground
+from tests.chaos.ground import CODES, PIKA_LEAKS, Ground
 from tests.chaos.judge import judge
 from tests.chaos.office import Patience, Post, Town
 
-pytestmark = [pytest.mark.chaos, pytest.mark.broker]
+pytestmark = [pytest.mark.chaos, pytest.mark.broker, PIKA_LEAKS]
 
 SILENT, UNBOUND = "H29", "H53.31.20"
 TOLD_WITHIN = 60.0  # the promise is five minutes
@@ -42,7 +42,7 @@ def lose_the_data(ground: Ground, look: Callable[[], None]) -> None:
 
 def lose_and_recover(ground: Ground, documents: int) -> str:
     """Bring ``documents`` into all states, lose the broker's data, wait until all is well again; return a summary."""
-    with Town(ground.sandbox, CODES, Patience(receipt=8.0, outcome=30.0)) as town:
+    with Town(ground.sandbox, CODES, Patience(receipt=8.0, outcome=15.0)) as town:
         quarter = documents // 4
         ended = ground.papers(town, quarter, 23, "ended")
         town.post(ended.sent)

@@ -11,11 +11,11 @@ from typing import Final, TypeAlias
 
 import pytest
 
-from tests.chaos.ground import SUMMARY, WINDOW, WORKERS, Ground
+from tests.chaos.ground import PIKA_LEAKS, SUMMARY, WINDOW, WORKERS, Ground
 from tests.chaos.office import Town
 from tests.chaos.test_broker_data import lose_and_recover
 
-pytestmark = [pytest.mark.campaign, pytest.mark.broker]
+pytestmark = [pytest.mark.campaign, pytest.mark.broker, PIKA_LEAKS]
 
 ROUNDS = int(os.environ.get("TRUC_CHAOS_ROUNDS", "40"))
 SECONDS = float(os.environ.get("TRUC_CHAOS_SECONDS", "1500"))

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from tests.chaos.ground import WINDOW, WORKERS, Ground
+from tests.chaos.ground import PIKA_LEAKS, WINDOW, WORKERS, Ground
 from tests.chaos.office import Town
 
-pytestmark = [pytest.mark.chaos, pytest.mark.broker]
+pytestmark = [pytest.mark.chaos, pytest.mark.broker, PIKA_LEAKS]
 
 MOST_RECIPIENTS = 3
 
 
 def test_without_a_fault_there_is_no_copy(ground: Ground, town: Town) -> None:
-    verdict = ground.under_fault(town, 100, 1, lambda: None, allowed=0)
+    verdict = ground.under_fault(town, 60, 1, lambda: None, allowed=0)
     assert (verdict.copies, verdict.redelivered, verdict.again) == (0, 0, 0)
 
 
@@ -27,7 +27,7 @@ def test_a_kill_in_the_middle(ground: Ground, town: Town, role: str, count: int 
     in_flight = {"keeper": 0, "broker": WINDOW * WORKERS}.get(role, WINDOW * (count or WORKERS))
     verdict = ground.under_fault(
         town,
-        150,
+        120,
         7,
         lambda: killed.extend(ground.kill(role, count=count, seed=7)),
         allowed=in_flight * MOST_RECIPIENTS,

@@ -8,16 +8,16 @@ import time
 
 import pytest
 
-from tests.chaos.ground import CODES, WINDOW, Ground
+from tests.chaos.ground import CODES, PIKA_LEAKS, WINDOW, Ground
 from tests.chaos.judge import judge
 from tests.chaos.office import Patience, Town
 
-pytestmark = [pytest.mark.chaos, pytest.mark.broker]
+pytestmark = [pytest.mark.chaos, pytest.mark.broker, PIKA_LEAKS]
 
 
 def test_a_worker_that_is_told_to_stop_loses_nothing_and_repeats_nothing(ground: Ground, town: Town) -> None:
     verdict = ground.under_fault(
-        town, 150, 11, lambda: ground.kill("workers", signal.SIGTERM, count=1, seed=11), allowed=0
+        town, 120, 11, lambda: ground.kill("workers", signal.SIGTERM, count=1, seed=11), allowed=0
     )
     assert verdict.copies == 0
 
