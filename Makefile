@@ -32,7 +32,7 @@ bench: install ## measure the whole path beside the bare broker, as docs/benchma
 chaos: install ## the long fault campaign: kills and cuts with many seeds
 	@$(PY) -m pytest tests -m campaign $(ARGS)
 
-docs: install ## write the generated pages anew: docs/cli.md and docs/errors.md
+docs: install ## write the generated pages anew: commands, configuration, errors, metrics
 	@$(PY) -m scripts.gendocs
 
 format: install ## let ruff put the code in order

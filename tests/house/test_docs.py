@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import importlib
 import re
-from collections.abc import Iterable
+import shlex
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from urllib.parse import unquote
 
+import click
 import pytest
 import yaml
 
@@ -117,6 +119,92 @@ def test_links_inside_the_repository_lead_somewhere(page: Path) -> None:
         ):
             dead.append(target)
     assert not dead
+
+
+CODE = re.compile(r"`([A-Z][A-Z0-9]*(?:-[A-Z][A-Z0-9]*)+)`")
+# Of the catalogue, what only an operator or a person at the command line meets.
+OURS = (
+    *(
+        "CONFIG-",
+        "DIRECTORY-",
+        "KEY-",
+        "LIBXML-",
+        "BROKER-",
+        "PUBLISH-",
+        "TOPOLOGY-",
+        "REGISTRY-",
+        "SANDBOX-",
+    ),
+    *("NOT-FOUND", "RECEIPT-", "DEMO-", "OK", "WITHDRAWN"),
+)
+
+
+def test_each_code_that_a_page_names_exists() -> None:
+    known = set(yaml.safe_load((ROOT / "config" / "errors.yaml").read_text(encoding="utf-8")))
+    unknown = {
+        (page.name, code)
+        for page in _pages()
+        for code in CODE.findall(page.read_text(encoding="utf-8"))
+        if code not in known
+    }
+    assert not unknown
+
+
+def test_the_protocol_names_each_code_that_a_gateway_can_meet() -> None:
+    text = (DOCS / "protocol.md").read_text(encoding="utf-8") + (DOCS / "edxml.md").read_text(
+        encoding="utf-8"
+    )
+    codes = yaml.safe_load((ROOT / "config" / "errors.yaml").read_text(encoding="utf-8"))
+    assert not [code for code in codes if f"`{code}`" not in text and not code.startswith(OURS)]
+
+
+def test_the_protocol_names_each_header_and_none_that_is_gone() -> None:
+    names = importlib.import_module("relay.broker.names")
+    headers = {value for key, value in vars(names).items() if key.startswith("H_")}
+    own = {names.H_USER, names.H_LANE, names.H_ATTEMPT, names.H_FIRST_SEEN, names.H_DELIVERY_COUNT}
+    text = (DOCS / "protocol.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"`(truc-[a-z0-9-]+)`", text))
+    assert headers - own - {names.H_HOPS} <= named | {"truc-hops"}
+    assert named - headers <= {"truc-dev"}
+
+
+def _command_lines(text: str) -> Iterator[list[str]]:
+    """Yield the words of each `truc` command that stands in a fenced block, lines that go on joined."""
+    for block in re.findall(r"^```sh\n(.*?)^```", text, re.DOTALL | re.MULTILINE):
+        for line in block.replace("\\\n", " ").splitlines():
+            words = shlex.split(line, comments=True)
+            if words and words[0].rpartition("/")[2] == "truc":
+                yield words[1:]
+
+
+def _objection(words: list[str]) -> str:
+    """Say what is wrong with a command line; empty if nothing."""
+    command: click.Command = importlib.import_module("relay.cli.main").main
+    while isinstance(command, click.Group) and words and not words[0].startswith("-"):
+        found = command.commands.get(words[0])
+        if found is None:
+            return f"no command {words[0]}"
+        command, words = found, words[1:]
+    options = {option for item in command.params for option in (*item.opts, *item.secondary_opts)} | {
+        "--help"
+    }
+    return ", ".join(word for word in words if word.startswith("--") and word not in options)
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/vi/bat-dau-nhanh.md"])
+def test_command_lines_on_the_front_pages_can_be_typed(page: str) -> None:
+    lines = list(_command_lines((ROOT / page).read_text(encoding="utf-8")))
+    assert len(lines) > 4
+    assert not [line for line in lines if _objection(line)]
+
+
+def test_a_wrong_command_line_is_found() -> None:
+    assert list(_command_lines("```sh\n.venv/bin/truc send --as H26 \\\n  --wait # now\n```")) == [
+        ["send", "--as", "H26", "--wait"]
+    ]
+    assert _objection(["sned"])
+    assert _objection(["send", "--as", "H26", "--now"]) == "--now"
+    assert not _objection(["quarantine", "ls", "--json"])
 
 
 def _anchors(text: str) -> set[str]:
