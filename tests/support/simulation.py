@@ -353,14 +353,10 @@ class Browse:
 
     def browse(self, queue: str, limit: int, max_bytes: int) -> list[Incoming]:
         self._check()
-        found = []
-        for stored in list(self.broker.queues[queue].ready)[:limit]:
-            found.append(
-                Incoming(
-                    queue, stored.exchange, stored.routing_key, stored.properties, stored.body, True, 1, 1, 1
-                )
-            )
-        return found
+        return [
+            Incoming(queue, one.exchange, one.routing_key, one.properties, one.body, True, 1, 1, 1)
+            for one in list(self.broker.queues[queue].ready)[:limit]
+        ]
 
 
 class Simulation:
@@ -403,9 +399,7 @@ class Simulation:
     ) -> Process:
         """Start a worker of that name; receipts are counted on from where the name stands."""
         life = Life(die_at)
-        link = PointedLink(
-            MemoryLink(self.broker, RELAY), life, lambda message: self.script(message), self._check_ack
-        )
+        link = PointedLink(MemoryLink(self.broker, RELAY), life, self._script, self._check_ack)
         commits = DirectCommits(self.registry, f"{name}-{len(self.processes)}", self.clock, life)
         metrics = Metrics(version="0", process=False)
         settler = Settler(self.registry, commits, link, link, metrics, self.clock)
@@ -450,6 +444,9 @@ class Simulation:
         self.processes.append(process)
         return process
 
+    def _script(self, message: Outgoing) -> Published | None:
+        return self.script(message)
+
     def _epoch(self) -> uuid.UUID:
         return uuid.UUID(int=1000 + len(self.processes))
 
@@ -470,7 +467,7 @@ class Simulation:
     def tools(self, name: str = "keeper", **policy: Any) -> tuple[Tools, Numbers, PointedLink]:
         """The keeper's hands. The link is not started: publishes go straight to the broker."""
         life = Life()
-        link = PointedLink(MemoryLink(self.broker, RELAY), life, lambda m: self.script(m), lambda _m: None)
+        link = PointedLink(MemoryLink(self.broker, RELAY), life, self._script, lambda _m: None)
         commits = DirectCommits(self.registry, f"{name}-owner", self.clock, life)
         metrics = Metrics(version="0", process=False)
         numbers = Numbers(name, self.registry.last_receipt_number(name))

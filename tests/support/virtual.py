@@ -73,4 +73,13 @@ def run(main: Callable[[VirtualLoop], Coroutine[Any, Any, T]]) -> T:
     try:
         return loop.run_until_complete(main(loop))
     finally:
+        loop.run_until_complete(_end())
         loop.close()
+
+
+async def _end() -> None:
+    """End what a test that failed has left."""
+    left = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in left:
+        task.cancel()
+    await asyncio.gather(*left, return_exceptions=True)

@@ -378,7 +378,7 @@ def test_without_the_registry_the_keeper_waits() -> None:
 def test_an_alias_that_came_while_the_outcome_was_made_gets_it_from_the_keeper() -> None:
     async def body(sim: Simulation) -> None:
         await settle(sim, edoc("H26", "H29"))
-        sim.registry.aliases, aliases = (lambda _row: []), sim.registry.aliases  # type: ignore[method-assign]
+        sim.registry.aliases, aliases = (lambda row: []), sim.registry.aliases  # type: ignore[method-assign]
         process = sim.start()
         late = sim.send(edoc("H26", "H29"))
         await sim.quiet()

@@ -116,7 +116,9 @@ def test_retry_headers_are_believed_with_the_relays_user_only() -> None:
     taken = accept(message(ours, "5s"), Lane.DUE, POLICY, NOW)
     assert isinstance(taken, Submission)
     assert (taken.user, taken.attempt, taken.retry) == ("H26", 2, True)
-    assert isinstance(accept(message(replace(ours, user_id="H26"), "5s"), Lane.DUE, POLICY, NOW), Unanswerable)
+    assert isinstance(
+        accept(message(replace(ours, user_id="H26"), "5s"), Lane.DUE, POLICY, NOW), Unanswerable
+    )
     assert isinstance(accept(message(replace(ours, headers={}), "5s"), Lane.DUE, POLICY, NOW), Unanswerable)
 
 
@@ -140,4 +142,6 @@ def test_every_lower_case_uuid_is_a_transport_id(value: uuid.UUID) -> None:
     st.text(max_size=20),
 )
 def test_no_properties_make_it_raise(properties: Properties, lane: Lane, key: str) -> None:
-    assert isinstance(accept(message(properties, key), lane, POLICY, NOW), Submission | Unanswerable | Absorbed)
+    assert isinstance(
+        accept(message(properties, key), lane, POLICY, NOW), Submission | Unanswerable | Absorbed
+    )

@@ -7,8 +7,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from relay.model.delivery import State
-from relay.model.message import Kind, Lane, Published
+from relay.model.message import Published
 from tests.support.simulation import Process, Simulation, edoc, fine_ticks, only, status
 from tests.support.virtual import VirtualLoop, run
 
