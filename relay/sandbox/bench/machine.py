@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import platform
-import sqlite3
 from collections import defaultdict
 from importlib.metadata import version
 from pathlib import Path
@@ -43,7 +42,6 @@ def facts(folder: Path, broker: str) -> dict[str, str]:
         "file system": file_system(folder, Path("/proc/mounts").read_text(encoding="utf-8")),
         "Python": platform.python_version(),
         "RabbitMQ": broker,
-        "SQLite": sqlite3.sqlite_version,
         "libraries": ", ".join(
             f"{name} {version(name)}" for name in ("pika", "lxml", "xmlsec", "cryptography", "SQLAlchemy")
         ),
