@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import random
 import uuid
+from contextlib import suppress
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from adapters.edxml.format import EdxmlFormat
@@ -15,6 +16,7 @@ from relay.broker.connection import Endpoint
 from relay.broker.link import AmqpLink
 from relay.broker.publishing import PublishLimits
 from relay.directory.watch import DirectoryWatch
+from relay.errors import ConfigurationError
 from relay.keeper.duty import KeeperPolicy, Tools
 from relay.keeper.keeper import Keeper
 from relay.model.message import Lane
@@ -22,6 +24,7 @@ from relay.model.ports import Directory
 from relay.model.verdict import ParseLimits
 from relay.observe.clock import SystemClock
 from relay.observe.metrics import Metrics
+from relay.operate.material import MaterialWatch, Purpose
 from relay.pipeline.accept import AcceptPolicy
 from relay.pipeline.deliver import Deliverer, Ladder
 from relay.pipeline.epoch import EpochWatch
@@ -35,7 +38,7 @@ from relay.pipeline.verify import Examiner, install_remote
 from relay.pipeline.worker import Worker, WorkerPolicy
 from relay.registry import GroupCommitter, SqlRegistry, open_registry
 from relay.settings import Settings
-from relay.trust.chain import TrustStore
+from relay.trust.chain import TrustStore, read_certificates
 from relay.trust.libxml import check_libxml
 from relay.trust.sign import ReceiptSealer, load_chain, load_key
 from relay.trust.verifier import DocumentVerifier
@@ -93,6 +96,7 @@ def common(settings: Settings, name: str) -> Common:
         max_wait=settings.registry.group_wait_ms / 1000,
         max_batch=settings.registry.group_max,
         lease_seconds=settings.registry.lease_seconds,
+        on_commit=metrics.registry_commit,
     )
     broker = settings.broker
     link = AmqpLink(
@@ -134,6 +138,10 @@ def build_worker(settings: Settings) -> tuple[Worker, Common]:
         return watch.current()
 
     own = settings.worker
+    store = trust_store(settings)
+    material = MaterialWatch(
+        store, _ends(settings), lambda: parts.link.outstanding, parts.metrics, parts.clock
+    )
     ladder = Ladder(settings.retry.rungs)
     quarantine = Quarantine(
         parts.link,
@@ -149,7 +157,7 @@ def build_worker(settings: Settings) -> tuple[Worker, Common]:
         link=parts.link,
         registry=parts.registry,
         commits=parts.commits,
-        examiner=_examiner(settings),
+        examiner=_examiner(settings, store),
         directory=watch.current,
         deliverer=Deliverer(parts.link, watch.current, reload, parts.clock, ladder),
         reporter=parts.reporter,
@@ -189,6 +197,7 @@ def build_worker(settings: Settings) -> tuple[Worker, Common]:
         ),
         metrics=parts.metrics,
         clock=parts.clock,
+        watch=material.look,
     )
     return worker, parts
 
@@ -225,10 +234,23 @@ def build_keeper(settings: Settings, name: str = "keeper") -> tuple[Keeper, Comm
     return keeper, parts
 
 
-def _examiner(settings: Settings) -> Examiner:
+def _ends(settings: Settings) -> dict[Purpose, datetime]:
+    """Return until when the relay's certificates and the authority of TLS hold."""
+    ends: dict[Purpose, datetime] = {}
+    relay = [one for path in settings.relay.certificates for one in read_certificates(path)]
+    if relay:
+        ends["relay"] = min(one.not_after for one in relay)
+    if settings.broker.ca_file is not None:
+        # TLS judges this file itself, and takes kinds of keys that documents may not be signed with.
+        with suppress(ConfigurationError):
+            ends["tls"] = min(one.not_after for one in read_certificates(settings.broker.ca_file))
+    return ends
+
+
+def _examiner(settings: Settings, store: TrustStore) -> Examiner:
     verify = settings.worker.verify
     form = EdxmlFormat()
-    verifier = DocumentVerifier(trust_store(settings), parse_limits(settings))
+    verifier = DocumentVerifier(store, parse_limits(settings))
     extra: dict[str, Any] = {}
     if verify.mode == "processes":
         extra["initializer"] = _Remote(settings)

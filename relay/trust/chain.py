@@ -117,6 +117,16 @@ class TrustStore:
                     material.kept.popitem(last=False)
         return assessment.at(at)
 
+    def refresh(self) -> None:
+        """Look at the files if it is time to; ``problem`` tells what came of it."""
+        self._fresh()
+
+    def ends(self) -> tuple[datetime, datetime | None]:
+        """Return when the first anchor expires, and when the first issuer's latest list is out of date (None: no list)."""
+        material = self._material
+        anchors = min(each.not_after for group in material.anchors.values() for each in group)
+        return anchors, material.lists.end()
+
     def _fresh(self) -> _Material:
         now = self._monotonic()
         if now - self._looked < _CHECK_EVERY:

@@ -49,6 +49,15 @@ class RevocationLists:
             self._by_issuer.setdefault(revocations.issuer.public_bytes(), []).append(revocations)
         self._unlisted = unlisted
 
+    def end(self) -> datetime | None:
+        """Return the earliest time, over the issuers, at which the latest of their lists is out of date."""
+        latest = [
+            max(ends)
+            for lists in self._by_issuer.values()
+            if (ends := [each.next_update_utc for each in lists if each.next_update_utc is not None])
+        ]
+        return min(latest, default=None)
+
     def of(
         self, certificate: Certificate, issuer: Certificate, anchor: Certificate
     ) -> tuple[Listing, ...] | None:
