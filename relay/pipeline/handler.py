@@ -113,6 +113,7 @@ class Handler:
         self._ladder = ladder or Ladder()
         self._metrics = metrics
         self._clock = clock
+        self._spared = False  # a message was set aside in this life: the others seen too often are read
         self._in_hand: Counter[tuple[str, str]] = Counter()  # by sender and transport id
 
     async def handle(self, lane: Lane, message: Incoming) -> Ending:
@@ -153,10 +154,14 @@ class Handler:
 
     async def _way(self, lane: Lane, message: Incoming) -> Ending:
         now = self._clock.now()
-        if message.delivery_count > self._policy.set_aside_after:
-            return await self._set_aside(
+        if message.delivery_count > self._policy.set_aside_after and not self._spared:
+            # The first one met is what kills: those before it were settled in an earlier life, those behind it only
+            # kept it company and have been counted with it.
+            ending = await self._set_aside(
                 lane, message, Code.SET_ASIDE, f"{message.delivery_count} deliveries"
             )
+            self._spared = True
+            return ending
         started = self._clock.monotonic()
         taken = accept(message, lane, self._policy.accept, now)
         if isinstance(taken, Unanswerable):
