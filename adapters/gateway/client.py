@@ -362,6 +362,9 @@ class Gateway:
         if stored is None:
             answer = self._status_about(item, StatusCode.ARRIVED) if item.kind is Kind.EDOC else None
             self.mailbox.store(item, answer)
+        elif item.kind is Kind.EDOC:
+            # the broker may have lost what it had confirmed to us; the relay knows a repeat by its id
+            self.mailbox.say_again(item.agency, item.transport_id)
         self._link.ack(message)
         tally.package(item, repeat=stored is not None)
 

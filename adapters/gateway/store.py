@@ -242,6 +242,20 @@ class Mailbox:
                 .values(state=state.value, attempts=_SENT.c.attempts + 1, tried_at=_iso(now))
             )
 
+    def say_again(self, agency: str, transport_id: str) -> int:
+        """Put the statuses of ``agency`` about a document back into the outbox, same ids, same bytes. Returns how many."""
+        with _troubles(), self._engine.begin() as connection:
+            return connection.execute(
+                _SENT.update()
+                .where(
+                    _SENT.c.agency == agency,
+                    _SENT.c.correlation_id == transport_id,
+                    _SENT.c.kind == Kind.STATUS.value,
+                    _SENT.c.state == OutState.CONFIRMED.value,
+                )
+                .values(state=OutState.WAITING.value)
+            ).rowcount
+
     def waiting(self, limit: int = 100) -> list[Submission]:
         """Return submissions that the broker does not have yet, oldest first."""
         return [
