@@ -44,6 +44,7 @@ SETTINGS: Final[Mapping[str, Mapping[str, Any]]] = {
 }
 # pika's asynchronous adapter forgets a socket now and then when a connection breaks while it opens.
 PIKA_LEAKS: Final = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+MARKS: Final = [pytest.mark.chaos, pytest.mark.broker, pytest.mark.timeout(200), PIKA_LEAKS]
 SUMMARY: Final[list[str]] = []
 """Lines that a run of tests ends with."""
 

@@ -12,11 +12,11 @@ from collections.abc import Callable
 import pytest
 
 from relay.sandbox.process import identify
-from tests.chaos.ground import CODES, PIKA_LEAKS, Ground
+from tests.chaos.ground import CODES, MARKS, Ground
 from tests.chaos.judge import judge
 from tests.chaos.office import Patience, Post, Town
 
-pytestmark = [pytest.mark.chaos, pytest.mark.broker, PIKA_LEAKS]
+pytestmark = MARKS
 
 SILENT, UNBOUND = "H29", "H53.31.20"
 TOLD_WITHIN = 60.0  # the promise is five minutes

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from tests.chaos.ground import PIKA_LEAKS, WINDOW, WORKERS, Ground
+from tests.chaos.ground import MARKS, WINDOW, WORKERS, Ground
 from tests.chaos.office import Town
 
-pytestmark = [pytest.mark.chaos, pytest.mark.broker, PIKA_LEAKS]
+pytestmark = MARKS
 
 MOST_RECIPIENTS = 3
 

@@ -9,14 +9,12 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import pytest
-
 from relay.sandbox.home import Home
-from tests.chaos.ground import CODES, PIKA_LEAKS, Ground
+from tests.chaos.ground import CODES, MARKS, Ground
 from tests.chaos.judge import judge
 from tests.chaos.office import Post, Town
 
-pytestmark = [pytest.mark.chaos, pytest.mark.broker, PIKA_LEAKS]
+pytestmark = MARKS
 
 FULL, UNBOUND, STUCK = "H29", "H53.31", "H53.31.20"
 

@@ -6,13 +6,11 @@ import os
 import signal
 import time
 
-import pytest
-
-from tests.chaos.ground import CODES, PIKA_LEAKS, WINDOW, Ground
+from tests.chaos.ground import CODES, MARKS, WINDOW, Ground
 from tests.chaos.judge import judge
 from tests.chaos.office import Patience, Town
 
-pytestmark = [pytest.mark.chaos, pytest.mark.broker, PIKA_LEAKS]
+pytestmark = MARKS
 
 
 def test_a_worker_that_is_told_to_stop_loses_nothing_and_repeats_nothing(ground: Ground, town: Town) -> None:
