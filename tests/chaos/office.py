@@ -295,12 +295,14 @@ class Office:
         channel.basic_ack(method.delivery_tag)
 
     def _take_receipt(self, receipt: Receipt) -> None:
+        # A submission that is repeated is told all so far again: only what is new asks for something.
+        new = all(receipt.number != known.number for known in self.receipts[receipt.transport_id])
         self.receipts[receipt.transport_id].append(receipt)
         letter = self.letters.get(receipt.transport_id)
         if letter is None:
             return
         letter.news_at = time.monotonic()
-        if receipt.code == "BODY-LOST":
+        if new and receipt.code == "BODY-LOST":
             letter.due_at = letter.news_at
 
     def _take_document(self, method: Any, properties: Any, body: bytes) -> None:
