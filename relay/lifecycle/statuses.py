@@ -22,7 +22,7 @@ ASKED, WITHDRAWN, AGREED, DECLINED = "asked", "withdrawn", "agreed", "declined"
 _PROCESSING: Final = frozenset(
     {StatusCode.ACCEPTED, StatusCode.ASSIGNED, StatusCode.PROCESSING, StatusCode.FINISHED}
 )
-_REVOCATION: Final = 1
+_REWRITES: Final = frozenset({2, 3})  # update, replacement
 _CHANGE_REQUESTS: Final = frozenset({1, 2, 3})  # business types that ask for a 15 or 16
 
 
@@ -102,7 +102,7 @@ def _effect(envelope: Envelope, status: StatusCode, candidate: Candidate) -> Dec
             move_to = State.DELIVERED
         if status is StatusCode.AGREED:
             # To an update or a replacement one may agree and go on with it.
-            gone = candidate.change == ASKED or candidate.document.business_type == _REVOCATION
+            gone = candidate.change == ASKED or candidate.document.business_type not in _REWRITES
             change = WITHDRAWN if gone else AGREED
         elif status is StatusCode.DECLINED:
             change = DECLINED

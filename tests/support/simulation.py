@@ -179,9 +179,17 @@ def _topology(agencies: tuple[Agency, ...]) -> Any:
 class DirectCommits(GroupCommitter):
     """The committer without its thread: each call is one transaction, at once."""
 
-    def __init__(self, store: SqlRegistry, worker: str, clock: VirtualClock, life: Life) -> None:
+    def __init__(
+        self,
+        store: SqlRegistry,
+        worker: str,
+        clock: VirtualClock,
+        life: Life,
+        writes: Callable[[], int] = lambda: 0,
+    ) -> None:
         super().__init__(store, worker, clock)
         self.store = store
+        self.writes = writes
         self.life = life
         self.trouble: Callable[[str], None] = lambda _what: None
         self.failing = False
@@ -195,11 +203,11 @@ class DirectCommits(GroupCommitter):
         self.stopped = True
         self.life.around("release", lambda: self.store.release(self.worker))
 
-    def _do(self, what: str, act: Callable[[], T]) -> T:
+    def _do(self, what: str | None, act: Callable[[], T]) -> T:
         if not self.life.alive:
             raise Crash
         try:
-            self.trouble(what)
+            self.trouble(what or "look")
         except Exception:
             self.failing = True
             raise
@@ -207,7 +215,7 @@ class DirectCommits(GroupCommitter):
         if self._clock.monotonic() - self.beaten > 1:
             self.beaten = self._clock.monotonic()
             self.store.heartbeat(self.worker, self._clock.now())
-        return self.life.around(what, act)
+        return act() if what is None else self.life.around(what, act)
 
     async def claim(self, claim: Claim) -> ClaimResult:
         await asyncio.sleep(0)
@@ -224,11 +232,16 @@ class DirectCommits(GroupCommitter):
         return self._do("T2", lambda: self.store.settle([settlement], self.worker, self._clock.now())[0])
 
     async def run(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Death after a look that changed nothing is death before it: only writes are points."""
         await asyncio.sleep(0)
-        return self._do("look", lambda: call(*args, **kwargs))
+        before = self.writes()
+        done = self._do(None, lambda: call(*args, **kwargs))
+        if self.writes() != before:
+            self.life.point("write")
+        return done
 
     def note_published(self, number: str) -> None:
-        self._do("note", lambda: self.store.published([number], self._clock.now()))
+        self._do(None, lambda: self.store.published([number], self._clock.now()))
 
     @property
     def accepting(self) -> bool:
@@ -374,6 +387,8 @@ class Simulation:
         self.loop = loop
         self.clock = VirtualClock(loop)
         self.registry = registry or memory_registry(lease_seconds=10.0)
+        self.writes = 0
+        self._count_writes()
         self.broker = MemoryBroker.of(_topology(tuple(agencies)), self.clock)
         self.directory = AgencyDirectory.of(agencies, "v1")
         self.verifier: Verifier = verifier or PlainVerifier()
@@ -384,6 +399,15 @@ class Simulation:
         self.sent: list[tuple[str, str, bytes]] = []
         self.give_up = timedelta(days=7)
         self._ids = 0
+
+    def _count_writes(self) -> None:
+        write = self.registry._write
+
+        def counted() -> Any:
+            self.writes += 1
+            return write()
+
+        self.registry._write = counted  # type: ignore[method-assign]
 
     # processes
 
@@ -400,7 +424,9 @@ class Simulation:
         """Start a worker of that name; receipts are counted on from where the name stands."""
         life = Life(die_at)
         link = PointedLink(MemoryLink(self.broker, RELAY), life, self._script, self._check_ack)
-        commits = DirectCommits(self.registry, f"{name}-{len(self.processes)}", self.clock, life)
+        commits = DirectCommits(
+            self.registry, f"{name}-{len(self.processes)}", self.clock, life, lambda: self.writes
+        )
         metrics = Metrics(version="0", process=False)
         settler = Settler(self.registry, commits, link, link, metrics, self.clock)
         reporter = Reporter(RELAY, Numbers(name, self.registry.last_receipt_number(name)), PlainSigner())

@@ -134,6 +134,17 @@ def test_an_answer_needs_a_request(code: str) -> None:
         assert answer.effect.change == ("withdrawn" if code == "15" else "declined")
 
 
+@pytest.mark.parametrize("business_type", [2, 3])
+def test_to_an_update_one_agrees_and_goes_on_with_it(business_type: int) -> None:
+    agreed = decided(status("15"), candidate(business_type=business_type)).effect
+    assert agreed is not None
+    assert agreed.change == "agreed"
+    assert decided(status("03"), candidate(change="agreed", business_type=business_type)).refusal is None
+    taken_back = decided(status("15"), candidate(change="asked", business_type=business_type)).effect
+    assert taken_back is not None
+    assert taken_back.change == "withdrawn"
+
+
 @pytest.mark.parametrize("code", ["03", "04", "05", "06"])
 def test_after_withdrawal_processing_is_stored_and_refused(code: str) -> None:
     decision = decided(status(code), candidate(State.DELIVERED, "withdrawn"))
