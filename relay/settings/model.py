@@ -317,7 +317,6 @@ class KeeperSettings:
     lease_s: float = setting(
         15.0, "How long the keeper's lease outlives it.", unit="seconds", low=1, high=3600
     )
-    quarantine_s: float = setting(10.0, "How often the quarantine is looked at.", unit="seconds", low=0.1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -355,6 +354,3 @@ class Settings:
     http: HttpSettings = section(HttpSettings, "Metrics and health.")
     logging: LoggingSettings = section(LoggingSettings, "Structured logs, one JSON object a line.")
     format: Literal["edxml"] = setting("edxml", "Document format that this relay carries.")
-    language: Literal["vi", "en"] = setting(
-        "vi", "Language of messages to people, where nothing else chooses it."
-    )

@@ -51,6 +51,21 @@ def test_each_configuration_key_has_its_heading() -> None:
     assert not missing(keys, "configuration.md")
 
 
+def test_each_configuration_key_is_read_somewhere() -> None:
+    source = "".join(
+        path.read_text(encoding="utf-8")
+        for path in sorted((ROOT / "relay").rglob("*.py"))
+        if path.parent.name != "settings"
+    )
+    # the one is read through the section's method, the other has one value only
+    keys = set(importlib.import_module("relay.settings").keys()) - {
+        "broker.management_password_file",
+        "format",
+    }
+    unread = [key for key in keys if not re.search(rf"\.{key.rpartition('.')[2]}\b", source)]
+    assert not unread, f"without effect: {sorted(unread)}"
+
+
 def test_no_heading_names_a_configuration_key_that_is_gone() -> None:
     keys = set(importlib.import_module("relay.settings").keys())
     sections = {key.rpartition(".")[0] for key in keys}

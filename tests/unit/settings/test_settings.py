@@ -174,7 +174,6 @@ def test_everything_is_frozen(write: Write) -> None:
         ("registry.url", "mysql://db/truc", "sqlite"),
         ("registry.url", "sqlite://", "sqlite"),
         ("format", "docx", "edxml"),
-        ("language", "fr", "vi, en"),
     ],
 )
 def test_a_wrong_value_is_named_with_its_line(write: Write, key: str, value: object, reason: str) -> None:
