@@ -31,6 +31,7 @@ from relay.observe.metrics import Metrics
 from relay.pipeline import report
 from relay.pipeline.accept import AcceptPolicy, Submission, Unanswerable, accept
 from relay.pipeline.deliver import Deliverer, Ladder
+from relay.pipeline.frozen import claim_again
 from relay.pipeline.quarantine import Quarantine
 from relay.pipeline.report import Reporter, Subject
 from relay.pipeline.route import Route, RouteLimits, route
@@ -513,7 +514,7 @@ class Handler:
             ]
         )
         if frozen:
-            claim = _claim_again(frozen[0])
+            claim = claim_again(frozen[0])
             with self._holding((claim.sender, claim.transport_id)):
                 result, standing = await self._commits.take(claim)
                 planned = Planned(claim, Route(()), standing=standing)
@@ -579,27 +580,4 @@ def subject_of(submission: Submission) -> Subject:
         kind=submission.message.properties.type or "",
         sha256=submission.sha256,
         size=len(submission.body),
-    )
-
-
-def _claim_again(document: Document) -> Claim:
-    """Return the claim of a stored row: its verdict and plan are frozen, only the key matters."""
-    return Claim(
-        sender=document.sender,
-        transport_id=document.transport_id,
-        kind=document.kind,
-        user=document.user,
-        lane=document.lane,
-        body_sha256=document.body_sha256,
-        body_bytes=document.body_bytes,
-        accepted_at=document.accepted_at,
-        deadline_at=document.deadline_at,
-        document_id=document.document_id,
-        code=document.code,
-        promulgation_date=document.promulgation_date,
-        business_type=document.business_type,
-        verdict=document.verdict,
-        directory_version=document.directory_version,
-        deliveries=(),
-        refusal=document.refusal,
     )
