@@ -128,6 +128,9 @@ def redact(text: str, secrets: Sequence[str] = ()) -> str:
     return text if len(text) <= _LONGEST else text[:_LONGEST] + "…"
 
 
+_ENCODER: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))  # `dumps` makes one for each call
+
+
 class JsonFormatter(logging.Formatter):
     """Writes one record as one line of JSON. ``secrets`` are struck out wherever they stand."""
 
@@ -155,7 +158,7 @@ class JsonFormatter(logging.Formatter):
             line["message"] = redact(record.getMessage(), self._secrets)
         if record.exc_info and record.exc_info[1] is not None:
             line["exception"] = self._exception(record.exc_info[1], record.exc_info[2])
-        return json.dumps(line, ensure_ascii=False, separators=(",", ":")).translate(_SEPARATORS)
+        return _ENCODER.encode(line).translate(_SEPARATORS)
 
     def _value(self, key: str, value: object) -> object:
         if isinstance(value, Enum):
