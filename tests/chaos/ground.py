@@ -33,7 +33,6 @@ SETTINGS: Final[Mapping[str, Mapping[str, Any]]] = {
     "registry": {"lease_seconds": 4},
     "keeper": {
         "interval_s": 0.5,
-        "quarantine_s": 0.5,
         "receipts_after_s": 5,
         "lost_after_s": 20,
         "lease_s": 3,
