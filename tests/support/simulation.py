@@ -12,29 +12,24 @@ import json
 import re
 import uuid
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
 from functools import cache
-from typing import Any, Final, ParamSpec, TypeVar
+from typing import Any, Final
 
 from relay.broker import memory, names
 from relay.broker.memory import MemoryBroker, MemoryLink, Stored
 from relay.broker.topology import TopologyConfig, desired_topology
 from relay.directory.snapshot import AgencyDirectory
-from relay.errors import BrokerError, Code, RefusedError
 from relay.keeper.duty import KeeperPolicy, Tools
 from relay.keeper.keeper import Keeper
-from relay.model.agency import Agency, AgencyCertificate
-from relay.model.codes import normal_form
+from relay.model.agency import Agency
 from relay.model.delivery import State
-from relay.model.envelope import Envelope, Recipient, Reference
-from relay.model.levels import Level
 from relay.model.message import Incoming, Kind, Lane, Outgoing, Properties, Published
 from relay.model.ports import PackageFormat, Verifier
 from relay.model.receipt import SignedReceipt
-from relay.model.record import Claim, ClaimResult, Document, Settled, Settlement
-from relay.model.verdict import Node, SignaturePlace, SignedView, Verdict, Verification
+from relay.model.record import Document
 from relay.observe.metrics import Metrics
 from relay.pipeline.accept import AcceptPolicy
 from relay.pipeline.deliver import Deliverer
@@ -47,289 +42,39 @@ from relay.pipeline.route import RouteLimits
 from relay.pipeline.settle import Settler
 from relay.pipeline.verify import Examiner
 from relay.pipeline.worker import Worker, WorkerPolicy
-from relay.registry import GroupCommitter, SqlRegistry, memory_registry
+from relay.registry import SqlRegistry, memory_registry
+from tests.support.plainformat import AGENCIES, PlainFormat, PlainSigner, PlainVerifier, agency, edoc, status
+from tests.support.points import Browse, Crash, DirectCommits, Life, PointedLink, Script
 from tests.support.virtual import VirtualClock, VirtualLoop
 
-P = ParamSpec("P")
-T = TypeVar("T")
+__all__ = [
+    "AGENCIES",
+    "RELAY",
+    "Crash",
+    "Life",
+    "PlainFormat",
+    "PlainSigner",
+    "PlainVerifier",
+    "PointedLink",
+    "Process",
+    "Script",
+    "Simulation",
+    "agency",
+    "apart",
+    "edoc",
+    "fine_ticks",
+    "only",
+    "status",
+]
 
 RELAY: Final = "relay"
-CERTIFICATE: Final = "c" * 64
 WEIGHTS: Final = {Lane.URGENT: 60, Lane.STATUS: 20, Lane.NORMAL: 15, Lane.DUE: 5}
-
-
-class Crash(BaseException):
-    """The worker is dead: nothing catches this."""
-
-
-@dataclass
-class Life:
-    """One process from its start to its death."""
-
-    die_at: int | None = None
-    count: int = 0
-    alive: bool = True
-    story: list[str] = field(default_factory=list)
-
-    def point(self, what: str) -> None:
-        if not self.alive:
-            raise Crash
-        self.count += 1
-        self.story.append(what)
-        if self.count == self.die_at:
-            self.alive = False
-            raise Crash
-
-    def around(self, what: str, act: Callable[[], T]) -> T:
-        """Do it, unless dead; death comes after it: before it is after the one before."""
-        if not self.alive:
-            raise Crash
-        done = act()
-        self.point(what)
-        return done
-
-
-# --- a format without XML --------------------------------------------------------------------------------------------
-
-
-def edoc(sender: str, *recipients: str, name: str = "d1", **more: Any) -> bytes:
-    """A document. ``forged=True``: its signature does not hold; ``secret=True``: intact, and not to be read."""
-    return json.dumps({"from": sender, "to": recipients, "id": name, **more}).encode()
-
-
-def status(reporter: str, addressee: str, name: str, code: str = "01", **more: Any) -> bytes:
-    return json.dumps({"from": reporter, "to": [addressee], "id": name, "status": code, **more}).encode()
-
-
-class PlainVerifier:
-    """Intact is what does not call itself forged; whoever ``from`` names has signed."""
-
-    def verify(self, body: bytes, place: SignaturePlace, at: datetime) -> Verification:
-        try:
-            read = json.loads(body)
-        except ValueError:
-            return Verification(Verdict(False, False, Code.NOT_XML, at))
-        if read.get("forged"):
-            return Verification(Verdict(False, False, Code.SIGNATURE_INVALID, at))
-        root = Node("package", body.decode(), (), ())
-        verdict = Verdict(True, True, Code.OK, at, "CN=signer", read.get("certificate", CERTIFICATE))
-        return Verification(verdict, SignedView(root, hashlib.sha256(body).hexdigest(), len(body)))
-
-
-class PlainFormat:
-    content_type = names.CONTENT_EDXML
-
-    def place(self, kind: Kind) -> SignaturePlace:
-        return SignaturePlace("package", ())
-
-    def read(self, view: SignedView, kind: Kind) -> Envelope:
-        read = json.loads(view.root.text or "")
-        if read.get("secret"):
-            raise RefusedError(Code.STATE_SECRET, "Subject")
-        if read.get("explode"):
-            raise ValueError("a surprise of our own")
-        return Envelope(
-            kind=kind,
-            sender=read["from"],
-            sender_written=read["from"],
-            recipients=tuple(Recipient(code, normal_form(code)) for code in read["to"]),
-            document_id=read["id"],
-            code_number="1",
-            code_notation="CV",
-            promulgation_date="2026/03/02",
-            priority=read.get("priority", 0),
-            business_type=read.get("type", 0),
-            status_code=read.get("status", ""),
-            timestamp="2026/03/02 15:00:00",
-            refers_to=Reference("", read["id"], "1/CV", "2026/03/02") if kind is Kind.STATUS else None,
-        )
-
-
-class PlainSigner:
-    def seal(self, unsigned: bytes) -> bytes:
-        return unsigned
-
-
-def agency(code: str, level: Level = Level.PROVINCE, **more: Any) -> Agency:
-    certificates = (AgencyCertificate(CERTIFICATE, ""),)
-    return Agency(
-        code, code, level, **{"gateway": code, "own_queue": True, "certificates": certificates, **more}
-    )
-
-
-AGENCIES: Final = (
-    agency("G22", Level.CENTRAL),
-    agency("H26"),
-    agency("H29"),
-    agency("H53"),
-    agency("H53.31", Level.DISTRICT),
-    agency("H53.31.20", Level.COMMUNE, gateway="H53.31", own_queue=False),
-)
 
 
 @cache
 def _topology(agencies: tuple[Agency, ...]) -> Any:
     gateways = {one.gateway: "-" for one in agencies if one.gateway}
     return desired_topology(TopologyConfig.load(), agencies, RELAY, gateways, relay_password="-")
-
-
-# --- a worker's ports, with points -----------------------------------------------------------------------------------
-
-
-class DirectCommits(GroupCommitter):
-    """The committer without its thread: each call is one transaction, at once."""
-
-    def __init__(
-        self,
-        store: SqlRegistry,
-        worker: str,
-        clock: VirtualClock,
-        life: Life,
-        writes: Callable[[], int] = lambda: 0,
-    ) -> None:
-        super().__init__(store, worker, clock)
-        self.store = store
-        self.writes = writes
-        self.life = life
-        self.trouble: Callable[[str], None] = lambda _what: None
-        self.failing = False
-        self.stopped = False
-        self.beaten = float("-inf")
-
-    def start(self) -> None:
-        self.store.heartbeat(self.worker, self._clock.now())
-
-    async def stop(self) -> None:
-        self.stopped = True
-        self.life.around("release", lambda: self.store.release(self.worker))
-
-    def _do(self, what: str | None, act: Callable[[], T]) -> T:
-        if not self.life.alive:
-            raise Crash
-        try:
-            self.trouble(what or "look")
-        except Exception:
-            self.failing = True
-            raise
-        self.failing = False
-        if self._clock.monotonic() - self.beaten > 1:
-            self.beaten = self._clock.monotonic()
-            self.store.heartbeat(self.worker, self._clock.now())
-        return act() if what is None else self.life.around(what, act)
-
-    async def claim(self, claim: Claim) -> ClaimResult:
-        await asyncio.sleep(0)
-        return self._do("T1", lambda: self.store.claim([claim], self.worker, self._clock.now())[0])
-
-    async def take(self, claim: Claim) -> tuple[ClaimResult, int]:
-        return await self.claim(claim), 0
-
-    def stands(self, standing: int) -> bool:
-        return True
-
-    async def settle(self, settlement: Settlement) -> Settled:
-        await asyncio.sleep(0)
-        return self._do("T2", lambda: self.store.settle([settlement], self.worker, self._clock.now())[0])
-
-    async def run(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Death after a look that changed nothing is death before it: only writes are points."""
-        await asyncio.sleep(0)
-        before = self.writes()
-        done = self._do(None, lambda: call(*args, **kwargs))
-        if self.writes() != before:
-            self.life.point("write")
-        return done
-
-    def note_published(self, number: str) -> None:
-        self._do(None, lambda: self.store.published([number], self._clock.now()))
-
-    @property
-    def accepting(self) -> bool:
-        return not self.failing and not self.stopped
-
-    def healthy(self, now: float | None = None, limit: float = 6.0) -> bool:
-        return not self.failing
-
-
-Script = Callable[[Outgoing], Published | None]
-
-
-class PointedLink:
-    """The port ``BrokerLink`` over the memory link. ``script`` may answer a publish in the broker's place."""
-
-    def __init__(
-        self, inner: MemoryLink, life: Life, script: Script, on_ack: Callable[[Incoming], None]
-    ) -> None:
-        self.inner = inner
-        self.life = life
-        self.script = script
-        self.on_ack = on_ack
-        self.on_connected: Callable[[], Awaitable[None]] | None = None
-        self.renewals = 0
-        self.published: list[Outgoing] = []
-
-    async def start(self, on_message: Callable[[Lane, Incoming], None], prefetch: dict[Lane, int]) -> None:
-        self.inner.on_connected = self.on_connected
-        await self.inner.start(on_message, prefetch)
-
-    async def stop(self) -> None:
-        await self.inner.stop()
-
-    async def cancel(self) -> None:
-        await self.inner.cancel()
-
-    async def renew(self) -> None:
-        self.renewals += 1
-        await self.inner.renew()
-
-    async def wait_connected(self) -> None:
-        await self.inner.wait_connected()
-
-    @property
-    def connected(self) -> bool:
-        return self.inner.connected
-
-    @property
-    def consuming(self) -> bool:
-        return self.inner.consuming
-
-    @property
-    def blocked(self) -> bool:
-        return self.inner.blocked
-
-    def current(self, message: Incoming) -> bool:
-        return self.inner.current(message)
-
-    async def mark_stands(self, mark: str) -> bool:
-        return await self.inner.mark_stands(mark)
-
-    async def set_mark(self, mark: str) -> None:
-        await self.inner.set_mark(mark)
-
-    async def publish(self, message: Outgoing) -> Published:
-        return await self.submit(message)
-
-    def submit(self, message: Outgoing) -> asyncio.Future[Published]:
-        what = f"publish {message.exchange} {message.routing_key}"
-        if not self.life.alive:
-            raise Crash
-        self.published.append(message)
-        answer = self.script(message)
-        if answer is None:
-            future = self.inner.submit(message)
-        else:
-            future = asyncio.get_running_loop().create_future()
-            future.set_result(answer)
-        self.life.point(what)
-        return future
-
-    def ack(self, message: Incoming) -> None:
-        if self.life.alive and self.inner.current(message):
-            self.on_ack(message)
-        self.life.around("ack", lambda: self.inner.ack(message))
-
-    def requeue(self, message: Incoming) -> None:
-        self.life.around("requeue", lambda: self.inner.requeue(message))
 
 
 @dataclass
@@ -343,33 +88,6 @@ class Process:
     handler: Handler
     task: asyncio.Task[None]
     metrics: Metrics
-
-
-class Browse:
-    """The keeper's look into queues."""
-
-    def __init__(self, broker: MemoryBroker) -> None:
-        self.broker = broker
-        self.broken = False
-
-    def _check(self) -> None:
-        if self.broken:
-            raise BrokerError(Code.BROKER_UNREACHABLE, "no broker")
-
-    def depth(self, queue: str) -> int:
-        self._check()
-        return self.broker.depth(queue)
-
-    def depths(self, queues: tuple[str, ...]) -> dict[str, int]:
-        self._check()
-        return {queue: self.broker.depth(queue) for queue in queues}
-
-    def browse(self, queue: str, limit: int, max_bytes: int) -> list[Incoming]:
-        self._check()
-        return [
-            Incoming(queue, one.exchange, one.routing_key, one.properties, one.body, True, 1, 1, 1)
-            for one in list(self.broker.queues[queue].ready)[:limit]
-        ]
 
 
 class Simulation:
