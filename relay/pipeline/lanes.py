@@ -50,6 +50,10 @@ class Lanes:
         self.documents -= 1
         self.bytes -= len(message.body)
 
+    def fullness(self) -> float:
+        """Return the share of the window in use, 0 to 1; may be asked from another thread."""
+        return min(1.0, self.documents / self._max_documents)
+
     def waiting(self) -> int:
         """Return how many messages wait."""
         return sum(len(queue) for queue in self._waiting.values())

@@ -66,6 +66,7 @@ class Worker:
         self._name = name
         self._link = link
         self._commits = commits
+        commits.busy = lanes.fullness
         self._handler = handler
         self._lanes = lanes
         self._epoch = epoch

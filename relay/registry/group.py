@@ -1,7 +1,7 @@
 """Group commit: many documents of one worker in one transaction, written by one thread.
 
 The event loop hands in claims and settlements and awaits; the thread takes what has gathered, at the latest
-``max_wait`` after the first of it came, and commits it at once. While it commits, the next group gathers: the slower
+``max_wait`` after the first of it came (sooner the less is in hand), and commits it at once. While it commits, the next group gathers: the slower
 the disk, the larger the groups.
 """
 
@@ -71,7 +71,9 @@ class GroupCommitter:
         store: usually what ``open_registry`` gave.
         worker: lease owner, one name per process start.
         clock: time of commits and heartbeats.
-        max_wait: seconds that the first item of a group waits for company.
+        max_wait: seconds that the first item of a group waits for company when the worker's window is full.
+        busy: share of the window that is in use, 0 to 1. A commit costs the same for one document as for many: with
+            few in hand the wait is short, because nobody else may come; with many it is long, and nobody is the later.
         max_batch: a group of that many items closes at once.
         patience: seconds over which REGISTRY-BUSY is tried again before the waiters are told.
         settle_patience: the same for T2.
@@ -86,7 +88,8 @@ class GroupCommitter:
         worker: str,
         clock: Clock,
         *,
-        max_wait: float = 0.003,
+        max_wait: float = 0.025,
+        busy: Callable[[], float] = lambda: 1.0,
         max_batch: int = 256,
         patience: float = 5.0,
         settle_patience: float = 60.0,
@@ -98,6 +101,7 @@ class GroupCommitter:
         self._worker = worker
         self._clock = clock
         self._max_wait = max_wait
+        self.busy = busy
         self._max_batch = max_batch
         self._patience = patience
         self._settle_patience = settle_patience
@@ -246,11 +250,12 @@ class GroupCommitter:
             while True:
                 group = self._group
                 age = time.monotonic() - group.since
+                patience = self._max_wait * self.busy()
                 gathered = group.waiting > 0 or bool(group.published)
-                if self._stopping or group.waiting >= self._max_batch or (gathered and age >= self._max_wait):
+                if self._stopping or group.waiting >= self._max_batch or (gathered and age >= patience):
                     break
                 if gathered:
-                    self._bell.wait(self._max_wait - age)
+                    self._bell.wait(patience - age)
                     continue
                 due = self._beaten + HEARTBEAT - time.monotonic()
                 if due <= 0:

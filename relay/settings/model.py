@@ -146,7 +146,12 @@ class RegistrySettings:
         high=600,
     )
     group_wait_ms: float = setting(
-        3.0, "How long a commit waits for more documents to join it.", unit="milliseconds", low=0, high=1000
+        25.0,
+        "How long a commit waits for more documents to join it when the worker's window is full; with a part of the"
+        " window in use, that part of it.",
+        unit="milliseconds",
+        low=0,
+        high=1000,
     )
     group_max: int = setting(256, "Documents in one commit at most.", unit="documents", low=1, high=10_000)
 
