@@ -97,6 +97,12 @@ def in_memory(url: str) -> bool:
     return parsed.get_backend_name() == "sqlite" and parsed.database in {None, "", ":memory:"}
 
 
+def file_of(url: str) -> str | None:
+    """Return the database file of a SQLite URL, None for what is no file of this machine's."""
+    parsed = make_url(url)
+    return None if in_memory(url) or parsed.get_backend_name() != "sqlite" else parsed.database
+
+
 def serialise_schema(connection: Connection) -> None:
     """Let one process at a time create the tables (SQLite has its write lock already)."""
     if connection.dialect.name == "postgresql":

@@ -31,6 +31,7 @@ from relay.registry.claims import beat, claim_batch, live_owners
 from relay.registry.many import Many
 from relay.registry.rows import from_us, to_us
 from relay.registry.settle import notice, settle_batch
+from relay.registry.turn import Turn
 
 T = TypeVar("T")
 C = TypeVar("C")
@@ -72,6 +73,8 @@ class SqlRegistry:
         self._lease_seconds = lease_seconds
         # In memory there is one connection, hence one transaction at a time, for all threads.
         self._turn = threading.RLock() if dialect.in_memory(url) else nullcontext()
+        file = dialect.file_of(url)
+        self._writers = nullcontext() if file is None else Turn(f"{file}-turn", busy_timeout)
         try:
             with self._write() as connection:
                 schema.create_or_check(connection)
@@ -82,7 +85,7 @@ class SqlRegistry:
     @contextmanager
     def _write(self) -> Iterator[Connection]:
         try:
-            with self._turn, self._writer.begin() as connection:
+            with self._turn, self._writers, self._writer.begin() as connection:
                 yield connection
         except SQLAlchemyError as error:
             raise dialect.as_registry_error(error) from error
@@ -114,7 +117,7 @@ class SqlRegistry:
             RegistryError: nothing was committed.
         """
         try:
-            with self._turn, self._writer.begin() as connection:
+            with self._turn, self._writers, self._writer.begin() as connection:
                 self._head(connection, published, worker, to_us(now), heartbeat)
                 settled = settle_batch(connection, settlements, worker)
                 claimed = claim_batch(connection, claims, worker, now, self._lease_seconds)
@@ -307,6 +310,8 @@ class SqlRegistry:
     def close(self) -> None:
         """Close connections."""
         self._engine.dispose()
+        if isinstance(self._writers, Turn):
+            self._writers.close()
 
 
 def _apart(connection: Connection, work: Callable[[], Sequence[C]]) -> C | RegistryError:
