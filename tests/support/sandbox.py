@@ -16,6 +16,7 @@ from relay.sandbox.contents import Sandbox
 from relay.sandbox.down import down
 from relay.sandbox.up import up
 
+QUICK: Mapping[str, Mapping[str, Any]] = {"keeper": {"interval_s": 0.5}}
 """Settings under which the keeper's duties can be waited for."""
 
 
