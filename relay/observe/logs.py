@@ -128,7 +128,9 @@ def redact(text: str, secrets: Sequence[str] = ()) -> str:
     return text if len(text) <= _LONGEST else text[:_LONGEST] + "…"
 
 
-_ENCODER: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))  # `dumps` makes one for each call
+_ENCODER: Final = json.JSONEncoder(
+    ensure_ascii=False, separators=(",", ":")
+)  # `dumps` makes one for each call
 
 
 class JsonFormatter(logging.Formatter):
