@@ -77,6 +77,16 @@ def copy_of(message: Incoming, entry: HeldEntry, directory: Directory, clock: Cl
         raise OperationError(
             Code.NOT_FOUND, f"{entry.held_id} has no user or lane to go back to; it can only be dropped"
         )
+    headers = {
+        names.H_USER: entry.user,
+        names.H_LANE: lane.value,
+        names.H_ATTEMPT: "0",
+        names.H_FIRST_SEEN: rfc3339(clock.now()),
+    }
+    if names.H_DEADLINE in properties.headers:
+        headers[names.H_DEADLINE] = str(properties.headers[names.H_DEADLINE])
+    # a message that a worker set aside carries its transport id there, a dead-lettered one the sender's own hint
+    hint = None if properties.correlation_id == entry.transport_id else properties.correlation_id
     return Outgoing(
         exchange=names.DUE,
         routing_key=names.DUE,
@@ -84,12 +94,8 @@ def copy_of(message: Incoming, entry: HeldEntry, directory: Directory, clock: Cl
         message_id=entry.transport_id,
         type=properties.type or "",
         content_type=content_type,
-        headers={
-            names.H_USER: entry.user,
-            names.H_LANE: lane.value,
-            names.H_ATTEMPT: "0",
-            names.H_FIRST_SEEN: rfc3339(clock.now()),
-        },
+        correlation_id=hint,
+        headers=headers,
         as_self=True,
     )
 

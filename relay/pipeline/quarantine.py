@@ -65,6 +65,9 @@ class Quarantine:
         digest = sha256(message.body).hexdigest()
         transport_id = properties.message_id or ""
         identity = held_id(user, transport_id, digest)
+        headers = {names.H_CODE: code.value, names.H_USER: user, names.H_LANE: origin_lane}
+        if isinstance(deadline := properties.headers.get(names.H_DEADLINE), str):
+            headers[names.H_DEADLINE] = deadline  # counts again after a release
         copy = Outgoing(
             exchange=names.QUARANTINE,
             routing_key=names.QUARANTINE,
@@ -73,7 +76,7 @@ class Quarantine:
             type=properties.type or "",
             content_type=properties.content_type or "",
             correlation_id=transport_id or None,
-            headers={names.H_CODE: code.value, names.H_USER: user, names.H_LANE: origin_lane},
+            headers=headers,
             as_self=True,
         )
         pause = 0.1

@@ -59,6 +59,27 @@ def test_a_submission_goes_back_to_the_workers_as_a_retry() -> None:
     )
 
 
+def test_deadline_and_hint_survive_a_release() -> None:
+    deadline = "2026-03-03T00:00:00Z"
+    aside = message(
+        message_id="held-2",
+        type="edoc",
+        correlation_id="t1",
+        headers={"truc-lane": "normal", "truc-user": "H26", "truc-deadline": deadline},
+    )
+    copy = copy_of(aside, SUBMISSION, DIRECTORY, FakeClock())
+    assert (copy.headers["truc-deadline"], copy.correlation_id) == (deadline, None)
+    status = message(
+        message_id="t1",
+        type="status",
+        correlation_id="t0",
+        user_id="H26",
+        headers={"x-first-death-queue": "ingress.status"},
+    )
+    expired = replace(SUBMISSION, origin="ingress.status")
+    assert copy_of(status, expired, DIRECTORY, FakeClock()).correlation_id == "t0"
+
+
 def test_what_expired_in_ingress_goes_back_to_its_lane() -> None:
     entry = replace(SUBMISSION, origin="ingress.normal", code=Code.EXPIRED_IN_QUEUE)
     held = message(
