@@ -32,6 +32,7 @@ from relay.errors import BrokerError, Code, ConfigurationError, OperationError
 
 SETTLE: Final = 1.5  # seconds after the last new queue
 PROBE: Final = 5.0  # seconds for one queue's answer
+_CONNECTS: Final = 3  # tries to connect for the probe
 _AT_ONCE: Final = 32  # queues that are asked at the same time
 
 
@@ -266,8 +267,20 @@ def stuck_queues(endpoint: Endpoint, queues: Sequence[str], timeout: float = PRO
     return asyncio.run(_stuck(endpoint, queues, timeout))
 
 
+async def _connected(endpoint: Endpoint) -> WireConnection:
+    """Connect for the probe; a broker that has just been given many queues may not answer the first time."""
+    for _ in range(_CONNECTS - 1):
+        try:
+            return await open_connection(endpoint, "truc topology probe", lambda _error: None, 15.0)
+        except BrokerError as error:
+            if error.code is not Code.BROKER_UNREACHABLE:
+                raise
+        await asyncio.sleep(1.0)
+    return await open_connection(endpoint, "truc topology probe", lambda _error: None, 15.0)
+
+
 async def _stuck(endpoint: Endpoint, queues: Sequence[str], timeout: float) -> list[str]:
-    connection = await open_connection(endpoint, "truc topology probe", lambda _error: None, 15.0)
+    connection = await _connected(endpoint)
     gate = asyncio.Semaphore(_AT_ONCE)
     try:
         answers = await asyncio.gather(*(_answers(connection, gate, queue, timeout) for queue in queues))
