@@ -18,6 +18,7 @@ from relay.errors import Code
 from relay.model.message import Incoming, Kind, Lane, Properties
 
 _BROKERS_OWN: Final = frozenset({"x-delivery-count", "x-acquired-count"})
+_UNPRINTABLE: Final = re.compile(r"[^ -~]")
 _RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d{1,6})?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 
 
@@ -165,7 +166,7 @@ def _header_fault(properties: Properties) -> tuple[Code, str] | None:
             return Code.CC_FORBIDDEN, lowered.upper()
         ours = lowered.startswith("truc-") and name != names.H_DEADLINE
         if ours or (lowered.startswith("x-") and name not in _BROKERS_OWN):
-            return Code.FORBIDDEN_HEADER, lowered[:64]
+            return Code.FORBIDDEN_HEADER, _UNPRINTABLE.sub("?", str(name)[:64])
     return None
 
 

@@ -69,6 +69,16 @@ def test_each_property_has_its_code(change: dict[str, object], code: Code) -> No
     assert refusal(replace(GOOD, **change)) is code  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [("X-My-Header", "X-My-Header"), ("Truc-\u0130\n", "Truc-??"), ("x-" + "a" * 100, "x-" + "a" * 62)],
+)
+def test_a_forbidden_header_is_named_as_it_was_sent(name: str, told: str) -> None:
+    taken = accept(message(replace(GOOD, headers={name: 1})), Lane.NORMAL, POLICY, NOW)
+    assert isinstance(taken, Submission)
+    assert (taken.refusal, taken.detail) == (Code.FORBIDDEN_HEADER, told)
+
+
 def test_bodies_are_bounded() -> None:
     assert refusal(GOOD, body=b"") is Code.EMPTY_BODY
     assert refusal(GOOD, body=b"x" * 1001) is Code.TOO_LARGE
