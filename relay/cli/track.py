@@ -19,7 +19,9 @@ from relay.cli.options import (
 from relay.errors import Code, OperationError
 
 if TYPE_CHECKING:
+    from adapters.gateway import ReceiptFacts
     from relay.model.delivery import Delivery
+    from relay.model.receipt import SignedReceipt
     from relay.model.record import Document, TrackEvent
 
 
@@ -36,19 +38,27 @@ if TYPE_CHECKING:
 @home_option
 @json_option
 def track(transport_id: str, sender: str | None, config: Path | None, home: Path, as_json: bool) -> None:
-    """Tell the story of a document: what was decided, where each delivery stands, what was told to whom."""
+    """Tell the story of a document: what was decided, where each delivery stands, what was told to whom.
+
+    A submission that was refused before its sender was proven is no document; if there is nothing else under the id,
+    the receipts that refused it are shown, whatever --sender says.
+    """
     from relay.registry import open_registry
 
     registry = open_registry(registry_url(home, config))
     try:
         stories = [(one, registry.story(one.row)) for one in registry.find(transport_id, sender)]
+        refused = [] if stories else registry.refused(transport_id)
     finally:
         registry.close()
-    if not stories:
+    if not stories and not refused:
         raise OperationError(Code.NOT_FOUND, transport_id)
     if as_json:
-        print_json({"transport_id": transport_id, "documents": [_json(*story) for story in stories]})
+        documents = [_json(*story) for story in stories]
+        print_json({"transport_id": transport_id, "documents": documents, "refused": _refused_json(refused)})
         return
+    if refused:
+        _print_refused(refused)
     for story in stories:
         _print(*story)
 
@@ -108,6 +118,32 @@ def _json(document: Document, events: list[TrackEvent]) -> dict[str, Any]:
             for event in events
         ],
     }
+
+
+def _refused_json(refused: list[SignedReceipt]) -> list[dict[str, Any]]:
+    from relay.cli.words import receipt_json
+
+    return [{**receipt_json(_facts(one)), "told": one.to} for one in refused]
+
+
+def _print_refused(refused: list[SignedReceipt]) -> None:
+    from relay.cli.words import receipt_lines
+
+    for one in refused:
+        click.echo(
+            words(
+                f"refused before the sender was proven; told to {one.to}",
+                f"bị từ chối khi chưa xác định được bên gửi; đã báo cho {one.to}",
+            )
+        )
+        click.echo("\n".join(f"  {line}" for line in receipt_lines(_facts(one))))
+
+
+def _facts(receipt: SignedReceipt) -> ReceiptFacts:
+    from relay.cli.receipts import facts_of
+    from relay.evidence.receipts import read
+
+    return facts_of(read(receipt.body))
 
 
 def _delivery_json(delivery: Delivery) -> dict[str, Any]:

@@ -126,6 +126,10 @@ class Registry(Protocol):
         """Return the stored receipts of an unproven submission, so that its repetition gets the same bytes."""
         ...
 
+    def refused(self, transport_id: str) -> list[SignedReceipt]:
+        """Return the refusals of unproven submissions under a transport id, oldest first; not for the hot path."""
+        ...
+
     def stored(self, numbers: Sequence[str]) -> set[str]:
         """Return those of the receipts' numbers that are stored (after ``Settled.PARTLY``)."""
         ...

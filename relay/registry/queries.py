@@ -77,6 +77,18 @@ def refusal_receipts(
     return [receipt_from(row) for row in connection.execute(query)]
 
 
+def refused(connection: Connection, transport_id: str) -> list[SignedReceipt]:
+    """Return the refusals of unproven submissions under a transport id, whoever sent them, oldest first.
+
+    Goes through all refusals of that kind, there is no index on the id alone: for people, not for the hot path.
+    """
+    query = RECEIPTS.where(
+        receipts.c.transport_id == transport_id,
+        text("receipts.document IS NULL AND receipts.kind <> 'held'"),
+    ).order_by(receipts.c.id)
+    return [receipt_from(row) for row in connection.execute(query)]
+
+
 def unpublished(connection: Connection, before: int, limit: int) -> list[SignedReceipt]:
     """Return receipts stored before that time that no confirm is known for, oldest first."""
     query = RECEIPTS.where(text("receipts.published_at IS NULL"), receipts.c.at < before)

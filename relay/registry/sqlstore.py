@@ -199,6 +199,10 @@ class SqlRegistry:
             lambda connection: queries.refusal_receipts(connection, user, transport_id, body_sha256)
         )
 
+    def refused(self, transport_id: str) -> list[SignedReceipt]:
+        """Return the refusals of unproven submissions under a transport id, oldest first; not for the hot path."""
+        return self._ask(lambda connection: queries.refused(connection, transport_id))
+
     def stored(self, numbers: Sequence[str]) -> set[str]:
         """Return those of the numbers that are stored."""
         return self._ask(lambda connection: queries.stored(connection, numbers))

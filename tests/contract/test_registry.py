@@ -370,6 +370,8 @@ def test_the_first_answer_to_an_unproven_submission_stands(registry: Registry, m
     assert registry.refusal_receipts("H26", "x", "aa") == [first.receipt]
     assert registry.refusal_receipts("H26", "x", "bb") == [other.receipt]
     assert registry.refusal_receipts("H29", "x", "aa") == []
+    assert registry.refused("x") == [first.receipt, other.receipt]
+    assert registry.refused("y") == []
 
 
 def test_one_bad_settlement_leaves_the_others_alone(registry: Registry, make: Maker) -> None:
