@@ -8,9 +8,20 @@ from relay.cli.options import json_option, print_json, print_table
 from relay.errors import Code, OperationError
 
 
-@click.group("errors")
+class _CodesGroup(click.Group):
+    """Takes a code where a command could stand: ``truc errors CODE`` is ``truc errors show CODE``."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Return the command that the words mean."""
+        named = args and (args[0] in self.commands or args[0].startswith("-"))
+        return super().resolve_command(ctx, args if named else ["show", *args])
+
+
+@click.group("errors", cls=_CodesGroup)
 def errors() -> None:
-    """Explain the codes of receipts, logs and messages."""
+    """Explain the codes of receipts, logs and messages; `truc errors CODE` explains one."""
 
 
 @errors.command("show")

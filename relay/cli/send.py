@@ -30,6 +30,13 @@ if TYPE_CHECKING:
     from relay.model.message import Kind, Lane
 
 _DURATION: Final = re.compile(r"(\d{1,5})(m|h|d)")
+_TRACED: Final = re.compile(rb"<edXML:Timestamp>(\d{4}/\d\d/\d\d \d\d:\d\d:\d\d)</edXML:Timestamp>")
+_CONTENT: Final = frozenset(
+    {
+        *("to", "subject", "attach", "content", "number", "notation", "document_id", "type_name", "place"),
+        *("signer", "priority"),
+    }
+)
 _UNITS: Final = {"m": "minutes", "h": "hours", "d": "days"}
 
 
@@ -94,7 +101,8 @@ def deadline(written: str) -> datetime | timedelta:
     "chosen_id",
     type=transport_id,
     metavar="UUID",
-    help="Transport id; that of an earlier submission repeats it.",
+    help="Transport id. That of an earlier submission, without FILE and facts, repeats it; other content under it is "
+    "an error.",
 )
 @click.option("--wait", is_flag=True, help="Wait for the relay's receipt and print it.")
 @click.option(
@@ -120,25 +128,44 @@ def send(
     Either FILE, an edXML package: signed, it is sent bit for bit; unsigned, it is signed first. Or --to, --subject and
     --attach, from which a package is built and signed.
 
-    Prints the transport id and nothing else on standard output; with --wait the receipt follows, and a refusal gives
-    the exit code 1.
+    Prints the transport id and nothing else on standard output; with --wait the receipt follows. A refusal as a whole
+    gives the exit code 1; refused recipients are named, and alone leave it 0.
 
     \b
     truc send --as H26 --to H53 --to G22 --subject "Kế hoạch năm 2026" --attach plan.pdf --wait
     truc send --as H26 document.edxml --deadline 2h
+    truc send --as H26 --id 0b6b0e3a-5f6e-4b52-9d57-7a2f4f0c9d11
     """  # noqa: D301 - a backspace keeps click from filling the lines
-    _check_usage(file, fields)
+    _check_usage(file, chosen_id, fields)
     from relay.cli.client import open_client
 
     with open_client(home, code) as client:
-        body = _signed_file(client, file, chosen_id) if file else _built(client, code, chosen_id, fields)
+        kept = client.mailbox.submission(chosen_id, client.gateway.account.agency) if chosen_id else None
+        if file is not None:
+            body = _from_file(client, code, file, kept)
+        elif _given():
+            body = _built(client, code, kept, fields)
+        elif kept is not None:
+            body = kept.body
+        else:
+            raise OperationError(Code.NOT_FOUND, f"{code} has sent nothing under {chosen_id}")
+        if kept is not None:
+            note(
+                words(
+                    "This id was used before: the same bytes go again.",
+                    "Mã này đã dùng: gửi lại đúng nội dung cũ.",
+                )
+            )
         kind, lane = _lane(client, code, body)
         limit = client.clock.now() + due if isinstance(due, timedelta) else due
+        if limit is None and kept is not None:
+            limit = kept.deadline
         if dry_run:
             _tell_dry_run(code, kind, lane, body, as_json=as_json)
             return
         since = client.clock.now()
-        sent = _publish(client, body, kind, lane, chosen_id or str(uuid.uuid4()), limit)
+        hint = kept.correlation_id if kept else None
+        sent = _publish(client, body, kind, lane, chosen_id or str(uuid.uuid4()), limit, hint)
         if not as_json:
             click.echo(sent.transport_id)
         answer = client.gateway.wait_for_receipt(sent.transport_id, since, timeout) if wait else None
@@ -159,10 +186,16 @@ def send(
 
 
 def _publish(
-    client: Client, body: bytes, kind: Kind, lane: Lane, chosen_id: str, limit: datetime | None
+    client: Client,
+    body: bytes,
+    kind: Kind,
+    lane: Lane,
+    chosen_id: str,
+    limit: datetime | None,
+    hint: str | None,
 ) -> Submission:
     try:
-        sent = client.gateway.send(body, kind, lane, chosen_id, deadline=limit)
+        sent = client.gateway.send(body, kind, lane, chosen_id, deadline=limit, correlation_id=hint)
     except BrokerError as error:
         if error.code is Code.PUBLISH_REFUSED:
             raise
@@ -185,23 +218,48 @@ def require_confirmed(sent: Submission) -> None:
         raise BrokerError(Code.PUBLISH_REFUSED, kept_text(sent.transport_id))
 
 
-def _check_usage(file: Path | None, fields: dict[str, Any]) -> None:
-    built = bool(fields["to"] or fields["subject"] or fields["attach"])
-    if file is not None and built:
-        raise click.UsageError("give FILE, or --to, --subject and --attach, not both")
-    if file is None and not (fields["to"] and fields["subject"]):
-        raise click.UsageError("give FILE, or at least --to and --subject")
+def _given() -> list[str]:
+    """Return the options on the content that the caller wrote, as written."""
+    context = click.get_current_context()
+    return [
+        option.opts[0]
+        for option in context.command.params
+        if isinstance(option, click.Option)
+        and option.name in _CONTENT
+        and context.get_parameter_source(option.name) is click.core.ParameterSource.COMMANDLINE
+    ]
 
 
-def _signed_file(client: Client, file: Path, chosen_id: str | None) -> bytes:
+def _check_usage(file: Path | None, chosen_id: str | None, fields: dict[str, Any]) -> None:
+    given = _given()
+    if file is not None and given:
+        raise click.UsageError(f"give FILE, or --to, --subject and --attach, not both: {', '.join(given)}")
+    if file is None and not (fields["to"] and fields["subject"]) and (given or not chosen_id):
+        raise click.UsageError("give FILE, or at least --to and --subject (or --id alone, to repeat)")
+
+
+def _other_content(transport_id: str) -> click.UsageError:
+    return click.UsageError(
+        words(
+            f"NOT sent: other content was sent under {transport_id}. To repeat that give --id alone; "
+            "new content needs a new id (leave --id out).",
+            f"CHƯA gửi: mã {transport_id} đã dùng cho nội dung khác. Muốn gửi lại nội dung cũ, chỉ dùng --id; "
+            "nội dung mới cần mã mới (bỏ --id).",
+        )
+    )
+
+
+def _from_file(client: Client, code: str, file: Path, kept: Submission | None) -> bytes:
     body = file.read_bytes()
+    if kept is not None:
+        if body == kept.body or _same_but_signature(body, kept.body):
+            # Signed anew it would be other bytes under a known id.
+            return kept.body
+        raise _other_content(kept.transport_id)
     kind, result, *_ = client.reader.package(body, client.clock.now())
     if result.verdict.reason is not Code.UNSIGNED:
         return body
-    kept = client.mailbox.submission(chosen_id, client.login.code) if chosen_id else None
-    if kept is not None and _same_but_signature(body, kept.body):
-        # Signed anew it would be other bytes under a known id.
-        return kept.body
+    note(words(f"unsigned: signed here as {code}", f"chưa ký: được ký tại đây với tư cách {code}"))
     return client.sign(body, kind)
 
 
@@ -211,28 +269,41 @@ def _same_but_signature(unsigned: bytes, signed: bytes) -> bool:
     return 0 < start < end and signed[:start] + signed[end + len(b"</Signature>") :] == unsigned
 
 
-def _built(client: Client, code: str, chosen_id: str | None, fields: dict[str, Any]) -> bytes:
+def _built(client: Client, code: str, kept: Submission | None, fields: dict[str, Any]) -> bytes:
     from adapters.edxml.writer import document_package
     from relay.model.message import Kind
 
-    kept = client.mailbox.submission(chosen_id, code) if chosen_id else None
-    if kept is not None:
-        note(
-            words(
-                "This id was used before: the same bytes go again.",
-                "Mã này đã dùng: gửi lại đúng nội dung cũ.",
-            )
-        )
-        return kept.body
-    return client.sign(document_package(_fields(client, code, fields)), Kind.EDOC)
+    if kept is None:
+        return client.sign(document_package(_fields(client, code, fields, client.clock.now())), Kind.EDOC)
+    again = _as_built(client, kept, fields)
+    if again is None:
+        raise _other_content(kept.transport_id)
+    built_at, known = again
+    if not _same_but_signature(document_package(_fields(client, code, known, built_at)), kept.body):
+        raise _other_content(kept.transport_id)
+    return kept.body
 
 
-def _fields(client: Client, code: str, fields: dict[str, Any]) -> Any:  # noqa: ANN401 - DocumentFields, imported late
+def _as_built(
+    client: Client, kept: Submission, fields: dict[str, Any]
+) -> tuple[datetime, dict[str, Any]] | None:
+    """Return when a kept document was built, and the facts with what was made up then; None: it was not built here."""
+    from relay.model.times import VIETNAM
+
+    envelope = client.reader.package(kept.body, kept.created_at)[2]
+    traced = _TRACED.search(kept.body)
+    if envelope is None or traced is None:
+        return None
+    made = {"number": envelope.code_number, "document_id": envelope.document_id}
+    built_at = datetime.strptime(traced[1].decode(), "%Y/%m/%d %H:%M:%S").replace(tzinfo=VIETNAM)
+    return built_at, {**fields, **{name: fields[name] or value for name, value in made.items()}}
+
+
+def _fields(client: Client, code: str, fields: dict[str, Any], now: datetime) -> Any:  # noqa: ANN401 - DocumentFields, imported late
     from adapters.edxml.facts import AttachedFile, DocumentFields
     from relay.cli.client import organ
     from relay.model.times import VIETNAM
 
-    now = client.clock.now()
     local = now.astimezone(VIETNAM)
     number = fields["number"] or f"{local:%d%H%M%S}{now.microsecond // 1000:03}"
     notation = fields["notation"] or f"CV-{code}"[:30]

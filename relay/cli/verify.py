@@ -45,7 +45,8 @@ def verify(file: Path, at: datetime | None, config: Path | None, home: Path, as_
     """Judge one package or one receipt by its bytes alone, offline.
 
     Tells whether the signature covers what is read, whether the signer is trusted and may sign for the sender (of a
-    receipt: is the relay that it names), and what the file says. The exit code is 0 only if all of it holds.
+    receipt: is the relay that it names), and what the file says. The exit code is 0 only if all of it holds; else it
+    is 1, and code, reason and remedy follow on standard output.
     """
     from relay.cli.client import is_receipt, open_reader
     from relay.observe.clock import SystemClock
@@ -55,6 +56,10 @@ def verify(file: Path, at: datetime | None, config: Path | None, home: Path, as_
     when = at or SystemClock().now()
     facts = _receipt(reader, body, when) if is_receipt(body) else _package(reader, body, when)
     facts = {"file": file, "sha256": hashlib.sha256(body).hexdigest(), "bytes": len(body), **facts}
+    if not facts["valid"]:
+        from relay.cli.errors import facts as meaning
+
+        facts["error"] = meaning(Code(facts["code"]), facts["detail"])
     if as_json:
         print_json(facts)
     else:
@@ -145,7 +150,7 @@ def _print(facts: dict[str, Any]) -> None:
         for line in told["recipients"]:
             click.echo(f"    {line['code']}: {line['state']} {line['outcome_code']}".rstrip())
     if not facts["valid"]:
-        click.echo(explain(Code(facts["code"]), facts["detail"], language()), err=True)
+        click.echo(explain(Code(facts["code"]), facts["detail"], language()))
 
 
 def _yes(value: bool) -> str:

@@ -8,6 +8,7 @@ from relay.cli.options import people_time, words
 
 if TYPE_CHECKING:
     from adapters.gateway import Arrived, ReceiptFacts, StoredReceipt
+    from relay.errors import Code
 
 _STATES: Final = {
     "accepted": "đã nhận",
@@ -96,8 +97,17 @@ def receipt_lines(facts: ReceiptFacts) -> list[str]:
     )
     for code in codes:
         if code in Code.__members__.values():
-            lines += [f"  {part}" for part in explain(Code(code), "", language()).splitlines()]
+            detail = _bracketed(Code(code), facts.detail) if code == facts.code else ""
+            lines += [f"  {part}" for part in explain(Code(code), detail, language()).splitlines()]
     return lines
+
+
+def _bracketed(code: Code, message: str) -> str:
+    """Return what a receipt's English message says beyond the text of its code; all of it if the text is another."""
+    from relay.errors.catalogue import entry
+
+    detail = message.removeprefix(entry(code).message["en"]).strip()
+    return detail[1:-1] if detail.startswith("(") and detail.endswith(")") else detail
 
 
 def arrived_json(item: Arrived) -> dict[str, Any]:

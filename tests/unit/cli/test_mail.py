@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from adapters.gateway import ReceiptFacts
+from relay.cli.words import receipt_lines
 from relay.errors import BrokerError, Code
+from relay.errors.catalogue import entry
 from relay.evidence import receipts as evidence
 from relay.model.delivery import delivery_id
 from relay.model.message import Outgoing, Properties, Published
-from relay.model.receipt import LineState, Receipt, ReceiptKind, RecipientLine
+from relay.model.receipt import LineState, Receipt, ReceiptKind, RecipientLine, SignedReceipt
+from relay.model.record import NewReceipt, Settlement
+from relay.registry import open_registry
 from relay.sandbox.contents import running
 from relay.trust.sign import ReceiptSealer
 from tests.unit.cli.conftest import Truc, Wire, WireLink
@@ -118,7 +124,9 @@ def test_a_signed_file_goes_bit_for_bit_and_an_unsigned_one_is_signed(
     start = signed.index(b"<Signature xmlns=")
     end = signed.index(b"</Signature>") + len(b"</Signature>")
     file.write_bytes(signed[:start] + signed[end:])
-    assert truc("send", "--as", "H26", file, "--home", home).exit_code == 0
+    result = truc("send", "--as", "H26", file, "--home", home)
+    assert result.exit_code == 0
+    assert "unsigned: signed here as H26" in result.stderr
     assert b"<SignatureValue>" in wire.published[2].body
 
 
@@ -135,6 +143,117 @@ def test_the_same_id_sends_the_same_bytes(truc: Truc, home: Path, wire: Wire) ->
     send(truc, home)
     first, second = wire.published
     assert first == second
+
+
+def test_the_id_alone_repeats_a_submission_with_its_deadline(truc: Truc, home: Path, wire: Wire) -> None:
+    assert truc("send", "--as", "H26", "--id", ID, "--home", home).exit_code == 5
+    send(truc, home, "--deadline", "3h", "--priority", "1")
+    assert truc("send", "--as", "H26", "--id", ID, "--home", home).exit_code == 0
+    first, second = wire.published
+    assert first == second
+    assert first.headers
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        ("--to", "G22"),
+        ("--subject", "Khác"),
+        ("--content", "thêm"),
+        ("--number", "7"),
+        ("--document-id", "H26,2026/01/01,7/CV-H26"),
+        ("--priority", "1"),
+        ("--attach", __file__),
+    ],
+)
+def test_other_facts_under_a_used_id_are_not_sent(
+    truc: Truc, home: Path, wire: Wire, more: tuple[str, ...]
+) -> None:
+    send(truc, home)
+    again = ("send", "--as", "H26", "--to", "H53", "--subject", "Kế hoạch", "--id", ID, "--home", home)
+    result = truc(*again, *more)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "NOT sent" in result.stderr
+    assert len(wire.published) == 1
+
+
+def test_another_file_under_a_used_id_is_not_sent(truc: Truc, home: Path, wire: Wire, tmp_path: Path) -> None:
+    send(truc, home)
+    signed = wire.published[0].body
+    start = signed.index(b"<Signature xmlns=")
+    unsigned = signed[:start] + signed[signed.index(b"</Signature>") + len(b"</Signature>") :]
+    file = tmp_path / "again.edxml"
+    for content, code in ((signed, 0), (unsigned, 0), (signed + b"\n", 2), (unsigned + b"\n", 2)):
+        file.write_bytes(content)
+        assert truc("send", "--as", "H26", file, "--id", ID, "--home", home).exit_code == code
+    assert [message.body for message in wire.published] == [signed] * 3
+    # what was a file is not what could be built
+    assert truc("send", "--as", "H26", file, "--id", ID[:-1] + "2", "--home", home).exit_code == 0
+    result = truc(
+        *(
+            "send",
+            "--as",
+            "H26",
+            "--to",
+            "H53",
+            "--subject",
+            "Kế hoạch",
+            "--id",
+            ID[:-1] + "2",
+            "--home",
+            home,
+        )
+    )
+    assert result.exit_code == 2
+
+
+def test_a_receipt_is_shown_with_its_detail() -> None:
+    at = datetime(2026, 1, 1, tzinfo=UTC)
+    message = entry(Code.FORBIDDEN_HEADER).message["en"]
+    told = ReceiptFacts(
+        "acknowledgement", "refused", "FORBIDDEN-HEADER", "r", "w1-1", at, ID, "", (), f"{message} (X-My)"
+    )
+    assert "    X-My" in receipt_lines(told)
+    assert "    Quite another text" in receipt_lines(replace(told, detail="Quite another text"))
+    assert not [line for line in receipt_lines(replace(told, detail=message)) if line == "    "]
+
+
+def test_track_shows_what_was_refused_before_its_sender_was_proven(
+    truc: Truc, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = f"sqlite:///{tmp_path / 'registry.db'}"
+    monkeypatch.setattr("relay.cli.track.registry_url", lambda *_: url)
+    now = datetime.now(UTC)
+    receipt = Receipt(
+        kind=ReceiptKind.ACKNOWLEDGEMENT,
+        accepted=False,
+        relay="truc-dev",
+        number="w1-1",
+        at=now,
+        code=Code.UNSIGNED,
+        transport_id=ID,
+        sender="",
+        document_kind="edoc",
+        body_sha256="aa",
+        body_bytes=4,
+    )
+    sealer = ReceiptSealer.from_files(home / "relay" / "relay.key", running(home).relay_certs[0])
+    body = sealer.seal(evidence.write(receipt))
+    told = SignedReceipt("w1-1", receipt.kind, False, "UNSIGNED", "H26", ID, body, "r", now)
+    registry = open_registry(url)
+    registry.settle(
+        [Settlement(None, (), (NewReceipt(told, None, user="H26", transport_id=ID, body_sha256="aa"),))],
+        "w1",
+        now,
+    )
+    registry.close()
+    result = truc("track", ID, "--home", home)
+    assert result.exit_code == 0
+    assert "told to H26" in result.stdout
+    assert "UNSIGNED: " in result.stdout
+    facts = json.loads(truc("track", ID, "--json", "--home", home).stdout)
+    assert (facts["documents"], [one["code"] for one in facts["refused"]]) == ([], ["UNSIGNED"])
+    assert truc("track", "other", "--home", home).exit_code == 5
 
 
 def test_wait_prints_the_receipt(truc: Truc, home: Path, wire: Wire) -> None:
@@ -278,7 +397,9 @@ def test_verify_knows_receipts_from_packages(truc: Truc, home: Path, wire: Wire,
     file.write_bytes(genuine.replace(b"queued", b"refuse"))
     result = truc("verify", file, "--home", home)
     assert result.exit_code == 1
-    assert "DIGEST-MISMATCH" in result.stderr
+    assert "DIGEST-MISMATCH: " in result.stdout
+    assert "remedy: " in result.stdout
+    assert result.stderr == ""
     file.write_bytes(receipt_for(home, wire.published[0], relay="another"))
     assert truc("verify", file, "--home", home).exit_code == 1
 
@@ -293,6 +414,7 @@ def test_verify_judges_anything(truc: Truc, home: Path, tmp_path: Path, content:
     facts = json.loads(result.stdout)
     assert (result.exit_code, facts["valid"]) == (1, False)
     assert facts["code"] in code.split()
+    assert facts["error"]["code"] == facts["code"]
 
 
 def test_a_state_secret_does_not_leave(truc: Truc, home: Path, wire: Wire) -> None:

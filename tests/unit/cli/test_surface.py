@@ -147,6 +147,8 @@ def test_the_locale_decides_the_language(monkeypatch: pytest.MonkeyPatch, locale
     [
         ("send", "--as", "h26", "--to", "H53", "--subject", "x"),
         ("send", "--as", "H26"),
+        ("send", "--as", "H26", "--id", "0b6b0e3a-5f6e-4b52-9d57-7a2f4f0c9d11", "--priority", "1"),
+        ("send", "--as", "H26", __file__, "--content", "x"),
         ("send", "--as", "H26", "--to", "H53"),
         (
             "send",
@@ -188,6 +190,8 @@ def test_a_code_is_explained_in_both_languages(truc: Truc) -> None:
     assert "khắc phục:" in result.output
     assert json.loads(truc("errors", "show", "QUEUE-FULL", "--json").output)["retryable"] is True
     assert truc("errors", "show", "NO-SUCH").exit_code == 5
+    assert truc("errors", "unknown_recipient").output == result.output
+    assert truc("errors", "NO-SUCH").exit_code == 5
     assert len(json.loads(truc("errors", "ls", "--json").output)) == len(Code)
 
 
