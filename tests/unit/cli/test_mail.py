@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -402,6 +403,24 @@ def test_verify_knows_receipts_from_packages(truc: Truc, home: Path, wire: Wire,
     assert result.stderr == ""
     file.write_bytes(receipt_for(home, wire.published[0], relay="another"))
     assert truc("verify", file, "--home", home).exit_code == 1
+
+
+def test_the_packages_on_the_protocol_page_are_good_once_signed(
+    truc: Truc, home: Path, wire: Wire, tmp_path: Path
+) -> None:
+    page = Path(__file__).parents[3] / "docs" / "protocol.md"
+    blocks = re.findall(r"^```xml\n(<edXML .*?)^```", page.read_text("utf-8"), re.DOTALL | re.MULTILINE)
+    told = []
+    for block in blocks:
+        file = tmp_path / "example.edxml"
+        file.write_text(re.sub(r"<Signature .*?</Signature>", "", block, flags=re.DOTALL), encoding="utf-8")
+        sender = re.findall(r"<From><OrganId>(.*?)<", block)[0]
+        result = truc("send", "--as", sender, file, "--home", home)
+        assert (result.exit_code, "Note:" in result.stderr) == (0, False), result.output
+        file.write_bytes(wire.published[-1].body)
+        assert truc("verify", file, "--home", home).exit_code == 0
+        told.append((wire.published[-1].routing_key, wire.published[-1].type))
+    assert told == [("normal.H53", "edoc"), ("normal.H53", "edoc"), ("status.G22", "status")]
 
 
 @pytest.mark.parametrize(
