@@ -17,6 +17,7 @@ from typing import Final
 from relay.errors import Code, RegistryError
 
 _LOOK: Final = 0.0005  # seconds between two looks
+_STUCK: Final = 0.02  # seconds for a holder that once outlasted our patience: a process that stands still
 
 
 class Turn:
@@ -34,17 +35,20 @@ class Turn:
             raise RegistryError(Code.REGISTRY_UNUSABLE, f"{path}: {error.strerror}") from error
         self._patience = patience
         self._thread = threading.Lock()  # threads of one process share the open file
+        self._stuck = False
 
     def __enter__(self) -> None:
-        end = time.monotonic() + self._patience
         self._thread.acquire()
+        end = time.monotonic() + (min(_STUCK, self._patience) if self._stuck else self._patience)
         while time.monotonic() < end:
             try:
                 fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 time.sleep(_LOOK)
             else:
+                self._stuck = False
                 return
+        self._stuck = True
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

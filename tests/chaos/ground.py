@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import random
 import signal
+import sqlite3
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -89,6 +91,37 @@ class Ground:
         for pid in chosen:
             os.kill(pid, number)
         return chosen
+
+    def freeze_a_worker(self, seed: int) -> int:
+        """Stop one worker at a moment when it does not hold the registry's write lock; return its process id.
+
+        One that stands still inside a commit stops every writer of its machine: no other worker could show anything.
+        """
+        chance = random.Random(seed)
+        for _ in range(40):
+            (pid,) = self.kill("workers", signal.SIGSTOP, count=1, seed=seed)
+            if self._others_may_write():
+                return pid
+            os.kill(pid, signal.SIGCONT)
+            time.sleep(chance.uniform(0.005, 0.03))
+        raise AssertionError("the worker was never met outside a commit")
+
+    def _others_may_write(self) -> bool:
+        with (
+            closing(sqlite3.connect(self.registry, timeout=0.5, isolation_level=None)) as database,
+            open(f"{self.registry}-turn") as turn,
+        ):
+            end = time.monotonic() + 0.5
+            while time.monotonic() < end:
+                try:
+                    fcntl.flock(turn, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    database.execute("BEGIN IMMEDIATE")
+                except (BlockingIOError, sqlite3.OperationalError):
+                    time.sleep(0.002)
+                else:
+                    database.execute("ROLLBACK")
+                    return True
+        return False
 
     def ctl(self, *arguments: str) -> str:
         """Run rabbitmqctl on the sandbox's node."""

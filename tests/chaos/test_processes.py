@@ -28,7 +28,7 @@ def test_a_worker_that_stood_still_says_nothing_more(ground: Ground) -> None:
         post = ground.papers(town, 120, 13, "still")
         town.post(post.sent)
         town.wait(lambda: town.documents_arrived() >= 30, 40, "documents arrive before the stop")
-        stopped += ground.kill("workers", signal.SIGSTOP, count=1, seed=13)
+        stopped.append(ground.freeze_a_worker(13))
         try:
             town.wait(lambda: not post.unfinished(town), 40, "the other worker completes all")
             before = len(town.arrivals())

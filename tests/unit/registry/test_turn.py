@@ -45,6 +45,25 @@ def test_a_holder_is_waited_for_only_so_long(tmp_path: Path) -> None:
         process.kill()
 
 
+def test_a_holder_that_stands_still_costs_the_patience_once(tmp_path: Path) -> None:
+    path = str(tmp_path / "turn")
+    turn = Turn(path, 2.0)
+    with holder(tmp_path / "turn") as process:
+        with turn:
+            pass
+        began = time.monotonic()
+        for _ in range(3):
+            with turn:
+                pass
+        assert time.monotonic() - began < 2.0
+        process.kill()
+        process.wait()
+    with turn:  # free again, and really had: another one waits for it
+        began = time.monotonic()
+        with Turn(path, 0.1):
+            assert time.monotonic() - began >= 0.1
+
+
 def test_a_folder_that_is_not_there_is_said(tmp_path: Path) -> None:
     with pytest.raises(RegistryError) as caught:
         Turn(str(tmp_path / "no" / "turn"), 1.0)
