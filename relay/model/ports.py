@@ -10,6 +10,7 @@ from typing import Protocol
 
 from relay.errors import Code
 from relay.model.agency import Agency, AgencyCertificate, Resolution
+from relay.model.audit import Act
 from relay.model.envelope import Envelope
 from relay.model.message import Incoming, Kind, Lane, Outgoing, Published
 from relay.model.receipt import SignedReceipt
@@ -229,6 +230,15 @@ class Registry(Protocol):
 
     def oldest_unsettled(self) -> datetime | None:
         """Return accepted-at of the oldest document claimed and not settled."""
+        ...
+
+    # tools
+    def note_act(self, act: Act) -> None:
+        """Add an audit row; durable when this returns."""
+        ...
+
+    def acts(self, subject: str | None = None, limit: int = 100) -> tuple[Act, ...]:
+        """Return audit rows of one subject, or all, newest first."""
         ...
 
     def close(self) -> None:

@@ -227,9 +227,25 @@ held = Table(
     Column("released_at", BigInteger),
 )
 
+acts = Table(
+    "acts",
+    metadata,
+    Column("id", _Row, primary_key=True),
+    Column("at", BigInteger, nullable=False),
+    _text("who"),
+    _text("act"),
+    _text("subject"),
+    _text("detail"),
+    Index("acts_of", "subject", "id"),
+)
+
+ADDED: Final = (acts,)
+"""Tables that came after the first relay of this version was in use: made where they are missing. A relay that does not
+know them works beside them, so machines can be upgraded, and set back, one after the other."""
+
 
 def create_or_check(connection: Connection) -> None:
-    """Create the tables in an empty database; in another one check that they are ours.
+    """Create the tables in an empty database; in another one check that they are ours, and add what came later.
 
     Raises:
         RegistryError: REGISTRY-UNUSABLE: the database holds foreign tables or those of another version.
@@ -247,3 +263,4 @@ def create_or_check(connection: Connection) -> None:
         raise RegistryError(
             Code.REGISTRY_UNUSABLE, f"registry schema {list(found)}, this relay knows {VERSION}"
         )
+    metadata.create_all(connection, [table for table in ADDED if table.name not in there], checkfirst=False)

@@ -13,6 +13,7 @@ from sqlalchemy import Connection, bindparam, delete, update
 from sqlalchemy.exc import SQLAlchemyError
 
 from relay.errors import RegistryError
+from relay.model.audit import Act
 from relay.model.receipt import SignedReceipt
 from relay.model.record import (
     Candidate,
@@ -26,7 +27,7 @@ from relay.model.record import (
     StatusQuery,
     TrackEvent,
 )
-from relay.registry import dialect, keeper, queries, schema
+from relay.registry import acts, dialect, keeper, queries, schema
 from relay.registry.claims import beat, claim_batch, live_owners
 from relay.registry.many import Many
 from relay.registry.rows import from_us, to_us
@@ -310,6 +311,17 @@ class SqlRegistry:
         """Note a release or drop."""
         with self._write() as connection:
             keeper.released(connection, held_id, to_us(now))
+
+    # tools
+
+    def note_act(self, act: Act) -> None:
+        """Add an audit row; durable when this returns."""
+        with self._write() as connection:
+            acts.note(connection, act)
+
+    def acts(self, subject: str | None = None, limit: int = 100) -> tuple[Act, ...]:
+        """Return audit rows of one subject, or all, newest first."""
+        return self._ask(lambda connection: acts.latest(connection, subject, limit))
 
     def close(self) -> None:
         """Close connections."""

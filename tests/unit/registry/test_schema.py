@@ -11,6 +11,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.schema import CreateIndex, CreateTable
 
 from relay.errors import Code, RegistryError
+from relay.model.audit import Act
 from relay.model.record import Claimed
 from relay.registry import claims, open_registry, schema, settle
 from tests.support.registry import START, Maker, at
@@ -50,6 +51,26 @@ def test_a_foreign_version_is_not_touched(tmp_path: Path, script: str) -> None:
         open_registry(url)
     assert caught.value.code is Code.REGISTRY_UNUSABLE
     assert raw.execute("SELECT count(*) FROM sqlite_master").fetchone() == before
+    raw.close()
+
+
+def test_an_older_registry_gets_what_came_later_and_keeps_what_it_has(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/r.db"
+    claim = Maker().claim("a")
+    first = open_registry(url)
+    first.claim([claim], "w1", START)
+    first.close()
+    raw = sqlite3.connect(tmp_path / "r.db")
+    raw.execute("DROP TABLE acts")
+    raw.commit()
+    again = open_registry(url)
+    act = Act(START, "nga", "user.add", "H53")
+    again.note_act(act)
+    assert again.acts() == (act,)
+    assert len(again.find(claim.transport_id)) == 1
+    again.close()
+    assert raw.execute("SELECT version FROM schema_version").fetchall() == [(schema.VERSION,)]
+    assert raw.execute("SELECT 1 FROM sqlite_master WHERE name = 'acts_of'").fetchall()
     raw.close()
 
 
