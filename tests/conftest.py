@@ -3,10 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
 
 import pytest
 
 from tests.support.node import Node
+
+_ROOT: Final = Path(__file__).parent
+_FIRST: Final = ("chaos", "acceptance", "broker", "contract")
+"""Folders by how long they take: with several processes the longest start first. The rest follows as collected."""
+_TOGETHER: Final = frozenset({"chaos", "acceptance"})
+"""Folders whose tests share one sandbox, and so one process; elsewhere each file may go to another one."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the tests in order for several processes (``-n``), and say which stay together."""
+
+    def place(item: pytest.Item) -> int:
+        parts = item.path.relative_to(_ROOT).parts if item.path.is_relative_to(_ROOT) else ("",)
+        folder = parts[0]
+        item.add_marker(pytest.mark.xdist_group(folder if folder in _TOGETHER else "/".join(parts)))
+        return _FIRST.index(folder) if folder in _FIRST else len(_FIRST)
+
+    items.sort(key=place)
 
 
 @pytest.fixture(scope="session")
