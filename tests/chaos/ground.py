@@ -109,7 +109,7 @@ class Ground:
     def _others_may_write(self) -> bool:
         with (
             closing(sqlite3.connect(self.registry, timeout=0.5, isolation_level=None)) as database,
-            open(f"{self.registry}-turn") as turn,
+            Path(f"{self.registry}-turn").open() as turn,
         ):
             end = time.monotonic() + 0.5
             while time.monotonic() < end:
