@@ -7,7 +7,7 @@
     supervisor.lock  held by the living supervisor
     broker/          the RabbitMQ node (its own lock, held by the Erlang VM)
     ca/  keys/  relay/   development CA, keys of agencies, key of the relay
-    config/          truc.yaml, one file for each process, directory.yaml, password files
+    config/          truc.yaml, one file for each process, directory.json, password files
     data/            the registry
     log/             one file for each process
     run/             what runs: processes.json, status.json
@@ -127,7 +127,9 @@ class Home:
 
     @property
     def directory_file(self) -> Path:
-        return self.config / "directory.yaml"
+        """JSON, which gateways in any language read; a home of an older version keeps its YAML."""
+        before = self.config / "directory.yaml"
+        return before if before.exists() else self.config / "directory.json"
 
     @property
     def settings_file(self) -> Path:
