@@ -13,6 +13,7 @@ from relay.cli.inbox import inbox
 from relay.cli.options import lang_option
 from relay.cli.quarantine import quarantine
 from relay.cli.reply import reply, take_back
+from relay.cli.registry import registry
 from relay.cli.run import keeper, worker
 from relay.cli.sandbox import demo, down, keys, up
 from relay.cli.send import send
@@ -49,6 +50,7 @@ for command in (
     reply,
     send,
     take_back,
+    registry,
     topology,
     track,
     up,

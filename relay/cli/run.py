@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
@@ -39,7 +38,26 @@ _CONFIG = click.option(
 @click.command()
 @_CONFIG
 @click.option("--name", help="Name of this worker, unique in the relay; else worker.name of the file.")
-def worker(config: Path, name: str | None) -> None:
+def _changes(_context: click.Context, _parameter: click.Parameter, given: tuple[str, ...]) -> dict[str, str]:
+    """Read KEY=VALUE, several."""
+    pairs = [one.partition("=") for one in given]
+    if wrong := [key for key, equals, _ in pairs if not (key and equals)]:
+        raise click.BadParameter(f"{wrong[0]!r} is not KEY=VALUE")
+    return {key: value for key, _, value in pairs}
+
+
+_SET = click.option(
+    "--set",
+    "changes",
+    multiple=True,
+    metavar="KEY=VALUE",
+    callback=_changes,
+    help="A setting that wins over the file, such as http.port=9471; may be repeated.",
+)
+
+
+@_SET
+def worker(config: Path, name: str | None, changes: dict[str, str]) -> None:
     """Run one worker until SIGTERM: take, verify, route, deliver, report.
 
     Its HTTP port (http.port) answers /metrics, /live and /ready.
@@ -47,16 +65,14 @@ def worker(config: Path, name: str | None) -> None:
     from relay.cli.wiring import build_worker
     from relay.settings import load
 
-    settings = load(config)
-    if name:
-        settings = replace(settings, worker=replace(settings.worker, name=name))
-    process, parts = build_worker(settings)
+    process, parts = build_worker(load(config, {**changes, **({"worker.name": name} if name else {})}))
     _serve(process, parts)
 
 
 @click.command()
 @_CONFIG
-def keeper(config: Path) -> None:
+@_SET
+def keeper(config: Path, changes: dict[str, str]) -> None:
     """Run the keeper until SIGTERM: unpublished receipts, deadlines, lost bodies, quarantine.
 
     Several may run; a lease in the registry makes one of them the keeper.
@@ -64,7 +80,7 @@ def keeper(config: Path) -> None:
     from relay.cli.wiring import build_keeper
     from relay.settings import load
 
-    process, parts = build_keeper(load(config))
+    process, parts = build_keeper(load(config, changes))
     _serve(process, parts)
 
 

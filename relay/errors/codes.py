@@ -130,6 +130,8 @@ class Code(StrEnum):
     REGISTRY_BUSY = "REGISTRY-BUSY"
     REGISTRY_UNUSABLE = "REGISTRY-UNUSABLE"
     SANDBOX_LOCKED = "SANDBOX-LOCKED"
+    REGISTRY_IN_USE = "REGISTRY-IN-USE"  # a restore while workers live
+    REGISTRY_BACKUP = "REGISTRY-BACKUP"  # a copy that cannot be made, or cannot be trusted
     SANDBOX_BROKEN = "SANDBOX-BROKEN"
     NOT_FOUND = "NOT-FOUND"
     RECEIPT_TIMEOUT = "RECEIPT-TIMEOUT"

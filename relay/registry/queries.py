@@ -23,7 +23,7 @@ from relay.registry.rows import (
     split_number,
     to_us,
 )
-from relay.registry.schema import deliveries, documents, receipts, statuses, workers
+from relay.registry.schema import deliveries, documents, receipts, restores, statuses, workers
 
 _A_DOCUMENT: Final = text("documents.kind = 'edoc'")  # literally as in the partial index
 
@@ -110,7 +110,8 @@ def stored(connection: Connection, numbers: Iterable[str]) -> set[str]:
 def last_receipt_number(connection: Connection, prefix: str) -> int:
     """Return the highest serial of a series."""
     highest = select(func.max(receipts.c.serial)).where(receipts.c.series == prefix)
-    return connection.execute(highest).scalar() or 0
+    floor = select(func.max(restores.c.floor))
+    return max(connection.execute(highest).scalar() or 0, connection.execute(floor).scalar() or 0)
 
 
 def oldest_unsettled(connection: Connection) -> int | None:

@@ -239,7 +239,41 @@ acts = Table(
     Index("acts_of", "subject", "id"),
 )
 
-ADDED: Final = (acts,)
+restores = Table(
+    "restores",
+    metadata,
+    Column("id", _Row, primary_key=True),
+    Column("at", BigInteger, nullable=False),
+    Column("floor", BigInteger, nullable=False),  # of receipt numbers: none above it had been used before
+)
+
+# What an operator decided to drop out of quarantine, until the keeper has told it and after.
+drops = Table(
+    "drops",
+    metadata,
+    Column("held_id", Text, primary_key=True),
+    Column("at", BigInteger, nullable=False),
+    _text("reason"),
+    Column("told_at", BigInteger),
+    _partial("drops_untold", "at", where="told_at IS NULL"),
+)
+
+# The processes that run now: written at their start, removed at a clean end.
+processes = Table(
+    "processes",
+    metadata,
+    Column("owner", Text, primary_key=True),  # as in workers
+    _text("name"),
+    _text("role"),
+    _text("host"),
+    _text("machine"),
+    Column("pid", BigInteger, nullable=False),
+    Column("started", BigInteger, nullable=False),
+    Column("since", BigInteger, nullable=False),
+    _text("version"),
+)
+
+ADDED: Final = (acts, restores, drops, processes)
 """Tables that came after the first relay of this version was in use: made where they are missing. A relay that does not
 know them works beside them, so machines can be upgraded, and set back, one after the other."""
 

@@ -29,6 +29,7 @@ from relay.model.record import (
 )
 from relay.registry import acts, dialect, keeper, queries, schema
 from relay.registry.claims import beat, claim_batch, live_owners
+from relay.registry.files import make_own
 from relay.registry.many import Many
 from relay.registry.rows import from_us, to_us
 from relay.registry.settle import notice, settle_batch
@@ -75,6 +76,8 @@ class SqlRegistry:
         # In memory there is one connection, hence one transaction at a time, for all threads.
         self._turn = threading.RLock() if dialect.in_memory(url) else nullcontext()
         file = dialect.file_of(url)
+        if file is not None:
+            make_own(file)
         self._writers = nullcontext() if file is None else Turn(f"{file}-turn", busy_timeout)
         try:
             with self._write() as connection:

@@ -14,7 +14,7 @@ import time
 from types import TracebackType
 from typing import Final
 
-from relay.errors import Code, RegistryError
+from relay.registry.files import open_own
 
 _LOOK: Final = 0.0005  # seconds between two looks
 _STUCK: Final = 0.02  # seconds for a holder that once outlasted our patience: a process that stands still
@@ -29,10 +29,7 @@ class Turn:
         Raises:
             RegistryError: REGISTRY-UNUSABLE: the file cannot be made beside the database.
         """
-        try:
-            self._file = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
-        except OSError as error:
-            raise RegistryError(Code.REGISTRY_UNUSABLE, f"{path}: {error.strerror}") from error
+        self._file = open_own(path)
         self._patience = patience
         self._thread = threading.Lock()  # threads of one process share the open file
         self._stuck = False

@@ -1,0 +1,119 @@
+"""``truc registry``: a copy of the registry, and the way back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from relay.cli.options import (
+    dry_run_option,
+    home_option,
+    json_option,
+    people_time,
+    print_json,
+    print_table,
+    words,
+)
+from relay.cli.track import registry_url
+
+if TYPE_CHECKING:
+    from relay.registry.copy import CopyFacts
+
+_CONFIG = click.option(
+    "--config",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Configuration of a relay; without it the sandbox of --home.",
+)
+
+
+@click.group()
+def registry() -> None:
+    """The relay's durable state as a file: copy and restore (SQLite; PostgreSQL has pg_dump)."""
+
+
+@registry.command()
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@_CONFIG
+@home_option
+@dry_run_option
+@json_option
+def backup(file: Path, config: Path | None, home: Path, dry_run: bool, as_json: bool) -> None:
+    """Copy the registry to the new FILE while the workers go on; its checksum goes to FILE.sha256.
+
+    FILE is mode 0600 and is never overwritten. Bodies of documents are not in the registry: they stand in the broker.
+    """
+    from relay.observe.clock import SystemClock
+    from relay.operate import copies
+
+    facts = copies.backup(registry_url(home, config), file, SystemClock().now(), dry_run=dry_run)
+    _show(
+        facts,
+        as_json=as_json,
+        dry_run=dry_run,
+        done=("copied", "đã sao lưu"),
+        would=("would copy", "sẽ sao lưu"),
+    )
+
+
+@registry.command()
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@_CONFIG
+@home_option
+@dry_run_option
+@json_option
+def restore(file: Path, config: Path | None, home: Path, dry_run: bool, as_json: bool) -> None:
+    """Put the copy FILE in the place of the registry. Stop all workers and keepers first.
+
+    Refused while a process uses the registry, and if FILE is not what FILE.sha256 says. The former content is kept
+    beside the registry. What was accepted after the copy was made is not in it: see docs/operations.md.
+    """
+    from relay import settings
+    from relay.observe.clock import SystemClock
+    from relay.operate import copies
+    from relay.sandbox.contents import running
+
+    chosen = settings.load(config or running(home).settings, files=False).registry
+    facts = copies.restore(chosen.url, file, SystemClock().now(), chosen.lease_seconds, dry_run=dry_run)
+    _show(
+        facts,
+        as_json=as_json,
+        dry_run=dry_run,
+        done=("restored", "đã phục hồi"),
+        would=("would restore", "sẽ phục hồi"),
+    )
+
+
+def _show(
+    facts: CopyFacts, *, as_json: bool, dry_run: bool, done: tuple[str, str], would: tuple[str, str]
+) -> None:
+    if as_json:
+        print_json({**_json(facts), "done": not dry_run, **({"dry_run": True} if dry_run else {})})
+        return
+    click.echo(f"{words(*(would if dry_run else done))}: {facts.file}")
+    newest = people_time(facts.newest) if facts.newest else words("none", "không có")
+    rows = [
+        (words("newest document", "văn bản mới nhất"), newest),
+        (words("documents", "văn bản"), str(facts.documents)),
+        (words("deliveries", "lượt giao"), str(facts.deliveries)),
+        (words("receipts", "biên nhận"), str(facts.receipts)),
+        (words("bytes", "số byte"), str(facts.bytes)),
+        ("SHA-256", facts.sha256),
+        (words("former content", "nội dung cũ"), str(facts.kept or "")),
+    ]
+    print_table([row for row in rows if row[1]], indent="  ")
+
+
+def _json(facts: CopyFacts) -> dict[str, Any]:
+    return {
+        "file": facts.file,
+        "sha256": facts.sha256,
+        "bytes": facts.bytes,
+        "schema_version": facts.schema_version,
+        "newest": facts.newest,
+        "documents": facts.documents,
+        "deliveries": facts.deliveries,
+        "receipts": facts.receipts,
+        "kept": facts.kept,
+    }
