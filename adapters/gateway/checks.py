@@ -61,7 +61,9 @@ def check(
     verdict = verification.verdict
     if not verdict.accepted or verification.view is None:
         raise RefusedError(verdict.reason, verdict.detail)
-    if verdict.certificate_sha256 not in {item.sha256 for item in directory.signers(sender)}:
+    if verdict.certificate_sha256 not in {
+        item.sha256 for item in directory.signers(sender) if item.signs_at(at)
+    }:
         raise RefusedError(
             Code.WRONG_SIGNER, f"certificate {verdict.certificate_sha256[:16]} is not one of {sender}"
         )

@@ -141,6 +141,7 @@ class _Work:
             for change in changes
             if change.kind == "user"
             and change.what is What.CREATE
+            and change.name not in self._desired.by_certificate
             and not self._desired.passwords.get(change.name)
         ]
         if lacking:
@@ -212,8 +213,13 @@ class _Work:
     def users(self, todo: Iterable[Change], *, reset_passwords: bool) -> None:
         narrowed: set[str] = set()
         for change in todo:
-            if change.kind == "user":
-                self._management.put_user(change.name, self._desired.passwords[change.name] or "")
+            if change.kind == "user" and change.what is What.REMOVE:
+                self._management.delete_user(change.name)
+                self._management.close_connections(change.name)
+                self.closed.append(change.name)
+                self.note(change)
+            elif change.kind == "user":
+                self._make_user(change.name)
                 self.note(change)
             elif change.kind in {"permissions", "topic-permissions"}:
                 wanted, narrows = change.subject
@@ -228,6 +234,13 @@ class _Work:
         for user in sorted(narrowed):
             self._management.close_connections(user)
             self.closed.append(user)
+
+    def _make_user(self, user: str) -> None:
+        password = self._desired.passwords.get(user)
+        if password:
+            self._management.put_user(user, password)
+        else:
+            self._management.put_user_without_password(user)
 
     def _put_right(self, kind: str, user: str, wanted: Rights) -> None:
         if kind == "permissions":

@@ -222,9 +222,11 @@ def _users(desired: Desired, live: Live) -> list[Change]:
         if there is None or _plain(there) != _plain(wanted):
             before = "" if there is None else _plain(there)
             changes.append(_right("permissions", user, before, _plain(wanted), wanted, there))
+    ended = sorted(desired.ended & set(live.users))
+    changes += [Change("user", user, What.REMOVE, "its time has ended", subject=user) for user in ended]
     changes += [
         Change("permissions", user, What.REPORT, "a user that is not in the configuration", subject=user)
-        for user in sorted(set(live.rights) - set(desired.rights) - {live.reader})
+        for user in sorted(set(live.rights) - set(desired.rights) - desired.ended - {live.reader})
         if "administrator" not in live.users.get(user, "")
     ]
     return changes

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,11 +13,14 @@ import yaml
 
 from relay.broker import names
 from relay.errors import Code, ConfigurationError
-from relay.model.agency import Admission, Agency
+from relay.model.agency import Admission, Agency, LoginBy
 from relay.resources import shipped
 
 LISTED_CODES: Final = 100
 """Up to so many codes a topic permission lists them; above, it gives the subtree: a longer list slows every publish."""
+
+LONGEST_PATTERN: Final = 32_000
+"""Characters of a permission: RabbitMQ 3.10 refuses patterns from about 37 KB."""
 
 NOTHING: Final = "^$"
 RELAY_CONFIGURE: Final = r"^epoch\..*$"
@@ -128,6 +132,8 @@ class Desired:
     policies: tuple[Policy, ...]
     rights: Mapping[str, Rights]  # by user
     passwords: Mapping[str, str | None] = field(repr=False, default_factory=dict)
+    by_certificate: frozenset[str] = frozenset()  # users that get no password
+    ended: frozenset[str] = frozenset()  # users that should be no more
     problems: tuple[str, ...] = ()  # what the directory asks for and cannot be had
 
 
@@ -145,8 +151,9 @@ def desired_topology(
         config: ``config/topology.yaml``.
         directory_agencies: All agencies, closed ones too.
         relay_user: The broker user of workers and keeper.
-        gateway_users: Broker users of the gateways (named by their code) with the password for one that does not
-            exist yet; None where it exists.
+        gateway_users: Broker users of the gateways (see ``gateway_logins``) with the password for one that does not
+            exist yet; None where it exists. A user with an end, or of a closed gateway, that is missing here is to be
+            removed.
         relay_password: The same for the relay's user.
 
     Raises:
@@ -172,17 +179,23 @@ def desired_topology(
         queue = names.agency_queue(serving)
         bindings.add(Binding(names.level_exchange(agency.level), queue, agency.code))
         bindings.add(Binding(names.RECEIPTS, queue, agency.code))
-    served: dict[str, list[Agency]] = {user: [] for user in gateway_users}
+    known = {login.name: (agency.code, login) for agency in agencies.values() for login in agency.logins}
+    served: dict[str, list[Agency]] = {}
     for agency in agencies.values():
         gateway = agency.gateway or (agency.code if agency.own_queue else None)
-        if gateway in served and agency.admission in _ACTIVE:
-            served[gateway].append(agency)
+        if gateway is not None and agency.admission in _ACTIVE:
+            served.setdefault(gateway, []).append(agency)
     rights = {relay_user: Rights(RELAY_CONFIGURE, RELAY_WRITE, RELAY_READ, None)}
-    for user, mine in served.items():
-        own = agencies.get(user)
+    for user in gateway_users:
+        code = known[user][0] if user in known else user
+        own = agencies.get(code)
         if own is None:
             problems.append(f"{user}: a gateway's broker user, but no such agency in the directory")
-        rights[user] = gateway_rights(mine) if own is not None and own.admission in _ACTIVE else NO_RIGHTS
+        active = own is not None and own.admission in _ACTIVE
+        rights[user] = gateway_rights(served.get(code, ())) if active else NO_RIGHTS
+        if len(rights[user].read) > LONGEST_PATTERN:
+            problems.append(f"{user}: it has too many queues to read; let its agencies use queue: gateway")
+            rights[user] = replace(rights[user], read=names.exactly(names.agency_queue(code)))
     return Desired(
         exchanges=settings.exchanges,
         queue_arguments=settings.queue_arguments,
@@ -191,8 +204,28 @@ def desired_topology(
         policies=settings.policies,
         rights=rights,
         passwords={relay_user: relay_password, **gateway_users},
+        by_certificate=frozenset(
+            name for name, (_, login) in known.items() if login.by is LoginBy.CERTIFICATE
+        ),
+        ended=frozenset(
+            name
+            for name, (code, login) in known.items()
+            if login.until is not None or agencies[code].admission is Admission.CLOSED
+        )
+        - {*gateway_users, relay_user},
         problems=tuple(sorted(problems)),
     )
+
+
+def gateway_logins(agencies: Iterable[Agency], now: datetime) -> dict[str, str]:
+    """Return the broker users that gateways should have at that moment, and whose they are: name, gateway's code."""
+    return {
+        login.name: agency.code
+        for agency in agencies
+        if agency.admission is not Admission.CLOSED
+        for login in agency.logins
+        if not login.ended(now)
+    }
 
 
 NO_RIGHTS: Final = Rights(NOTHING, NOTHING, NOTHING, NOTHING)

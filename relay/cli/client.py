@@ -52,7 +52,7 @@ class Reader:
             return kind, result, None, error.code, error.detail
         if not result.verdict.accepted:
             return kind, result, envelope, result.verdict.reason, result.verdict.detail
-        known = {one.sha256 for one in self.directory.signers(envelope.sender)}
+        known = {one.sha256 for one in self.directory.signers(envelope.sender) if one.signs_at(at)}
         if result.verdict.certificate_sha256 not in known:
             return kind, result, envelope, Code.WRONG_SIGNER, f"not a certificate of {envelope.sender}"
         return kind, result, envelope, Code.OK, result.verdict.detail
@@ -131,7 +131,6 @@ def open_client(home: Path, code: str) -> Iterator[Client]:
         OperationError: NOT-FOUND: no sandbox there, or no key for that agency.
     """
     from adapters.gateway import Account, AmqpLink, Gateway, Mailbox
-    from relay.broker.connection import Endpoint
     from relay.observe.clock import SystemClock
     from relay.sandbox.contents import running
 
@@ -146,7 +145,7 @@ def open_client(home: Path, code: str) -> Iterator[Client]:
 
     gateway = Gateway(
         account,
-        link=AmqpLink(Endpoint.from_url(sandbox.amqp_url, login.user, login.password), name=f"truc {code}"),
+        link=AmqpLink(sandbox.endpoint(login.gateway), name=f"truc {code}"),
         mailbox=Mailbox(mailboxes(sandbox.home) / f"{account.gateway}.sqlite"),
         directory=reader.directory,
         verifier=reader.verifier,

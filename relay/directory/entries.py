@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,15 +13,18 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from relay.errors import RefusedError
-from relay.model.agency import Admission, Agency, AgencyCertificate
+from relay.model.agency import Admission, Agency, AgencyCertificate, FormerName, GatewayUser, LoginBy
 from relay.model.codes import normal_form, parent_code
 from relay.model.levels import Level, default_level
 
 _KEYS: Final = frozenset({
     "code", "name", "level", "parent", "gateway", "queue", "aliases", "certificates", "valid_from", "valid_to",
-    "successors", "admission",
+    "successors", "admission", "users", "short_name", "english_name", "other_names", "former_names", "contact",
+    "suspended_until",
 })  # fmt: skip
-_CERTIFICATE_KEYS: Final = frozenset({"pem", "file", "not_before", "not_after"})
+_CERTIFICATE_KEYS: Final = frozenset({"pem", "file", "not_before", "not_after", "retired_at"})
+_USER_KEYS: Final = frozenset({"name", "by", "until"})
+_MAX_USER: Final = 255  # octets of an AMQP short string, which `user_id` is
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +85,7 @@ class Entries:
             for problem in self._objections(agency, by_code):
                 self.find(self._index[agency.code], problem, agency.code)
         self._check_aliases(by_code)
+        self._check_users(by_code)
         if not self.findings:
             self._complete(by_code)
 
@@ -123,6 +127,17 @@ class Entries:
                 _code(one, "successors") for one in _list(entry.get("successors"), "successors")
             ),
             admission=Admission(_one_of(entry.get("admission", "admitted"), tuple(Admission), "admission")),
+            users=_users(entry.get("users"), is_gateway=gateway == code),
+            short_name=_text(entry.get("short_name"), "short_name"),
+            english_name=_text(entry.get("english_name"), "english_name"),
+            other_names=tuple(
+                _text(one, "other_names") for one in _list(entry.get("other_names"), "other_names")
+            ),
+            former_names=tuple(
+                _former(one) for one in _list(entry.get("former_names"), "former_names")
+            ),
+            contact=_text(entry.get("contact"), "contact"),
+            suspended_until=_date(entry.get("suspended_until"), "suspended_until"),
         )
 
     @staticmethod
@@ -166,6 +181,7 @@ class Entries:
             pem=found.public_bytes(Encoding.PEM).decode("ascii"),
             not_before=_date(entry.get("not_before"), "certificates.not_before"),
             not_after=_date(entry.get("not_after"), "certificates.not_after"),
+            retired_at=_moment(entry.get("retired_at"), "certificates.retired_at"),
         )
 
     # all together
@@ -204,6 +220,20 @@ class Entries:
                 if problem:
                     self.find(self._index[agency.code], problem, agency.code)
                 holders.setdefault(alias, agency.code)
+
+    def _check_users(self, by_code: dict[str, Agency]) -> None:
+        """A broker user speaks for one gateway alone."""
+        holders: dict[str, str] = {}
+        for agency in self.agencies:
+            for user in agency.users:
+                problem = ""
+                if user.name in holders:
+                    problem = f"users: {user.name} is also a user of {holders[user.name]}"
+                elif user.name in by_code and user.name != agency.code:
+                    problem = f"users: {user.name} is the code of another agency"
+                if problem:
+                    self.find(self._index[agency.code], problem, agency.code)
+                holders.setdefault(user.name, agency.code)
 
     def _with_parent(self, agency: Agency) -> Agency:
         """Fill in the parent that the code itself names, if that one is listed."""
@@ -281,6 +311,63 @@ def _date(raw: object, key: str) -> date | None:
     if isinstance(raw, date) and not isinstance(raw, datetime):
         return raw
     raise _WrongError(f"{key}: has to be a date like 2025-07-01")
+
+
+def _moment(raw: object, key: str) -> datetime | None:
+    if raw is None:
+        return None
+    if isinstance(raw, str):
+        try:
+            raw = datetime.fromisoformat(raw)
+        except ValueError:
+            raw = None
+    if isinstance(raw, datetime):
+        # YAML reads 2026-07-01T00:00:00Z into UTC and forgets that it did
+        return raw.astimezone(UTC) if raw.tzinfo else raw.replace(tzinfo=UTC)
+    raise _WrongError(f"{key}: has to be a time like 2025-07-01T00:00:00Z")
+
+
+def _users(raw: object, *, is_gateway: bool) -> tuple[GatewayUser, ...]:
+    listed = _list(raw, "users")
+    if listed and not is_gateway:
+        raise _WrongError("users: only a gateway has broker users")
+    return tuple(_user(one) for one in listed)
+
+
+def _user(raw: object) -> GatewayUser:
+    entry = {"name": raw} if isinstance(raw, str) else raw
+    if not isinstance(entry, dict) or entry.keys() - _USER_KEYS:
+        raise _WrongError("users: each is a name, or a mapping of name, by and until")
+    name = entry.get("name")
+    if (
+        not isinstance(name, str)
+        or not name.isprintable()
+        or not 0 < len(name.encode()) <= _MAX_USER
+        or name != name.strip()
+    ):
+        raise _WrongError("users.name: has to be a printable text of at most 255 octets")
+    return GatewayUser(
+        name,
+        LoginBy(_one_of(entry.get("by", "password"), tuple(LoginBy), "users.by")),
+        _moment(entry.get("until"), "users.until"),
+    )
+
+
+def _text(raw: object, key: str) -> str:
+    if raw is None:
+        return ""
+    if not isinstance(raw, str) or not raw.strip() or not raw.isprintable():
+        raise _WrongError(f"{key}: has to be a text of one line")
+    return raw
+
+
+def _former(raw: object) -> FormerName:
+    if not isinstance(raw, dict) or raw.keys() != {"name", "until"}:
+        raise _WrongError("former_names: each is a mapping of name and until")
+    until = _date(raw["until"], "former_names.until")
+    if until is None:
+        raise _WrongError("former_names.until: has to be a date like 2025-06-30")
+    return FormerName(_text(raw["name"], "former_names.name"), until)
 
 
 def _list(raw: object, key: str) -> list[Any]:

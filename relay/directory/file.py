@@ -10,12 +10,24 @@
         gateway: H26              # who serves it; its own code for a gateway; absent: not connected at all
         queue: own                # own or gateway; own for a gateway, else gateway if absent
         aliases: [000.00.15.H26]  # other written forms that beat the default conversion
-        certificates:             # PEM text, the path of a PEM file, or {pem|file, not_before, not_after}
+        certificates:             # PEM text, the path of a PEM file, or {pem|file, not_before, not_after, retired_at}
           - certs/h26-15.pem
         valid_from: 2021-01-01
         valid_to: 2025-06-30      # last day
         successors: [H26.16]
         admission: admitted       # trial, admitted, suspended, closed
+        suspended_until: 2026-01-05   # of a suspended one, where known: first day on which it takes part again
+        short_name: SNV           # these five are for people: search, pages, history
+        english_name: Department of Home Affairs
+        other_names: [Sở Nội vụ thành phố]
+        former_names: [{name: Sở Tổ chức, until: 2021-12-31}]   # with its last day
+        contact: 024 0000 0000
+      - code: H26
+        name: Thành phố
+        gateway: H26
+        users:                    # broker users of a gateway; without it the one named by its code, with a password
+          - {name: H26, until: "2026-03-01T00:00:00Z"}
+          - H26+1                 # or {name, by: password|certificate, until}
 
 Paths are relative to the file. A name that ends in ``.json`` is read as JSON, which is about eight times as fast and
 meant for a whole country (115,000 agencies: some 2 seconds instead of 20).
@@ -85,6 +97,13 @@ def check(path: str | os.PathLike[str]) -> Checked:
     parts = dict(entries.files)
     version = _version([content, *parts.values()])
     return Checked(AgencyDirectory.of(entries.agencies, version, (file, *parts)), ())
+
+
+def note_of(path: str | os.PathLike[str]) -> str:
+    """Return the note of a file that was read before; empty if it has none."""
+    file = Path(path)
+    raw = _parse(file.read_bytes(), file)
+    return str(raw.get("note") or "") if isinstance(raw, dict) else ""
 
 
 def version_now(directory: AgencyDirectory) -> str | None:

@@ -29,6 +29,9 @@ class AgencyDirectory:
     succeeded: Mapping[str, tuple[str, ...]] = field(
         default_factory=dict
     )  # codes whose only successor is the key
+    users: Mapping[str, str] = field(
+        default_factory=dict
+    )  # broker user: gateway, where it is not the code itself
 
     @classmethod
     def of(cls, agencies: Iterable[Agency], version: str, sources: Sequence[Path] = ()) -> AgencyDirectory:
@@ -46,6 +49,9 @@ class AgencyDirectory:
             MappingProxyType(by_alias),
             tuple(sources),
             MappingProxyType(succeeded),
+            MappingProxyType(
+                {user.name: agency.code for agency in by_code.values() for user in agency.users}
+            ),
         )
 
     def agencies(self) -> tuple[Agency, ...]:
@@ -109,10 +115,18 @@ class AgencyDirectory:
         Codes are compared whole; a subtree (``H53`` and ``H53.31``) gives no right, nor does a common beginning.
         """
         agency = self.by_code.get(sender)
-        return agency is not None and agency.gateway is not None and agency.gateway == user
+        return agency is not None and agency.gateway is not None and agency.gateway == self.gateway_of(user)
+
+    def gateway_of(self, user: str) -> str:
+        """Return the code of the gateway whose broker user this is; a user that nobody is known by: itself.
+
+        A user whose time has ended still leads there: the broker lets it in no more, and what it published before may
+        be waiting.
+        """
+        return self.users.get(user, user)
 
     def signers(self, sender: str) -> tuple[AgencyCertificate, ...]:
-        """Return the certificates that may sign for ``sender``: its own and its gateway's."""
+        """Return the certificates registered for ``sender``, its own and its gateway's; each knows when it may sign."""
         agency = self.by_code.get(sender)
         if agency is None:
             return ()

@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from relay.errors import Code, ConfigurationError
-from relay.model.agency import Admission, Agency, AgencyCertificate
+from relay.model.agency import Admission, Agency, AgencyCertificate, GatewayUser, LoginBy
 
 
 def dump(path: Path, agencies: Iterable[Agency], note: str = "") -> None:
@@ -23,18 +25,20 @@ def dump(path: Path, agencies: Iterable[Agency], note: str = "") -> None:
     Raises:
         ConfigurationError: DIRECTORY-INVALID, it cannot be written; the old file is untouched.
     """
+    with temporary(path, render(path, agencies, note)) as new:
+        new.chmod(0o644)
+        replace_file(new, path)
+
+
+def render(path: Path, agencies: Iterable[Agency], note: str = "") -> bytes:
+    """Return the content of a directory file of that name."""
     content: dict[str, Any] = {"note": note} if note else {}
     content["agencies"] = [_entry(agency) for agency in agencies]
     if path.suffix == ".json":
         text = json.dumps(content, ensure_ascii=False, indent=1) + "\n"
     else:
         text = yaml.dump(content, Dumper=_Dumper, allow_unicode=True, sort_keys=False, width=120)
-    try:
-        _replace(path, text.encode())
-    except OSError as fault:
-        raise ConfigurationError(
-            Code.DIRECTORY_INVALID, f"{path}: cannot be written: {fault.strerror}"
-        ) from fault
+    return text.encode()
 
 
 def _entry(agency: Agency) -> dict[str, Any]:
@@ -57,12 +61,44 @@ def _entry(agency: Agency) -> dict[str, Any]:
         entry["successors"] = list(agency.successors)
     if agency.admission is not Admission.ADMITTED:
         entry["admission"] = agency.admission.value
+    if agency.suspended_until is not None:
+        entry["suspended_until"] = agency.suspended_until.isoformat()
+    if agency.former_names:
+        entry["former_names"] = [
+            {"name": one.name, "until": one.until.isoformat()} for one in agency.former_names
+        ]
+    if agency.other_names:
+        entry["other_names"] = list(agency.other_names)
+    texts = {
+        "short_name": agency.short_name,
+        "english_name": agency.english_name,
+        "contact": agency.contact,
+    }
+    entry.update({key: text for key, text in texts.items() if text})
+    if agency.users:
+        entry["users"] = [_user(one) for one in agency.users]
     return entry
+
+
+def _user(user: GatewayUser) -> Any:  # noqa: ANN401
+    entry: dict[str, str] = {"name": user.name}
+    if user.by is not LoginBy.PASSWORD:
+        entry["by"] = user.by.value
+    if user.until is not None:
+        entry["until"] = _moment(user.until)
+    return entry if len(entry) > 1 else user.name
+
+
+def _moment(at: datetime) -> str:
+    """To the microsecond: what is read again has to be the same."""
+    return at.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
 def _certificate(certificate: AgencyCertificate) -> Any:  # noqa: ANN401
     days = {"not_before": certificate.not_before, "not_after": certificate.not_after}
     dated = {key: day.isoformat() for key, day in days.items() if day is not None}
+    if certificate.retired_at is not None:
+        dated["retired_at"] = _moment(certificate.retired_at)
     return {"pem": certificate.pem, **dated} if dated else certificate.pem
 
 
@@ -77,20 +113,41 @@ def _text(dumper: yaml.dumper.SafeDumper, text: str) -> yaml.ScalarNode:
 _Dumper.add_representer(str, _text)
 
 
-def _replace(path: Path, content: bytes) -> None:
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+@contextmanager
+def temporary(path: Path, content: bytes) -> Iterator[Path]:
+    """Write ``content`` to a new file beside ``path``, of the same kind, on the disk for good; remove what is left of it.
+
+    Raises:
+        ConfigurationError: DIRECTORY-INVALID, it cannot be written.
+    """
+    name = None
     try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-            os.fchmod(file.fileno(), 0o644)
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
+        try:
+            handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=path.suffix)
+            with os.fdopen(handle, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as fault:
+            raise _unwritable(path, fault) from fault
+        yield Path(name)
     finally:
-        os.close(folder)
+        if name is not None:
+            Path(name).unlink(missing_ok=True)
+
+
+def replace_file(new: Path, path: Path) -> None:
+    """Put ``new`` in the place of ``path``, for good. Raises ``ConfigurationError`` DIRECTORY-INVALID."""
+    try:
+        new.replace(path)
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+    except OSError as fault:
+        raise _unwritable(path, fault) from fault
+
+
+def _unwritable(path: Path, fault: OSError) -> ConfigurationError:
+    return ConfigurationError(Code.DIRECTORY_INVALID, f"{path}: cannot be written: {fault.strerror}")

@@ -122,6 +122,7 @@ class Code(StrEnum):
     LIBXML_MISMATCH = "LIBXML-MISMATCH"
     BROKER_UNREACHABLE = "BROKER-UNREACHABLE"
     BROKER_REFUSED = "BROKER-REFUSED"
+    BROKER_UNTRUSTED = "BROKER-UNTRUSTED"  # no TLS that can be trusted: authority, name, dates, version
     BROKER_BLOCKED = "BROKER-BLOCKED"
     BROKER_MISSING = "BROKER-MISSING"  # rabbitmq-server is not installed
     PUBLISH_RETURNED = "PUBLISH-RETURNED"
@@ -129,11 +130,15 @@ class Code(StrEnum):
     TOPOLOGY_NOT_READY = "TOPOLOGY-NOT-READY"
     REGISTRY_BUSY = "REGISTRY-BUSY"
     REGISTRY_UNUSABLE = "REGISTRY-UNUSABLE"
-    SANDBOX_LOCKED = "SANDBOX-LOCKED"
     REGISTRY_IN_USE = "REGISTRY-IN-USE"  # a restore while workers live
     REGISTRY_BACKUP = "REGISTRY-BACKUP"  # a copy that cannot be made, or cannot be trusted
+    SANDBOX_LOCKED = "SANDBOX-LOCKED"
     SANDBOX_BROKEN = "SANDBOX-BROKEN"
     NOT_FOUND = "NOT-FOUND"
+    USER_EXISTS = "USER-EXISTS"
+    UNSAFE_CHANGE = "UNSAFE-CHANGE"  # it would cut somebody off, or strand what is waiting
+    PROOF_INVALID = "PROOF-INVALID"  # possession of a certificate's key is not shown
+    CERTIFICATE_TAKEN = "CERTIFICATE-TAKEN"  # registered for another agency
     RECEIPT_TIMEOUT = "RECEIPT-TIMEOUT"
     RECEIPT_INVALID = "RECEIPT-INVALID"  # a receipt whose signature or relay does not hold
     DEMO_FAILED = "DEMO-FAILED"

@@ -72,7 +72,7 @@ class QuarantineDuty:
         if not entry.delivery_id:
             if not entry.user:
                 return ()
-            return (tools.reporter.held(subject, entry.user, entry.code, "", now, None),)
+            return (tools.reporter.held(subject, tools.gateway_of(entry.user), entry.code, "", now, None),)
         line = RecipientLine(
             entry.recipient, entry.recipient, LineState.HELD, entry.code, entry.delivery_id, now
         )

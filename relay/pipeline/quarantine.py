@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import uuid
+from collections.abc import Callable
 from hashlib import sha256
 from typing import Final
 
@@ -44,7 +45,9 @@ class Quarantine:
         metrics: Metrics,
         clock: Clock,
         relay_user: str,
+        gateway_of: Callable[[str], str] = str,
     ) -> None:
+        """``gateway_of``: the gateway whose broker user published; it is told."""
         self._link = link
         self._registry = registry
         self._commits = commits
@@ -53,6 +56,7 @@ class Quarantine:
         self._metrics = metrics
         self._clock = clock
         self._relay_user = relay_user
+        self._gateway_of = gateway_of
 
     async def set_aside(self, lane: Lane, message: Incoming, code: Code, detail: str) -> None:
         """Store the body in ``quarantine``, confirmed, then note it and tell its user. The caller acknowledges."""
@@ -103,7 +107,7 @@ class Quarantine:
             subject = Subject(
                 user, transport_id, properties.message_id, properties.type or "", digest, len(message.body)
             )
-            receipts = (self._reporter.held(subject, user, code, "", now, None),)
+            receipts = (self._reporter.held(subject, self._gateway_of(user), code, "", now, None),)
         self._metrics.quarantined(code)
         logs.event(
             _log, logging.WARNING, "quarantined", code=code, transport_id=transport_id, queue=message.queue

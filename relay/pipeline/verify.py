@@ -12,6 +12,7 @@ from collections.abc import Callable
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import date, datetime
+from typing import Final
 
 from relay.errors import Code, RefusedError
 from relay.model.agency import Admission
@@ -21,6 +22,8 @@ from relay.model.message import Kind
 from relay.model.ports import Directory, PackageFormat, Verifier
 from relay.model.verdict import Verdict
 from relay.pipeline.accept import Submission
+
+_SILENT: Final = frozenset({Admission.SUSPENDED, Admission.CLOSED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,11 +91,15 @@ def _speaker_fault(
     agency = directory.agency(envelope.sender)
     if agency is None:
         return Code.UNKNOWN_SENDER
-    if verdict.certificate_sha256 not in {known.sha256 for known in directory.signers(envelope.sender)}:
+    at = verdict.verified_at
+    signers = {known.sha256 for known in directory.signers(envelope.sender) if known.signs_at(at)}
+    if verdict.certificate_sha256 not in signers:
         return Code.WRONG_SIGNER
     if not directory.may_speak(user, envelope.sender):
         return Code.SENDER_NOT_ALLOWED
-    if agency.admission in {Admission.SUSPENDED, Admission.CLOSED} or not agency.valid_on(day):
+    gateway = directory.agency(agency.gateway) if agency.gateway is not None else None
+    silenced = {one.admission for one in (agency, gateway) if one is not None} & _SILENT
+    if silenced or not agency.valid_on(day):
         return Code.SENDER_SUSPENDED
     return None
 

@@ -152,6 +152,9 @@ class FakeDirectory:
     def resolve(self, written: str, day: date) -> Resolution:
         return Resolution(written, self._agencies.get(written))
 
+    def gateway_of(self, user: str) -> str:
+        return user
+
     def may_speak(self, user: str, sender: str) -> bool:
         return True
 

@@ -1,0 +1,519 @@
+"""Broker users of gateways in life: made, changed over, suspended, taken up again, closed.
+
+Each command works in this order: an audit row, the directory (running workers obey it within seconds), the broker's
+rights, the open connections. Taking rights away and dying half-way leaves less than there was; giving rights ends with
+the broker. The same command again does what is missing.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Final
+
+from relay.broker import names
+from relay.broker.apply import apply
+from relay.broker.connection import Endpoint
+from relay.broker.management import Management
+from relay.broker.plan import Change, What, plan, read_live
+from relay.broker.topology import TopologyConfig, desired_topology, gateway_logins
+from relay.directory.edit import change_agency
+from relay.directory.file import load
+from relay.directory.snapshot import AgencyDirectory
+from relay.errors import Code, OperationError, TrucError
+from relay.model.agency import Admission, Agency, GatewayUser, LoginBy
+from relay.model.audit import Act
+from relay.model.ports import Clock, Registry
+from relay.model.times import rfc3339
+
+SECOND: Final = "+1"
+"""Behind a gateway's code: its other broker user. A plus sign stands in no code."""
+
+_LOOKS: Final = 40  # at a user's connections, until two in a row find none
+_PAUSE: Final = 0.25  # seconds between two looks
+_SHOWN: Final = 5
+_ACTS: Final = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What a command did, or would do. Holds the one copy of a new password."""
+
+    act: str
+    code: str
+    login: str = ""
+    by: LoginBy | None = None
+    password: str = field(default="", repr=False)
+    admission: Admission | None = None
+    until: datetime | None = None  # end of the former user
+    former: tuple[str, ...] = ()  # users beside ``login``
+    changes: tuple[str, ...] = ()  # on the broker
+    closed: int = 0  # open connections that were ended
+    queued: Mapping[str, int] = field(default_factory=dict)  # messages that stand in the agency's queues
+
+
+@dataclass(frozen=True, slots=True)
+class UserRow:
+    """One broker user of a gateway, for a list."""
+
+    code: str
+    name: str
+    login: str
+    by: LoginBy | None  # as the broker has it; None: it has no such user
+    admission: Admission
+    until: datetime | None
+    connections: int
+    last: Act | None
+
+
+@dataclass(frozen=True, slots=True)
+class Users:
+    """The commands. Not inside a running event loop.
+
+    Args:
+        management: an administrator's access to the management API.
+        endpoint: the same administrator, by AMQP.
+        directory_file: is changed.
+        registry: gets the audit rows.
+        relay_user: the relay's own broker user, which is no gateway's.
+        clock: time.
+        who: the name for audit rows.
+        password: makes a new password.
+        dry_run: say what would be done and do nothing.
+
+    Errors of each command: ``OperationError`` NOT-FOUND (no such agency, or no gateway), USER-EXISTS, UNSAFE-CHANGE
+    (the detail says what for, ``force`` overrules), TOPOLOGY-NOT-READY; ``ConfigurationError`` DIRECTORY-INVALID;
+    ``BrokerError``; ``RegistryError``. Nothing is changed before the audit row is stored.
+    """
+
+    management: Management
+    endpoint: Endpoint
+    directory_file: Path
+    registry: Registry
+    relay_user: str
+    clock: Clock
+    who: str
+    password: Callable[[], str]
+    dry_run: bool = False
+    topology: TopologyConfig = field(default_factory=TopologyConfig.load)
+    sleep: Callable[[float], None] = time.sleep
+
+    # --- commands
+
+    def add(self, code: str, *, login: str = "", external: bool = False) -> Done:
+        """Make the broker user of a gateway that stands in the directory, with its queues, bindings and rights.
+
+        ``external``: it logs in by client certificate, under ``login``, the name that the broker finds in it.
+        """
+        agency = self._gateway(code)
+        by = LoginBy.CERTIFICATE if external else LoginBy.PASSWORD
+        user = GatewayUser(login or code, by)
+        there = self._broker_users()
+        if user.name in there and self._complete(agency, user, there):
+            raise OperationError(Code.USER_EXISTS, f"{user.name}, of {code}")
+        password = "" if external else self._new_password()
+        with self._acting("user.add", code, f"{user.name} by {by.value}"):
+            after = self._change(code, lambda now: replace(now, users=_with(now, user, there)))
+            if user.name in there and not self.dry_run:
+                self._set_password(user, password)
+            changes = self._follow(after, code, {user.name: password})
+        return Done("user.add", code, user.name, by, password, agency.admission, changes=changes)
+
+    def rotate(self, code: str, until: datetime, *, force: bool = False) -> Done:
+        """Give a gateway a second user beside the first, both valid until ``until``; then the first is to be removed.
+
+        While two are there, the newer one gets another password, unless it is in use already.
+        """
+        agency = self._gateway(code)
+        now = self.clock.now()
+        if until <= now:
+            raise OperationError(Code.UNSAFE_CHANGE, "the end of the overlap has to lie ahead")
+        live = [user for user in agency.logins if not user.ended(now)]
+        leaving = [user for user in live if user.until is not None]
+        staying = [user for user in live if user.until is None]
+        if any(user.by is LoginBy.CERTIFICATE for user in staying):
+            raise OperationError(
+                Code.UNSAFE_CHANGE,
+                f"{code} logs in by certificate: a new certificate for the same name needs no second user",
+            )
+        if leaving and staying:
+            new = staying[0]
+            if not force and self._connections()[new.name]:
+                raise OperationError(
+                    Code.UNSAFE_CHANGE,
+                    f"{new.name} is in use already, {leaving[0].name} ends at {rfc3339(leaving[0].until or now)}: "
+                    f"truc user rotate {code} --finish",
+                )
+            until = leaving[0].until or until
+        else:
+            taken = {user.name for user in live}
+            new = GatewayUser(next(name for name in (code, code + SECOND) if name not in taken))
+        former = tuple(user.name for user in live if user.name != new.name)
+        there = self._broker_users()
+        password = self.password()
+        with self._acting(
+            "user.rotate", code, f"{new.name}, beside {' '.join(former)} until {rfc3339(until)}"
+        ):
+            if new.name in there and not leaving:
+                self._remove([new.name])  # left over from an earlier change, its time had ended
+            after = self._change(
+                code,
+                lambda one: replace(
+                    one,
+                    users=(*_ending(one, new.name, former, until), replace(new, until=None)),
+                ),
+            )
+            if new.name in there and leaving and not self.dry_run:
+                self._set_password(new, password)
+            changes = self._follow(after, code, {new.name: password})
+        return Done(
+            "user.rotate",
+            code,
+            new.name,
+            LoginBy.PASSWORD,
+            password,
+            agency.admission,
+            until,
+            former,
+            changes,
+        )
+
+    def replace_password(self, code: str) -> Done:
+        """Give a gateway another password at once, for one that got into wrong hands: nothing else lets it in any more."""
+        agency = self._gateway(code)
+        now = self.clock.now()
+        live = [user for user in agency.logins if not user.ended(now) and user.by is LoginBy.PASSWORD]
+        if not live:
+            raise OperationError(Code.NOT_FOUND, f"{code} has no user with a password")
+        kept = next((user for user in live if user.until is None), live[-1])
+        former = tuple(user.name for user in agency.logins if user.name != kept.name and user in live)
+        password = self._new_password()
+        with self._acting("user.rotate", code, f"{kept.name} at once"):
+            if kept.name in self._broker_users() and not self.dry_run:
+                self._set_password(kept, password)
+            after = self._change(
+                code,
+                lambda one: replace(
+                    one,
+                    users=(*_ending(one, kept.name, former, now), replace(kept, until=None)),
+                ),
+            )
+            changes = self._follow(after, code, {kept.name: password})
+            closed = self._cut([kept.name, *former])
+        return Done(
+            "user.rotate", code, kept.name, kept.by, password, agency.admission, None, former, changes, closed
+        )
+
+    def finish(self, code: str, *, force: bool = False) -> Done:
+        """End a change-over: the former user is removed, its connections are closed.
+
+        Refused while the gateway still uses the former user and not the new one.
+        """
+        agency = self._gateway(code)
+        now = self.clock.now()
+        there = self._broker_users()
+        leaving = [user for user in agency.logins if user.until is not None]
+        former = tuple(user.name for user in leaving if not user.ended(now) or user.name in there)
+        if not former:
+            raise OperationError(Code.NOT_FOUND, f"{code} is not changing over")
+        staying = [user.name for user in agency.logins if user.until is None]
+        open_now = self._connections()
+        if (
+            not force
+            and any(open_now[name] for name in former)
+            and not any(open_now[name] for name in staying)
+        ):
+            raise OperationError(
+                Code.UNSAFE_CHANGE, f"{code} still connects as {former[0]} and never as {' '.join(staying)}"
+            )
+        with self._acting("user.rotate", code, f"ends {' '.join(former)}"):
+            after = self._change(
+                code,
+                lambda one: replace(
+                    one,
+                    users=_ending(one, "", [user.name for user in leaving if not user.ended(now)], now),
+                ),
+            )
+            changes = self._follow(after, code, {})
+            closed = self._cut(former)
+        return Done(
+            "user.rotate",
+            code,
+            " ".join(staying),
+            None,
+            "",
+            agency.admission,
+            None,
+            former,
+            changes,
+            closed,
+        )
+
+    def expire(self) -> list[Done]:
+        """Remove every user whose time has ended from the broker; for a timer. Changes nothing in the directory."""
+        now = self.clock.now()
+        there = self._broker_users()
+        done = []
+        for agency in load(self.directory_file).agencies():
+            ended = [user.name for user in agency.logins if user.ended(now) and user.name in there]
+            if ended and agency.admission is not Admission.CLOSED:
+                with self._acting("user.expire", agency.code, " ".join(ended)):
+                    closed = self._remove(ended)
+                done.append(
+                    Done(
+                        "user.expire",
+                        agency.code,
+                        former=tuple(ended),
+                        admission=agency.admission,
+                        changes=tuple(f"- user {name}" for name in ended),
+                        closed=closed,
+                    )
+                )
+        return done
+
+    def suspend(self, code: str) -> Done:
+        """Stop an agency: workers refuse what it sends and what is sent to it; its gateway loses its rights.
+
+        For an agency that is served by another's gateway, that gateway loses the right to its code alone.
+        """
+        agency = self._agency(code)
+        if agency.admission is Admission.CLOSED:
+            raise OperationError(Code.NOT_FOUND, f"{code} is closed")
+        return self._admit(agency, "user.suspend", Admission.SUSPENDED)
+
+    def resume(self, code: str) -> Done:
+        """Take a suspended agency up again, as it was admitted before."""
+        agency = self._agency(code)
+        if agency.admission is not Admission.SUSPENDED:
+            if agency.admission is Admission.CLOSED:
+                raise OperationError(Code.NOT_FOUND, f"{code} is closed for good")
+            return self._admit(agency, "user.resume", agency.admission)
+        return self._admit(agency, "user.resume", self._before_suspension(code))
+
+    def close(self, code: str, *, force: bool = False) -> Done:
+        """End an agency for good: nothing to it or from it, its broker users are removed.
+
+        Its queues stay until they are empty. Refused while something stands in one, or while it serves others: nobody
+        could read it any more.
+        """
+        agency = self._agency(code)
+        served = [
+            one.code
+            for one in load(self.directory_file).agencies()
+            if one.gateway == code and one.code != code and one.admission is not Admission.CLOSED
+        ]
+        if served:
+            more = f" and {len(served) - _SHOWN} more" if len(served) > _SHOWN else ""
+            raise OperationError(
+                Code.UNSAFE_CHANGE,
+                f"{code} serves {' '.join(served[:_SHOWN])}{more}: give them another gateway first",
+            )
+        waiting = self._waiting(agency)
+        if any(waiting.values()) and not force:
+            told = ", ".join(f"{count} in {queue}" for queue, count in waiting.items() if count)
+            raise OperationError(Code.UNSAFE_CHANGE, f"not yet taken: {told}")
+        done = self._admit(agency, "user.close", Admission.CLOSED)
+        return replace(done, queued=waiting)
+
+    def ls(self) -> list[UserRow]:
+        """Return every broker user of every gateway, as directory and broker have it."""
+        there, connected = self._broker_users(), self._connections()
+        rows = []
+        for agency in load(self.directory_file).agencies():
+            for user in agency.logins:
+                if agency.admission is Admission.CLOSED and user.name not in there:
+                    continue
+                by = LoginBy.PASSWORD if there.get(user.name) else LoginBy.CERTIFICATE
+                last = next(iter(self.registry.acts(agency.code, 1)), None)
+                rows.append(
+                    UserRow(
+                        agency.code,
+                        agency.name,
+                        user.name,
+                        by if user.name in there else None,
+                        agency.admission,
+                        user.until,
+                        connected[user.name],
+                        last,
+                    )
+                )
+        return rows
+
+    # --- steps
+
+    def _admit(self, agency: Agency, act: str, admission: Admission) -> Done:
+        code, closed = agency.code, 0
+        with self._acting(act, code, f"was {agency.admission.value}"):
+            after = self._change(code, lambda one: replace(one, admission=admission))
+            changes = self._follow(after, code, {})
+            if admission not in {Admission.ADMITTED, Admission.TRIAL}:
+                # whatever was found to change: an earlier try may have died just before this
+                closed = self._cut([user.name for user in agency.logins])
+        return Done(act, code, admission=admission, changes=changes, closed=closed)
+
+    def _before_suspension(self, code: str) -> Admission:
+        for act in self.registry.acts(code, _ACTS):
+            if act.act == "user.suspend" and act.detail == f"was {Admission.TRIAL.value}":
+                return Admission.TRIAL
+            if act.act == "user.resume" or (
+                act.act == "user.suspend" and act.detail == f"was {Admission.ADMITTED.value}"
+            ):
+                break
+        return Admission.ADMITTED
+
+    def _agency(self, code: str) -> Agency:
+        agency = load(self.directory_file).agency(code)
+        if agency is None:
+            raise OperationError(Code.NOT_FOUND, f"the directory has no agency {code}")
+        return agency
+
+    def _gateway(self, code: str) -> Agency:
+        agency = self._agency(code)
+        if agency.gateway != code:
+            told = f"it is served by {agency.gateway}" if agency.gateway else "it is not connected"
+            raise OperationError(Code.NOT_FOUND, f"{code} is no gateway in the directory: {told}")
+        if agency.admission is Admission.CLOSED:
+            raise OperationError(Code.NOT_FOUND, f"{code} is closed")
+        return agency
+
+    def _change(self, code: str, change: Callable[[Agency], Agency]) -> AgencyDirectory:
+        """Change one agency in the file; in a dry run in memory alone."""
+        if not self.dry_run:
+            return change_agency(self.directory_file, code, change)
+        before = load(self.directory_file)
+        agencies = [change(one) if one.code == code else one for one in before.agencies()]
+        return AgencyDirectory.of(agencies, before.version, before.sources)
+
+    def _follow(self, directory: AgencyDirectory, code: str, passwords: Mapping[str, str]) -> tuple[str, ...]:
+        """Make the broker what the directory says of one agency and its gateway; return the changes."""
+        agencies = directory.agencies()
+        desired = desired_topology(
+            self.topology,
+            agencies,
+            self.relay_user,
+            {name: passwords.get(name) for name in gateway_logins(agencies, self.clock.now())},
+        )
+        live = read_live(self.management)
+        if not live.vhost or names.INGRESS not in live.exchanges:
+            raise OperationError(
+                Code.TOPOLOGY_NOT_READY, "the broker is bare: truc topology apply comes first"
+            )
+        changes = _of(plan(desired, live), directory, code)
+        if not self.dry_run:
+            apply(changes, desired, live, self.management, self.endpoint)
+        return tuple(str(change) for change in changes)
+
+    def _complete(self, agency: Agency, user: GatewayUser, there: Mapping[str, bool]) -> bool:
+        """Whether the user stands on the broker as directory and plan want it."""
+        if user.name not in {login.name for login in agency.logins}:
+            raise OperationError(Code.USER_EXISTS, f"{user.name}, a user of somebody else")
+        agencies = load(self.directory_file).agencies()
+        logins = gateway_logins(agencies, self.clock.now())
+        desired = desired_topology(self.topology, agencies, self.relay_user, dict.fromkeys(logins))
+        rights = read_live(self.management).rights.get(user.name)
+        return rights == desired.rights.get(user.name) and there[user.name] == (user.by is LoginBy.PASSWORD)
+
+    def _new_password(self) -> str:
+        return "" if self.dry_run else self.password()
+
+    def _broker_users(self) -> dict[str, bool]:
+        return self.management.users_with_password()
+
+    def _set_password(self, user: GatewayUser, password: str) -> None:
+        if user.by is LoginBy.CERTIFICATE:
+            self.management.put_user_without_password(user.name)
+        else:
+            self.management.put_user(user.name, password)
+
+    def _remove(self, users: Sequence[str]) -> int:
+        if self.dry_run:
+            return 0
+        for user in users:
+            self.management.delete_user(user)
+        return self._cut(users)
+
+    def _connections(self) -> Counter[str]:
+        return Counter(str(row.get("user", "")) for row in self.management.connections())
+
+    def _cut(self, users: Sequence[str]) -> int:
+        """Close the users' connections until two looks in a row find none: the list is a little behind the broker."""
+        if self.dry_run or not users:
+            return 0
+        mine, seen, quiet = set(users), set[str](), 0
+        for _ in range(_LOOKS):
+            found = {
+                str(row["name"])
+                for row in self.management.connections()
+                if row.get("user") in mine and "name" in row
+            }
+            quiet = 0 if found else quiet + 1
+            if quiet == 2:
+                break
+            seen |= found
+            for user in mine if found else ():
+                self.management.close_connections(user)
+            self.sleep(_PAUSE)
+        return len(seen)
+
+    def _waiting(self, agency: Agency) -> dict[str, int]:
+        """Return what stands in the agency's queue; nothing for one that has none."""
+        if not agency.own_queue:
+            return {}
+        queue = names.agency_queue(agency.code)
+        rows = self.management.queues("name,messages")
+        return {queue: next((int(row.get("messages", 0)) for row in rows if row.get("name") == queue), 0)}
+
+    @contextmanager
+    def _acting(self, act: str, code: str, detail: str) -> Iterator[None]:
+        """Note the act before it is done, and once more if it failed."""
+        if self.dry_run:
+            yield
+            return
+        self.registry.note_act(Act(self.clock.now(), self.who, act, code, detail))
+        try:
+            yield
+        except TrucError as error:
+            self.registry.note_act(Act(self.clock.now(), self.who, act, code, f"failed: {error.code.value}"))
+            raise
+
+
+def _ending(agency: Agency, but: str, ending: Sequence[str], until: datetime) -> tuple[GatewayUser, ...]:
+    """Return the gateway's users without one, with an end for some. Ended ones stay: what they sent may be waiting."""
+    return tuple(
+        replace(user, until=until) if user.name in ending else user
+        for user in agency.logins
+        if user.name != but
+    )
+
+
+def _with(agency: Agency, user: GatewayUser, there: Mapping[str, bool]) -> tuple[GatewayUser, ...]:
+    """Return the gateway's users with a new one; where it is the only one and named by the code, none need be listed."""
+    others = tuple(
+        login for login in agency.logins if login.name != user.name and (login.name in there or agency.users)
+    )
+    return () if not others and user == GatewayUser(agency.code) else (*others, user)
+
+
+def _of(changes: Iterable[Change], directory: AgencyDirectory, code: str) -> list[Change]:
+    """Return those of the changes that are about one agency, its gateway's users, and whom it serves."""
+    agency = directory.agency(code)
+    gateway = directory.agency(agency.gateway) if agency and agency.gateway else None
+    users = {user.name for user in gateway.logins} if gateway else set()
+    codes = {code, *directory.served_by(code)}
+    queues = {names.agency_queue(one) for one in codes}
+    kept = []
+    for change in changes:
+        if change.what is What.REPORT:
+            continue
+        if (
+            (change.kind in {"user", "permissions", "topic-permissions"} and change.name in users)
+            or (change.kind == "queue" and change.name in queues)
+            or (change.kind == "binding" and change.subject.key in codes)
+        ):
+            kept.append(change)
+    return kept
