@@ -163,9 +163,15 @@ class BlockingClient:
 
     def depth(self, queue: str) -> int | None:
         """Return how many messages stand ready in a queue, or None if there is no such queue (passive declare)."""
+        seen = self.seen(queue)
+        return None if seen is None else seen[0]
+
+    def seen(self, queue: str) -> tuple[int, int] | None:
+        """Return messages ready in a queue and its consumers, or None if there is no such queue (passive declare)."""
         try:
             with self._guard(self._timeout):
-                return int(self._ready().queue_declare(queue, passive=True).method.message_count)
+                found = self._ready().queue_declare(queue, passive=True).method
+                return int(found.message_count), int(found.consumer_count)
         except BrokerError as error:
             if error.detail.startswith("404"):
                 return None

@@ -28,6 +28,14 @@ class QueueBrowser:
         with self._client() as client:
             return {queue: client.depth(queue) or 0 for queue in queues}
 
+    def seen(self, queues: tuple[str, ...]) -> dict[str, tuple[int, int] | None]:
+        """Return messages ready and consumers of several queues over one connection, None for one that does not exist.
+
+        Needs no right but the login: that much every user may see. Raises ``BrokerError``.
+        """
+        with self._client() as client:
+            return {queue: client.seen(queue) for queue in queues}
+
     def browse(self, queue: str, limit: int, max_bytes: int) -> list[Incoming]:
         """Return up to ``limit`` messages from the head, together about ``max_bytes``. Raises ``BrokerError``."""
         found: list[Incoming] = []

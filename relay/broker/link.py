@@ -24,6 +24,7 @@ from relay.broker.wire import WireConnection
 from relay.errors import BrokerError, Code, TrucError
 from relay.model.message import Incoming, Lane, Outgoing, Published
 from relay.observe import logs
+from relay.observe.metrics import Incident
 
 log = logs.get(__name__)
 
@@ -57,7 +58,7 @@ class AmqpLink:
         jitter: Callable[[], float],
         limits: PublishLimits | None = None,
         times: LinkTimes | None = None,
-        on_incident: Callable[[str], None] | None = None,
+        on_incident: Callable[[Incident], None] | None = None,
     ) -> None:
         self.on_connected: Callable[[], Awaitable[None]] | None = None
         self._endpoint = endpoint
@@ -222,6 +223,11 @@ class AmqpLink:
     def outstanding(self) -> int:
         """Publishes on their way or waiting for room."""
         return self._publisher.outstanding + self._publisher.waiting
+
+    @property
+    def suspects(self) -> int:
+        """Destinations that answer no publish although the broker answers others."""
+        return self._publisher.suspects
 
     # --- messages
 

@@ -192,6 +192,11 @@ class ConfirmedPublisher:
         """How many publishes wait for room."""
         return len(self.waiting_for_room)
 
+    @property
+    def suspects(self) -> int:
+        """How many destinations answer nothing while others do."""
+        return len(self._suspects)
+
     async def publish_many(self, messages: Sequence[Outgoing]) -> list[Published]:
         """Publish several at once, without a task for each; outcomes in order."""
         futures = [self.submit(message) for message in messages]

@@ -5,9 +5,12 @@ from __future__ import annotations
 import asyncio
 import signal
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import click
+
+if TYPE_CHECKING:
+    from relay.observe.pulse import Pulse
 
 
 class Runner(Protocol):
@@ -35,9 +38,6 @@ _CONFIG = click.option(
 )
 
 
-@click.command()
-@_CONFIG
-@click.option("--name", help="Name of this worker, unique in the relay; else worker.name of the file.")
 def _changes(_context: click.Context, _parameter: click.Parameter, given: tuple[str, ...]) -> dict[str, str]:
     """Read KEY=VALUE, several."""
     pairs = [one.partition("=") for one in given]
@@ -56,6 +56,9 @@ _SET = click.option(
 )
 
 
+@click.command()
+@_CONFIG
+@click.option("--name", help="Name of this worker, unique in the relay; else worker.name of the file.")
 @_SET
 def worker(config: Path, name: str | None, changes: dict[str, str]) -> None:
     """Run one worker until SIGTERM: take, verify, route, deliver, report.
@@ -88,27 +91,37 @@ def _serve(process: Runner, parts: object) -> None:
     from relay.cli.wiring import Common
     from relay.observe import logs
     from relay.observe.http import HttpServer
+    from relay.observe.pulse import Pulse
 
     if not isinstance(parts, Common):
         raise TypeError("parts of a process")
     settings = parts.settings
     logs.configure(settings.logging.level, settings.logging.file, secrets=(settings.broker.password(),))
+    pulse = Pulse(parts.clock, lambda: parts.commits.broken)
     server = None
     if settings.http.port:
         server = HttpServer(
-            parts.metrics.exposition, process.ready, host=settings.http.host, port=settings.http.port
+            parts.metrics.exposition,
+            process.ready,
+            live=pulse.live,
+            host=settings.http.host,
+            port=settings.http.port,
         )
         server.start()
     try:
-        asyncio.run(_until_told(process))
+        asyncio.run(_until_told(process, pulse))
     finally:
         if server is not None:
             server.stop()
         parts.registry.close()
 
 
-async def _until_told(process: Runner) -> None:
+async def _until_told(process: Runner, pulse: Pulse) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, process.stop)
-    await process.run()
+    beating = loop.create_task(pulse.run())
+    try:
+        await process.run()
+    finally:
+        beating.cancel()

@@ -15,10 +15,12 @@ from relay.broker.browse import QueueBrowser
 from relay.broker.connection import Endpoint
 from relay.broker.link import AmqpLink
 from relay.broker.publishing import PublishLimits
+from relay.cli import watching
 from relay.directory.watch import DirectoryWatch
 from relay.errors import ConfigurationError
 from relay.keeper.duty import KeeperPolicy, Tools
 from relay.keeper.keeper import Keeper
+from relay.keeper.queues import QueuesDuty
 from relay.model.message import Lane
 from relay.model.ports import Directory
 from relay.model.verdict import ParseLimits
@@ -65,7 +67,13 @@ def endpoint(settings: Settings) -> Endpoint:
     """Return where the broker is and the relay's login."""
     broker = settings.broker
     return Endpoint.from_url(
-        broker.url, broker.user, broker.password(), ca_file=broker.ca_file, heartbeat=broker.heartbeat
+        broker.url,
+        broker.user,
+        broker.password(),
+        ca_file=broker.ca_file,
+        cert_file=broker.cert_file,
+        key_file=broker.key_file,
+        heartbeat=broker.heartbeat,
     )
 
 
@@ -97,6 +105,7 @@ def common(settings: Settings, name: str) -> Common:
         max_batch=settings.registry.group_max,
         lease_seconds=settings.registry.lease_seconds,
         on_commit=metrics.registry_commit,
+        on_failure=metrics.registry_failure,
     )
     broker = settings.broker
     link = AmqpLink(
@@ -106,7 +115,9 @@ def common(settings: Settings, name: str) -> Common:
         limits=PublishLimits(
             count=broker.publish_window, bytes=broker.publish_window_bytes, seconds=broker.publish_timeout_s
         ),
+        on_incident=metrics.incident,
     )
+    metrics.read("truc_publish_suspects", lambda: {(): link.suspects})
     chain = b"".join(load_chain(path) for path in settings.relay.certificates)
     signer = ReceiptSealer(load_key(settings.relay.key), chain)
     numbers = Numbers(name, registry.last_receipt_number(name))
@@ -152,6 +163,7 @@ def build_worker(settings: Settings) -> tuple[Worker, Common]:
         parts.metrics,
         parts.clock,
         settings.broker.user,
+        lambda user: watch.current().gateway_of(user),
     )
     handler = Handler(
         link=parts.link,
@@ -159,7 +171,14 @@ def build_worker(settings: Settings) -> tuple[Worker, Common]:
         commits=parts.commits,
         examiner=_examiner(settings, store),
         directory=watch.current,
-        deliverer=Deliverer(parts.link, watch.current, reload, parts.clock, ladder),
+        deliverer=Deliverer(
+            parts.link,
+            watch.current,
+            reload,
+            parts.clock,
+            ladder,
+            lambda count: parts.metrics.duplicate_publish("undecided", count),
+        ),
         reporter=parts.reporter,
         settler=parts.settler,
         quarantine=quarantine,
@@ -198,7 +217,10 @@ def build_worker(settings: Settings) -> tuple[Worker, Common]:
         metrics=parts.metrics,
         clock=parts.clock,
         watch=material.look,
+        guard=watching.guard(settings, parts.metrics, parts.clock),
     )
+    watching.lists(store, parts.metrics, parts.clock)
+    watching.readiness(worker, parts.metrics)
     return worker, parts
 
 
@@ -206,6 +228,10 @@ def build_keeper(settings: Settings, name: str = "keeper") -> tuple[Keeper, Comm
     """Return a keeper ready to run."""
     parts = common(settings, name)
     own = settings.keeper
+    watch = DirectoryWatch(
+        settings.directory.file, lambda seen: parts.metrics.directory(seen.result, seen.agencies)
+    )
+    watch.start(settings.directory.reload_seconds)
     tools = Tools(
         registry=parts.registry,
         commits=parts.commits,
@@ -222,7 +248,10 @@ def build_keeper(settings: Settings, name: str = "keeper") -> tuple[Keeper, Comm
             give_up=timedelta(seconds=settings.deadlines.give_up_s),
             lease=timedelta(seconds=own.lease_s),
         ),
+        gateway_of=lambda user: watch.current().gateway_of(user),
     )
+    queues = QueuesDuty(watching.connected(watch), lambda: keeper.active)
+    queues.serve(parts.metrics)
     keeper = Keeper(
         name=parts.owner,
         link=parts.link,
@@ -230,7 +259,12 @@ def build_keeper(settings: Settings, name: str = "keeper") -> tuple[Keeper, Comm
         epoch=parts.epoch,
         relay_user=settings.broker.user,
         numbers=parts.numbers,
+        more=(("queues", queues.run),),
+        guard=watching.guard(settings, parts.metrics, parts.clock),
     )
+    parts.metrics.read("truc_keeper_lag_seconds", keeper.lag)
+    watching.certificates(watch, parts.metrics, parts.clock)
+    watching.readiness(keeper, parts.metrics)
     return keeper, parts
 
 

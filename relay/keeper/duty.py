@@ -30,6 +30,10 @@ class Browser(Protocol):
         """Return the depths of several queues."""
         ...
 
+    def seen(self, queues: tuple[str, ...]) -> dict[str, tuple[int, int] | None]:
+        """Return messages ready and consumers of several queues, None for one that does not exist."""
+        ...
+
     def browse(self, queue: str, limit: int, max_bytes: int) -> list[Incoming]:
         """Return up to ``limit`` messages from the head; all of them go back."""
         ...
@@ -60,6 +64,7 @@ class Tools:
     metrics: Metrics
     clock: Clock
     policy: KeeperPolicy
+    gateway_of: Callable[[str], str] = str  # the gateway whose broker user it is
 
     async def tell(self, document: Document, settlement: Settlement) -> bool:
         """Commit a notice and publish its receipts. False while a live worker holds the document."""

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Final
 
 from relay.errors import TransientError
 from relay.keeper import deadlines, lost, receipts
@@ -15,11 +16,16 @@ from relay.keeper.duty import Tools
 from relay.keeper.quarantine import QuarantineDuty
 from relay.model.ports import BrokerLink
 from relay.observe import logs
+from relay.observe.ready import Reason, of_registry, words
 from relay.pipeline.epoch import EpochWatch
 from relay.pipeline.report import Numbers
 
 _log = logs.get("keeper")
 _LEASE = "keeper"
+_QUIET: Final = 15.0  # seconds without a successful commit before the keeper is not ready
+
+Duty = tuple[str, Callable[[Tools], Awaitable[int]]]
+"""A duty's name, from a closed list, and what it does in one round: returns how many things it did."""
 
 
 class Keeper:
@@ -34,8 +40,14 @@ class Keeper:
         epoch: EpochWatch,
         relay_user: str,
         numbers: Numbers,
+        more: Sequence[Duty] = (),
+        guard: Callable[[], Sequence[Reason]] = tuple,
     ) -> None:
+        """``more`` are duties after the keeper's own; ``guard`` is asked each round what else keeps us from working."""
         self._name = name
+        self._more = tuple(more)
+        self._guard = guard
+        self._hindered: Sequence[Reason] = ()
         self._link = link
         self._tools = tools
         self._epoch = epoch
@@ -69,14 +81,37 @@ class Keeper:
     def ready(self) -> tuple[bool, dict[str, object]]:
         """Whether the keeper's rounds go on; a keeper without the lease is well too: another one keeps."""
         age = self._tools.clock.monotonic() - self._last_round
-        late = age > 10 * self._tools.policy.interval.total_seconds() + 30
+        healthy = self._tools.commits.healthy(limit=_QUIET)
         facts: dict[str, object] = {
             "connected": self._link.connected,
             "blocked": self._link.blocked,
+            "registry": healthy,
             "lease": self._holds_lease,
+            "stopping": self._stopping.is_set(),
             "seconds_since_round": round(age, 1),
         }
-        return bool(self._link.connected and not late), facts
+        reasons = [*self._hindered]
+        if not self._link.connected:
+            reasons.append(Reason.BROKER_GONE)
+        if self._link.blocked:
+            reasons.append(Reason.BROKER_BLOCKED)
+        if trouble := of_registry(self._tools.commits.failure, healthy=healthy):
+            reasons.append(trouble)
+        if age > 10 * self._tools.policy.interval.total_seconds() + 30:
+            reasons.append(Reason.KEEPER_LATE)
+        if self._stopping.is_set():
+            reasons.append(Reason.STOPPING)
+        return not reasons, {"reasons": words(reasons), **facts}
+
+    @property
+    def active(self) -> bool:
+        """Whether this keeper is the one at work."""
+        return self._holds_lease
+
+    def lag(self) -> Mapping[tuple[str, ...], float]:
+        """Return the seconds by which the next round is late, for a scrape."""
+        age = self._tools.clock.monotonic() - self._last_round
+        return {(): max(0.0, age - self._tools.policy.interval.total_seconds())}
 
     async def _still(self, duty: str) -> bool:
         """Renew the lease within a long round; False: another keeper has it."""
@@ -94,6 +129,8 @@ class Keeper:
 
     async def _round(self) -> None:
         tools = self._tools
+        self._hindered = self._guard()
+        tools.metrics.broker(connected=self._link.connected, blocked=self._link.blocked)
         try:
             now = tools.clock.now()
             seconds = tools.policy.lease.total_seconds()
@@ -111,13 +148,14 @@ class Keeper:
         self._last_round = tools.clock.monotonic()
         if not self._holds_lease or not self._link.connected or self._link.blocked:
             return
-        duties: tuple[tuple[str, Callable[[Tools], Awaitable[int]]], ...] = (
+        duties: tuple[Duty, ...] = (
             ("receipts", self._receipts.run),
             ("outcomes", receipts.finish_outcomes),
             ("deadlines", deadlines.tell_overdue),
             ("give-up", deadlines.give_up),
             ("lost", lost.tell_lost),
             ("quarantine", self._quarantine.run),
+            *self._more,
         )
         until = self._last_round + tools.policy.lease.total_seconds() / 2
         for name, duty in duties:
@@ -126,7 +164,9 @@ class Keeper:
             try:
                 done = await duty(tools)
             except Exception as error:  # noqa: BLE001 - one duty that fails, or one bad row, stops no other duty
+                tools.metrics.duty_failed(name)
                 logs.event(_log, logging.ERROR, "duty-failed", exc=error, duty=name)
             else:
                 if done:
                     logs.event(_log, logging.INFO, "duty", duty=name, count=done)
+        tools.metrics.keeper_round(tools.clock.monotonic() - self._last_round)

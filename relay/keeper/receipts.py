@@ -33,6 +33,8 @@ class ReceiptsDuty:
         self._next = {number: after for number, after in self._next.items() if number in known}
         ripe = [one for one in waiting if self._next.get(one.number, (now, 0.0))[0] <= now]
         ripe = ripe[: tools.policy.batch]
+        if ripe:
+            tools.metrics.duplicate_publish("receipt", len(ripe))  # the confirm may merely have gone unnoted
         failed = await tools.settler.publish(ripe)
         for receipt in ripe:
             if receipt.number not in failed:

@@ -4,7 +4,7 @@ same contract suite."""
 from __future__ import annotations
 
 from asyncio import Future
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import date, datetime
 from typing import Protocol
 
@@ -26,6 +26,7 @@ from relay.model.record import (
     StatusQuery,
     TrackEvent,
 )
+from relay.model.standing import Drop, Enrolled, HeldStanding, ReceiptStanding, Shape, ShapeBy, Standing
 from relay.model.verdict import SignaturePlace, SignedView, Verification
 
 
@@ -83,8 +84,12 @@ class Directory(Protocol):
         """Whether the broker user ``user`` may publish for the agency ``sender`` (normal codes)."""
         ...
 
+    def gateway_of(self, user: str) -> str:
+        """Return the code of the gateway whose broker user this is; a user that nobody is known by: itself."""
+        ...
+
     def signers(self, sender: str) -> Sequence[AgencyCertificate]:
-        """Return the certificates that may sign for ``sender``: its own and its gateway's."""
+        """Return the certificates registered for ``sender``, its own and its gateway's; each knows when it may sign."""
         ...
 
     def predecessors(self, code: str, day: date) -> Sequence[str]:
@@ -128,7 +133,7 @@ class Registry(Protocol):
         ...
 
     def refused(self, transport_id: str) -> list[SignedReceipt]:
-        """Return the refusals of unproven submissions under a transport id, oldest first; not for the hot path."""
+        """Return the refusals of unproven submissions under a transport id, oldest first."""
         ...
 
     def stored(self, numbers: Sequence[str]) -> set[str]:
@@ -239,6 +244,66 @@ class Registry(Protocol):
 
     def acts(self, subject: str | None = None, limit: int = 100) -> tuple[Act, ...]:
         """Return audit rows of one subject, or all, newest first."""
+        ...
+
+    def oldest_unfinished(self) -> Mapping[str, datetime]:
+        """Return, by lane, accepted-at of the oldest document that is not settled or has a delivery that is planned;
+        no entry for a lane without one. Bounded work; off the hot path."""
+        ...
+
+    def standing(self, row: int, now: datetime) -> Standing | None:
+        """Return how a submission stands just now: lease, deliveries, receipts; None for an unknown row."""
+        ...
+
+    def loose_receipts(self, transport_id: str) -> list[ReceiptStanding]:
+        """Return receipts about a transport id that belong to no document: refusals of unproven ones, notices."""
+        ...
+
+    def held_one(self, held_id: str) -> HeldStanding | None:
+        """Return one message that is or was in quarantine."""
+        ...
+
+    def held_about(self, transport_ids: Sequence[str]) -> list[HeldStanding]:
+        """Return what is or was in quarantine under these transport ids, oldest first."""
+        ...
+
+    def shape(self, by: ShapeBy, bounds: Sequence[datetime], now: datetime) -> Shape:
+        """Count what is unfinished by key and age; ``bounds`` from the youngest on. The database counts."""
+        ...
+
+    def decide_drop(self, drop: Drop, act: Act) -> None:
+        """Note the decision to drop a held message, with its audit row; the keeper tells it."""
+        ...
+
+    def untold_drops(self, limit: int) -> list[tuple[HeldEntry, Drop]]:
+        """Return decisions that nobody was told of, oldest first."""
+        ...
+
+    def end_dropped(self, held_id: str, settlement: Settlement, now: datetime) -> bool:
+        """End what was dropped and store what is told, in one commit. False: something has moved, decide again."""
+        ...
+
+    def mark_lost(self, row: int, delivery_ids: Sequence[str], now: datetime) -> int:
+        """Mark planned or queued deliveries of a document as lost; the keeper tells the sender BODY-LOST.
+
+        Returns how many; none while a live worker has the document in hand, and none that was marked before.
+        """
+        ...
+
+    def enroll(self, process: Enrolled) -> None:
+        """Write a starting process down."""
+        ...
+
+    def leave(self, owner: str) -> None:
+        """Take a process off that ends."""
+        ...
+
+    def enrolled(self) -> list[Enrolled]:
+        """Return the processes that are written down, workers first; one that was killed stays for a while."""
+        ...
+
+    def in_hand(self, owner: str) -> int:
+        """Return how many documents a process has claimed and not settled."""
         ...
 
     def close(self) -> None:

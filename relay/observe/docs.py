@@ -13,8 +13,10 @@ _HEAD = """\
 
 Worker and keeper serve `/metrics` (Prometheus text format), `/live` and `/ready` on `http.host` and `http.port`. Beside
 the metrics below there are those of the process (`process_cpu_seconds_total`, `process_resident_memory_bytes`, ...). No
-label names an agency, a user or a document. Series whose labels come from a closed list exist, at 0, from the start;
-those by `code` appear with the first event.
+label names an agency, a user or a document. Series whose labels come from a closed list exist, at 0, from the start, all
+refusals among them; deferrals, quarantine and commit failures by `code` appear with the first event. A gauge that is read
+at each scrape is there where the process has something to tell. What to look at, and the alerts:
+[monitoring](monitoring.md).
 """
 
 
@@ -26,7 +28,7 @@ def page() -> str:
         lines += [
             f"## `{metric.name}`",
             "",
-            f"{metric.kind.capitalize()}; labels: {labels}.",
+            f"{metric.kind.capitalize()}{', read at each scrape' if metric.read else ''}; labels: {labels}.",
             "",
             metric.help,
             "",

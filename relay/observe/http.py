@@ -1,6 +1,7 @@
 """The HTTP port of a process: ``/metrics``, ``/live``, ``/ready``. Reads only, no secret behind it, loopback by default.
 
-``/ready`` answers 200 or 503 with the reasons as JSON, ``/live`` 200 as long as the process answers at all.
+``/ready`` answers 200, or 503 with the reasons (``relay.observe.ready``) as JSON: the process cannot do its work now and
+will again once the cause is gone. ``/live`` answers 503 only where nothing but a restart helps.
 """
 
 from __future__ import annotations
@@ -14,9 +15,12 @@ from types import TracebackType
 from typing import Self
 
 from relay.errors import Code, ConfigurationError
+from relay.observe.ready import Reason
 
 Ready = Callable[[], tuple[bool, Mapping[str, object]]]
-"""Gives whether the process can work now, and facts that say why (or why not)."""
+"""Gives whether the process can work now, and facts that say why (or why not): ``reasons`` among them."""
+Live = Callable[[], tuple[bool, Mapping[str, object]]]
+"""Gives whether the process can still come to work by itself, and facts."""
 
 _TEXT = "text/plain; version=0.0.4; charset=utf-8"
 _JSON = "application/json"
@@ -30,6 +34,7 @@ class HttpServer:
         exposition: Callable[[], bytes],
         ready: Ready,
         *,
+        live: Live = lambda: (True, {}),
         host: str = "127.0.0.1",
         port: int = 0,
     ) -> None:
@@ -40,8 +45,8 @@ class HttpServer:
         """
         routes: dict[str, Callable[[], tuple[HTTPStatus, str, bytes]]] = {
             "/metrics": lambda: (HTTPStatus.OK, _TEXT, exposition()),
-            "/live": lambda: (HTTPStatus.OK, _JSON, _json({"live": True})),
-            "/ready": lambda: _ready(ready),
+            "/live": lambda: _answer("live", live),
+            "/ready": lambda: _answer("ready", ready),
         }
 
         class Handler(_Handler):
@@ -123,13 +128,16 @@ class _Handler(BaseHTTPRequestHandler):
         """Say nothing: scrapes are no events."""
 
 
-def _ready(ready: Ready) -> tuple[HTTPStatus, str, bytes]:
+def _answer(name: str, ask: Ready) -> tuple[HTTPStatus, str, bytes]:
     try:
-        good, reasons = ready()
-    except Exception as fault:  # noqa: BLE001 - a check that fails means "not ready", never a broken answer
-        good, reasons = False, {"check": f"failed: {type(fault).__name__}"}
+        good, facts = ask()
+    except Exception as fault:  # noqa: BLE001 - a check that fails means "no", never a broken answer
+        good, facts = (
+            False,
+            {"reasons": [Reason.CHECK_FAILED.value], "check": f"failed: {type(fault).__name__}"},
+        )
     status = HTTPStatus.OK if good else HTTPStatus.SERVICE_UNAVAILABLE
-    return status, _JSON, _json({"ready": good, **reasons})
+    return status, _JSON, _json({name: good, **facts})
 
 
 def _json(value: Mapping[str, object]) -> bytes:

@@ -1,25 +1,41 @@
-"""Every metric by name, and the one object that counts. No global registry, no label that names an agency."""
+"""Every metric by name, and the one object that counts. No global registry, no label that names an agency.
+
+What happens is counted when it happens, by one addition. What merely *is* (ages, depths, free disk, readiness) is read
+when somebody scrapes, in the thread that answers: the event loop never waits for a scrape.
+"""
 
 from __future__ import annotations
 
+import logging
 import platform
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Literal, get_args
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
 
 from relay.errors import Code
 from relay.model.levels import Level
 from relay.model.message import Lane
 from relay.model.receipt import LineState, ReceiptKind
+from relay.observe import logs
 
+_log = logs.get("observe.metrics")
 Kind = Literal["counter", "gauge", "histogram"]
 Stage = Literal["accept", "verify", "claim", "route", "deliver", "report", "settle", "total"]
 Ending = Literal["accepted", "refused", "repeated", "deferred", "quarantined"]
 Duplicate = Literal["repeated", "same-content", "id-reused", "busy"]
 Notice = Literal["overdue", "lost", "held"]
 Reload = Literal["taken", "unchanged", "invalid"]
+Copy = Literal["undecided", "resumed", "receipt"]
+Incident = Literal["lost", "refused", "hook-failed"]
+Purpose = Literal["relay", "anchor", "crl", "tls", "agency"]
+
+Reading = Callable[[], Mapping[tuple[str, ...], float]]
+"""Gives the series of one gauge, by the values of its labels in order; nothing where there is nothing to tell."""
 
 _SECONDS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 _BATCHES: Final = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0)
@@ -34,7 +50,10 @@ class Metric:
     labels: tuple[str, ...]
     help: str
     buckets: tuple[float, ...] = ()
+    read: bool = False  # a gauge that is read at each scrape, where the process has a reading for it
 
+
+LAST_SETTLED: Final = "truc_last_settled_timestamp_seconds"
 
 CATALOGUE: Final[tuple[Metric, ...]] = (
     Metric(
@@ -63,6 +82,13 @@ CATALOGUE: Final[tuple[Metric, ...]] = (
     Metric("truc_in_flight_bytes", "gauge", (), "Bytes of their bodies."),
     Metric("truc_confirms_outstanding", "gauge", (), "Publishes that the broker has not confirmed yet."),
     Metric(
+        "truc_publish_suspects",
+        "gauge",
+        (),
+        "Destinations that answer no publish although the broker answers others: as a rule a queue without a leader.",
+        read=True,
+    ),
+    Metric(
         "truc_redeliveries_total",
         "counter",
         ("lane",),
@@ -76,6 +102,13 @@ CATALOGUE: Final[tuple[Metric, ...]] = (
         " bytes, or one that another worker has in hand.",
     ),
     Metric(
+        "truc_duplicate_publishes_total",
+        "counter",
+        ("reason",),
+        "Publishes of what may stand in its queue already, under the same delivery id: `undecided` (the one before got no"
+        " confirm), `resumed` (a worker ended between publishing and committing), `receipt` (a stored receipt again).",
+    ),
+    Metric(
         "truc_deferrals_total",
         "counter",
         ("code",),
@@ -85,10 +118,39 @@ CATALOGUE: Final[tuple[Metric, ...]] = (
     Metric("truc_registry_commit_seconds", "histogram", (), "Time of one commit of the registry.", _SECONDS),
     Metric("truc_registry_batch_size", "histogram", (), "Submissions that shared one commit.", _BATCHES),
     Metric(
-        "truc_last_settled_timestamp_seconds",
+        "truc_registry_commit_failures_total",
+        "counter",
+        ("code",),
+        "Groups that the registry did not commit although it was tried again, by code.",
+    ),
+    Metric(
+        "truc_registry_disk_free_bytes",
+        "gauge",
+        (),
+        "Room that is left to the relay where the registry's file lies.",
+        read=True,
+    ),
+    Metric("truc_registry_disk_size_bytes", "gauge", (), "Size of that file system.", read=True),
+    Metric(
+        "truc_registry_size_bytes",
+        "gauge",
+        (),
+        "Size of the registry's file and of its write-ahead log.",
+        read=True,
+    ),
+    Metric(
+        LAST_SETTLED,
         "gauge",
         ("lane",),
         "When a submission of the lane was settled last, in seconds since 1970; 0 if never.",
+    ),
+    Metric(
+        "truc_oldest_unfinished_age_seconds",
+        "gauge",
+        ("lane",),
+        "Age of the oldest submission by which the relay itself still has something to do (not settled, or a delivery"
+        " that is planned or deferred), by lane; 0 if there is none. From the keeper at work.",
+        read=True,
     ),
     Metric(
         "truc_receipts_published_total",
@@ -109,16 +171,114 @@ CATALOGUE: Final[tuple[Metric, ...]] = (
         "Notices that the keeper gave: overdue, lost, held.",
     ),
     Metric("truc_keeper_active", "gauge", (), "1 while this process holds the keeper's lease."),
+    Metric("truc_keeper_rounds_total", "counter", (), "Rounds of duties that were gone through."),
+    Metric("truc_keeper_round_seconds", "histogram", (), "Time of one round of duties.", _SECONDS),
+    Metric(
+        "truc_keeper_lag_seconds",
+        "gauge",
+        (),
+        "How late the next round is; 0 while rounds come as often as configured.",
+        read=True,
+    ),
+    Metric(
+        "truc_keeper_duty_failures_total",
+        "counter",
+        ("duty",),
+        "Duties that ended with an error and are tried again in the next round.",
+    ),
+    Metric(
+        "truc_queue_messages",
+        "gauge",
+        ("queue",),
+        "Messages that stand ready in the relay's own queues, by queue. From the keeper at work.",
+        read=True,
+    ),
+    Metric(
+        "truc_queue_consumers",
+        "gauge",
+        ("queue",),
+        "Consumers of the relay's own queues, by queue. From the keeper at work.",
+        read=True,
+    ),
+    Metric(
+        "truc_agency_queues",
+        "gauge",
+        ("state",),
+        "Queues of agencies by state: `empty`, `moving` (messages and a consumer), `behind` (the same, and not shorter for"
+        " ten minutes), `unread` (messages and no consumer), `missing` (in the directory and not in the broker). From the"
+        " keeper at work; the worst of them by name: `truc queue shape`.",
+        read=True,
+    ),
+    Metric(
+        "truc_agency_queue_messages",
+        "gauge",
+        (),
+        "Messages that stand ready in the queues of all agencies together. From the keeper at work.",
+        read=True,
+    ),
+    Metric(
+        "truc_agency_queue_messages_max",
+        "gauge",
+        (),
+        "Messages in the fullest of them. From the keeper at work.",
+        read=True,
+    ),
+    Metric(
+        "truc_agency_queue_consumers",
+        "gauge",
+        (),
+        "Consumers of the queues of all agencies together. From the keeper at work.",
+        read=True,
+    ),
     Metric(
         "truc_certificate_days_left",
         "gauge",
         ("purpose",),
-        "Days until the relay's own material ends, the nearest of each purpose: `relay`, `anchor`, `crl`, `tls`.",
+        "Days until the material ends, the nearest of each purpose: `relay` (its signing certificate), `anchor`, `crl` (the"
+        " next list is due), `tls`; `agency`: the first agency whose last certificate ends. From workers, `agency` from"
+        " keepers.",
+        read=True,
     ),
+    Metric(
+        "truc_agencies_certificate_ending",
+        "gauge",
+        (),
+        "Agencies whose last certificate ends within 30 days or has ended. From keepers.",
+        read=True,
+    ),
+    Metric(
+        "truc_crl_age_seconds",
+        "gauge",
+        (),
+        "Age of the revocation list in force, of the issuer whose list is the oldest. From workers.",
+        read=True,
+    ),
+    Metric("truc_ready", "gauge", (), "1 while `/ready` says yes.", read=True),
+    Metric(
+        "truc_unready_reason",
+        "gauge",
+        ("reason",),
+        "1 for each reason why `/ready` says no, 0 for the others.",
+        read=True,
+    ),
+    Metric(
+        "truc_clock_offset_seconds",
+        "gauge",
+        (),
+        "The clock of this process minus the broker's, to about a second; absent while the broker's is not known.",
+        read=True,
+    ),
+    Metric("truc_clock_jumps_total", "counter", (), "Steps of the clock by more than two seconds."),
     Metric("truc_build_info", "gauge", ("version", "python"), "Always 1; the labels say what runs."),
     Metric("truc_broker_connected", "gauge", (), "1 while both connections to the broker are up."),
     Metric(
         "truc_broker_blocked", "gauge", (), "1 while the broker blocks publishing for want of memory or disk."
+    ),
+    Metric(
+        "truc_broker_incidents_total",
+        "counter",
+        ("kind",),
+        "Ends of the link to the broker: `lost` (gone or not there), `refused` (login or rights), `hook-failed`.",
     ),
     Metric("truc_directory_agencies", "gauge", (), "Agencies in the directory that is in use."),
     Metric(
@@ -138,19 +298,45 @@ class Metrics:
         if process:
             ProcessCollector(registry=self.registry)
         self._counters = {m.name: self._counter(m) for m in CATALOGUE if m.kind == "counter"}
-        self._gauges = {m.name: self._gauge(m) for m in CATALOGUE if m.kind == "gauge"}
+        self._gauges = {m.name: self._gauge(m) for m in CATALOGUE if m.kind == "gauge" and not m.read}
         self._histograms = {m.name: self._histogram(m) for m in CATALOGUE if m.kind == "histogram"}
+        self._readings: dict[str, list[Reading]] = {m.name: [] for m in CATALOGUE if m.read}
+        self._days: dict[tuple[str, ...], float] = {}
+        self.read("truc_certificate_days_left", self._days.copy)
+        self.registry.register(_Readings(self._readings))
         self._gauges["truc_build_info"].labels(version, platform.python_version()).set(1)
-        # the child of a label is looked up once, not with each observation
+        # the child of a label is looked up once, not with each observation: that is half the price of counting
         self._stages = {
             stage: self._histograms["truc_stage_seconds"].labels(stage) for stage in get_args(Stage)
         }
+        settled, last = self._counters["truc_documents_settled_total"], self._gauges[LAST_SETTLED]
+        self._endings = {
+            (lane, ending): settled.labels(lane.value, ending) for lane in Lane for ending in get_args(Ending)
+        }
+        self._last = {lane: last.labels(lane.value) for lane in Lane}
+        told = self._counters["truc_deliveries_total"]
+        self._told = {
+            (level, state): told.labels(level.value if level else "none", state.value)
+            for level in (*Level, None)
+            for state in LineState
+        }
+        published = self._counters["truc_receipts_published_total"]
+        self._published = {kind: published.labels(kind.value) for kind in ReceiptKind}
+        self._commit_seconds = self._histograms["truc_registry_commit_seconds"]
+        self._batch_size = self._histograms["truc_registry_batch_size"]
         self._show_zeros()
+
+    def read(self, name: str, reading: Reading) -> None:
+        """Read a gauge at each scrape from now on; several readings of one gauge are put together.
+
+        ``reading`` is called in the thread that answers the scrape. If it fails, its series are left out of that scrape.
+        """
+        self._readings[name].append(reading)
 
     def settled(self, lane: Lane, outcome: Ending, at: datetime) -> None:
         """Count a submission that came to its end at ``at``."""
-        self._counters["truc_documents_settled_total"].labels(lane.value, outcome).inc()
-        self._gauges["truc_last_settled_timestamp_seconds"].labels(lane.value).set(at.timestamp())
+        self._endings[lane, outcome].inc()
+        self._last[lane].set(at.timestamp())
 
     def refused(self, code: Code) -> None:
         """Count a refusal of a submission or of one recipient."""
@@ -158,7 +344,7 @@ class Metrics:
 
     def delivery(self, level: Level | None, outcome: LineState) -> None:
         """Count what became of one delivery."""
-        self._counters["truc_deliveries_total"].labels(level.value if level else "none", outcome.value).inc()
+        self._told[level, outcome].inc()
 
     def stage(self, stage: Stage, seconds: float) -> None:
         """Note the duration of a stage."""
@@ -191,12 +377,20 @@ class Metrics:
 
     def registry_commit(self, seconds: float, batch: int) -> None:
         """Note one commit and how many submissions shared it."""
-        self._histograms["truc_registry_commit_seconds"].observe(seconds)
-        self._histograms["truc_registry_batch_size"].observe(batch)
+        self._commit_seconds.observe(seconds)
+        self._batch_size.observe(batch)
+
+    def registry_failure(self, code: Code) -> None:
+        """Count a group that was not committed."""
+        self._counters["truc_registry_commit_failures_total"].labels(code.value).inc()
+
+    def duplicate_publish(self, reason: Copy, count: int = 1) -> None:
+        """Count publishes of what may stand in its queue already."""
+        self._counters["truc_duplicate_publishes_total"].labels(reason).inc(count)
 
     def receipt_published(self, kind: ReceiptKind) -> None:
         """Count a confirmed receipt."""
-        self._counters["truc_receipts_published_total"].labels(kind.value).inc()
+        self._published[kind].inc()
 
     def receipts_pending(self, count: int) -> None:
         """Set the number of stored receipts without a confirm."""
@@ -210,9 +404,26 @@ class Metrics:
         """Set whether this process holds the keeper's lease."""
         self._gauges["truc_keeper_active"].set(active)
 
-    def certificate_days(self, purpose: Literal["relay", "anchor", "crl", "tls"], days: float) -> None:
-        """Set the days left of the nearest end among the relay's own material of one purpose."""
-        self._gauges["truc_certificate_days_left"].labels(purpose).set(days)
+    def certificate_days(self, purpose: Purpose, days: float) -> None:
+        """Set the days left of the nearest end among the material of one purpose."""
+        self._days[purpose,] = days
+
+    def keeper_round(self, seconds: float) -> None:
+        """Note a round of the keeper's duties."""
+        self._counters["truc_keeper_rounds_total"].inc()
+        self._histograms["truc_keeper_round_seconds"].observe(seconds)
+
+    def duty_failed(self, duty: str) -> None:
+        """Count a duty of the keeper that ended with an error; ``duty`` is from the keeper's own list."""
+        self._counters["truc_keeper_duty_failures_total"].labels(duty).inc()
+
+    def clock_jumped(self) -> None:
+        """Count a step of the clock."""
+        self._counters["truc_clock_jumps_total"].inc()
+
+    def incident(self, kind: Incident) -> None:
+        """Count an end of the link to the broker."""
+        self._counters["truc_broker_incidents_total"].labels(kind).inc()
 
     def broker(self, *, connected: bool, blocked: bool) -> None:
         """Set the state of the connections."""
@@ -247,7 +458,7 @@ class Metrics:
         # A rate over a series that appears with its first event misses that event.
         for lane in Lane:
             self._counters["truc_redeliveries_total"].labels(lane.value)
-            self._gauges["truc_last_settled_timestamp_seconds"].labels(lane.value).set(0)
+            self._gauges[LAST_SETTLED].labels(lane.value).set(0)
             for ending in get_args(Ending):
                 self._counters["truc_documents_settled_total"].labels(lane.value, ending)
         for level in (*(one.value for one in Level), "none"):
@@ -256,10 +467,41 @@ class Metrics:
         for stage in get_args(Stage):
             self._histograms["truc_stage_seconds"].labels(stage)
         for name, values in (
+            ("truc_refusals_total", tuple(code.value for code in Code)),
             ("truc_duplicate_submissions_total", get_args(Duplicate)),
             ("truc_receipts_published_total", tuple(kind.value for kind in ReceiptKind)),
             ("truc_keeper_notices_total", get_args(Notice)),
             ("truc_directory_reloads_total", get_args(Reload)),
+            ("truc_duplicate_publishes_total", get_args(Copy)),
+            ("truc_broker_incidents_total", get_args(Incident)),
         ):
             for value in values:
                 self._counters[name].labels(value)
+
+
+class _Readings(Collector):
+    """The gauges that are read at each scrape."""
+
+    def __init__(self, readings: Mapping[str, list[Reading]]) -> None:
+        self._readings = readings
+
+    def describe(self) -> list[GaugeMetricFamily]:
+        """Return the names without reading anything."""
+        return [GaugeMetricFamily(m.name, m.help, labels=m.labels) for m in CATALOGUE if m.read]
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        """Read each gauge that this process has a reading for."""
+        for metric in CATALOGUE:
+            readings = self._readings.get(metric.name)
+            if not readings:
+                continue
+            family = GaugeMetricFamily(metric.name, metric.help, labels=metric.labels)
+            for reading in readings:
+                try:
+                    series = reading()
+                except Exception as fault:  # noqa: BLE001 - one broken reading must not cost a whole scrape
+                    logs.event(_log, logging.WARNING, "reading-failed", exc=fault, object=metric.name)
+                    continue
+                for labels, value in series.items():
+                    family.add_metric(labels, value)
+            yield family

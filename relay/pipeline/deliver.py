@@ -72,12 +72,15 @@ class Deliverer:
         reload: Callable[[], Directory],
         clock: Clock,
         ladder: Ladder | None = None,
+        on_repeat: Callable[[int], None] = lambda _count: None,
     ) -> None:
+        """``on_repeat`` is told how many publishes without an answer are repeated."""
         self._publisher = publisher
         self._directory = directory
         self._reload = reload
         self._clock = clock
         self._ladder = ladder or Ladder()
+        self._on_repeat = on_repeat
 
     async def deliver(
         self,
@@ -94,7 +97,9 @@ class Deliverer:
         waiting = [delivery for delivery in document.deliveries if delivery.open]
         results = await self._publish(document, waiting, body, refers_to)
         undecided = [one for one in waiting if results[one.delivery_id] is Published.UNDECIDED and ours()]
-        results |= await self._publish(document, undecided, body, refers_to)
+        if undecided:
+            self._on_repeat(len(undecided))
+            results |= await self._publish(document, undecided, body, refers_to)
         returned = [one for one in waiting if results[one.delivery_id] is Published.RETURNED]
         if returned and ours():
             results |= await self._publish(

@@ -29,7 +29,7 @@ from relay.model.times import rfc3339, vietnam_day
 from relay.observe import logs
 from relay.observe.metrics import Metrics
 from relay.pipeline import report
-from relay.pipeline.accept import AcceptPolicy, Submission, Unanswerable, accept
+from relay.pipeline.accept import Absorbed, AcceptPolicy, Submission, Unanswerable, accept
 from relay.pipeline.deliver import Deliverer, Ladder
 from relay.pipeline.frozen import claim_again
 from relay.pipeline.quarantine import Quarantine
@@ -164,7 +164,7 @@ class Handler:
             self._spared = True
             return ending
         started = self._clock.monotonic()
-        taken = accept(message, lane, self._policy.accept, now)
+        taken = self._accept(message, lane, now)
         if isinstance(taken, Unanswerable):
             return await self._set_aside(lane, message, taken.code, taken.detail)
         if not isinstance(taken, Submission):
@@ -180,6 +180,16 @@ class Handler:
         if isinstance(judged, Unproven):
             return await self._refuse(judged)
         return await self._claim(judged, now)
+
+    def _accept(
+        self, message: Incoming, lane: Lane, now: datetime
+    ) -> Submission | Unanswerable | Absorbed:
+        """Accept, and put the gateway in the place of the broker user: a gateway may have changed its user meanwhile."""
+        taken = accept(message, lane, self._policy.accept, now)
+        if isinstance(taken, Submission):
+            gateway = self._directory().gateway_of(taken.user)
+            return taken if gateway == taken.user else replace(taken, user=gateway)
+        return taken
 
     # T1
 
@@ -361,6 +371,8 @@ class Handler:
         """Publish what is open by the frozen row, then T2 with the receipts that it calls for."""
         resumed = result.outcome is Claimed.RESUMED
         refers_to = result.referred.transport_id if result.referred else planned.refers_to
+        if resumed:
+            self._count_repeats(document)
         moves = await self._publish_open(submission, document, refers_to, planned.standing)
         started = self._clock.monotonic()
         receipts = await self._receipts(document, moves, planned.route, resumed=resumed)
@@ -494,7 +506,7 @@ class Handler:
         """Transient trouble of ours: put the message off, or (None) keep it."""
         if not self._link.current(message):
             return Ending.ABANDONED
-        taken = accept(message, lane, self._policy.accept, self._clock.now())
+        taken = self._accept(message, lane, self._clock.now())
         if not isinstance(taken, Submission) or taken.refusal is not None:
             return None  # the ladder would wash off what it is refused for
         with suppress(TransientError):
@@ -559,6 +571,14 @@ class Handler:
     def _refused(self, transport_id: str, code: Code) -> None:
         self._metrics.refused(code)
         logs.event(_log, logging.INFO, "refused", transport_id=transport_id, code=code)
+
+    def _count_repeats(self, document: Document) -> None:
+        """Count what is published now and may stand in its queue already."""
+        waiting = [one for one in document.deliveries if one.open]
+        if not document.settled:
+            self._metrics.duplicate_publish("resumed", len(waiting))
+        elif unsure := sum(one.code is Code.NO_CONFIRM for one in waiting):
+            self._metrics.duplicate_publish("undecided", unsure)
 
     def _count(self, document: Document, moves: tuple[Move, ...]) -> None:
         if document.refusal is not None:

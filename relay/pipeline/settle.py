@@ -75,6 +75,8 @@ class Settler:
         Returns the numbers of those that were not confirmed.
         """
         waiting = list(receipts)
+        if duplicate and waiting:
+            self._metrics.duplicate_publish("receipt", len(waiting))
         sent = [self._publisher.submit(report.message(one, duplicate=duplicate)) for one in waiting]
         failed = set()
         for receipt, future in zip(waiting, sent, strict=True):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -18,6 +18,7 @@ from relay.model.ports import BrokerLink, Clock
 from relay.observe import logs
 from relay.observe.metrics import Ending as CountedEnding
 from relay.observe.metrics import Metrics
+from relay.observe.ready import WAITED_FOR, Reason, of_registry, words
 from relay.pipeline.epoch import EpochWatch
 from relay.pipeline.handler import Ending, Handler
 from relay.pipeline.lanes import Lanes
@@ -61,8 +62,13 @@ class Worker:
         metrics: Metrics,
         clock: Clock,
         watch: Callable[[], Mapping[str, object]] = dict,
+        guard: Callable[[], Sequence[Reason]] = tuple,
     ) -> None:
-        """``watch`` is asked at each look at our own progress; what it returns stands among the facts of ``ready``."""
+        """``watch`` is asked at each look at our own progress; what it returns stands among the facts of ``ready``.
+
+        ``guard`` is asked there what else keeps us from working (the clock, the disk); for some of that nothing new is
+        started (``WAITED_FOR``).
+        """
         self._name = name
         self._link = link
         self._commits = commits
@@ -75,6 +81,9 @@ class Worker:
         self._clock = clock
         self._facts = watch
         self._watched: Mapping[str, object] = {}
+        self._guard = guard
+        self._hindered: Sequence[Reason] = ()
+        self._waits = False  # for a cause in WAITED_FOR to pass
         self._tasks: set[asyncio.Task[None]] = set()
         self._alone = False  # a message that was seen before is in hand: nothing else starts
         self._last_settled = clock.monotonic()
@@ -110,8 +119,20 @@ class Worker:
             "waiting": self._lanes.waiting(),
             **self._watched,
         }
-        well = facts["consuming"] and not facts["blocked"] and facts["registry"] and facts["moving"]
-        return bool(well and not facts["stopping"]), facts
+        reasons = [*self._hindered]
+        if not self._link.connected:
+            reasons.append(Reason.BROKER_GONE)
+        elif not facts["consuming"]:
+            reasons.append(Reason.CONSUMER_MISSING)
+        if facts["blocked"]:
+            reasons.append(Reason.BROKER_BLOCKED)
+        if trouble := of_registry(self._commits.failure, healthy=bool(facts["registry"])):
+            reasons.append(trouble)
+        if not facts["moving"]:
+            reasons.append(Reason.STALLED)
+        if facts["stopping"]:
+            reasons.append(Reason.STOPPING)
+        return not reasons, {"reasons": words(reasons), **facts}
 
     def _on_message(self, lane: Lane, message: Incoming) -> None:
         if self._stopping.is_set():
@@ -126,6 +147,7 @@ class Worker:
             not self._alone
             and not self._stopping.is_set()
             and not self._link.blocked
+            and not self._waits
             and self._commits.accepting
         ):
             if (taken := self._lanes.take()) is None:
@@ -189,6 +211,8 @@ class Worker:
         self._metrics.in_flight(self._lanes.documents, self._lanes.bytes)
         self._metrics.broker(connected=self._link.connected, blocked=self._link.blocked)
         self._watched = self._facts()
+        self._hindered = self._guard()
+        self._waits = not WAITED_FOR.isdisjoint(self._hindered)
         now = self._clock.monotonic()
         if not (self._lanes.documents or self._lanes.waiting()):
             self._last_settled = now
@@ -201,7 +225,8 @@ class Worker:
     def _may_move(self) -> bool:
         """Whether nothing but the link can be the reason. Each renewal counts as a delivery of all that is in hand, and
         what was delivered too often is set aside: no renewal for the registry's or an alarm's sake."""
-        return not self._link.blocked and self._link.connected and self._commits.accepting
+        clear = not self._link.blocked and not self._waits
+        return clear and self._link.connected and self._commits.accepting
 
     async def _finish(self) -> None:
         await self._link.cancel()

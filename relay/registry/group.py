@@ -80,6 +80,7 @@ class GroupCommitter:
         capacity: items in hand; more callers wait their turn.
         lease_seconds: a worker that was silent for longer has lost its leases.
         on_commit: told, in the writer thread, of each commit that succeeded: seconds and how many items shared it.
+        on_failure: told there of each group that was not committed although it was tried again: the code.
     """
 
     def __init__(
@@ -96,6 +97,7 @@ class GroupCommitter:
         capacity: int = 4096,
         lease_seconds: float = 10.0,
         on_commit: Callable[[float, int], None] | None = None,
+        on_failure: Callable[[Code], None] | None = None,
     ) -> None:
         self._store = store
         self._worker = worker
@@ -106,6 +108,7 @@ class GroupCommitter:
         self._patience = patience
         self._settle_patience = settle_patience
         self._on_commit = on_commit
+        self._on_failure = on_failure
         self._room = asyncio.Semaphore(capacity)
         self._group = _Group()
         self._bell = threading.Condition()
@@ -117,6 +120,8 @@ class GroupCommitter:
         self._standing = 0  # counts the gaps between heartbeats that were longer than a lease
         self._committed: float | None = None
         self._failing = False
+        self.failure: RegistryError | None = None
+        """Why the last group was not committed; None if it was."""
 
     # on the event loop
 
@@ -200,6 +205,11 @@ class GroupCommitter:
         """Whether the registry writes: the thread lives and its last commit is younger than ``limit`` seconds."""
         return self._thread is not None and self._thread.is_alive() and self.idle_for(now) < limit
 
+    @property
+    def broken(self) -> bool:
+        """Whether the writer thread has ended though nobody stopped it: nothing will be committed any more."""
+        return self._thread is not None and not self._thread.is_alive() and not self._stopping
+
     async def _ask(self, add: Callable[[T, asyncio.Future[U]], None], item: T) -> U:
         async with self._room:
             if self._loop is None:
@@ -277,7 +287,9 @@ class GroupCommitter:
                     for (_, future), result in zip(group.claims, claimed, strict=True)
                 ]
             except RegistryError as error:
-                self._failing = True
+                self._failing, self.failure = True, error
+                if self._on_failure is not None:
+                    self._on_failure(error.code)
                 answers += [(future, error) for _, future in (*group.settlements, *group.claims)]
                 self._put_back(group.published)
                 if not answers and not group.calls:
@@ -308,7 +320,7 @@ class GroupCommitter:
         if heartbeat:
             self._beaten = at
         self._committed = self._clock.monotonic()
-        self._failing = False
+        self._failing, self.failure = False, None
         if self._on_commit is not None and group.waiting:
             self._on_commit(time.monotonic() - at, group.waiting)
         return done

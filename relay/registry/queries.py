@@ -26,6 +26,8 @@ from relay.registry.rows import (
 from relay.registry.schema import deliveries, documents, receipts, restores, statuses, workers
 
 _A_DOCUMENT: Final = text("documents.kind = 'edoc'")  # literally as in the partial index
+_PLANNED: Final = text("deliveries.state = 'planned'")  # the same
+_LOOKED_AT: Final = 20_000
 
 
 def document(connection: Connection, row: int) -> Document | None:
@@ -78,10 +80,7 @@ def refusal_receipts(
 
 
 def refused(connection: Connection, transport_id: str) -> list[SignedReceipt]:
-    """Return the refusals of unproven submissions under a transport id, whoever sent them, oldest first.
-
-    Goes through all refusals of that kind, there is no index on the id alone: for people, not for the hot path.
-    """
+    """Return the refusals of unproven submissions under a transport id, whoever sent them, oldest first."""
     query = RECEIPTS.where(
         receipts.c.transport_id == transport_id,
         text("receipts.document IS NULL AND receipts.kind <> 'held'"),
@@ -108,7 +107,7 @@ def stored(connection: Connection, numbers: Iterable[str]) -> set[str]:
 
 
 def last_receipt_number(connection: Connection, prefix: str) -> int:
-    """Return the highest serial of a series."""
+    """Return the highest serial of a series, or the number that a restore set for all, if that is higher."""
     highest = select(func.max(receipts.c.serial)).where(receipts.c.series == prefix)
     floor = select(func.max(restores.c.floor))
     return max(connection.execute(highest).scalar() or 0, connection.execute(floor).scalar() or 0)
@@ -118,6 +117,36 @@ def oldest_unsettled(connection: Connection) -> int | None:
     """Return accepted-at of the oldest document that was claimed and never settled."""
     query = select(func.min(documents.c.accepted_at)).where(text("documents.settled = 0"))
     return connection.execute(query).scalar()
+
+
+def oldest_unfinished(connection: Connection) -> dict[str, int]:
+    """Return, by lane, accepted-at of the oldest document that is not settled or has a delivery that is planned.
+
+    Two partial indices hold exactly those. However many are deferred, no more than a bounded number is looked at.
+    """
+    found: dict[str, int] = {}
+    unsettled = (
+        select(documents.c.lane, func.min(documents.c.accepted_at))
+        .where(text("documents.settled = 0"))
+        .group_by(documents.c.lane)
+    )
+    first = (
+        select(deliveries.c.document)
+        .where(_PLANNED)
+        .distinct()
+        .order_by(deliveries.c.document)
+        .limit(_LOOKED_AT)
+        .subquery()
+    )
+    planned = (
+        select(documents.c.lane, func.min(documents.c.accepted_at))
+        .join(first, first.c.document == documents.c.id)
+        .group_by(documents.c.lane)
+    )
+    for query in (unsettled, planned):
+        for lane, at in connection.execute(query):
+            found[lane] = min(at, found.get(lane, at))
+    return found
 
 
 # candidates of a status

@@ -27,7 +27,16 @@ from relay.model.record import (
     StatusQuery,
     TrackEvent,
 )
-from relay.registry import acts, dialect, keeper, queries, schema
+from relay.model.standing import (
+    Drop,
+    Enrolled,
+    HeldStanding,
+    ReceiptStanding,
+    Shape,
+    ShapeBy,
+    Standing,
+)
+from relay.registry import acts, dialect, keeper, looks, operator, queries, schema
 from relay.registry.claims import beat, claim_batch, live_owners
 from relay.registry.files import make_own
 from relay.registry.many import Many
@@ -204,7 +213,7 @@ class SqlRegistry:
         )
 
     def refused(self, transport_id: str) -> list[SignedReceipt]:
-        """Return the refusals of unproven submissions under a transport id, oldest first; not for the hot path."""
+        """Return the refusals of unproven submissions under a transport id, oldest first."""
         return self._ask(lambda connection: queries.refused(connection, transport_id))
 
     def stored(self, numbers: Sequence[str]) -> set[str]:
@@ -251,6 +260,10 @@ class SqlRegistry:
         """Return accepted-at of the oldest document claimed and not settled."""
         oldest = self._ask(queries.oldest_unsettled)
         return None if oldest is None else from_us(oldest)
+
+    def oldest_unfinished(self) -> dict[str, datetime]:
+        """Return, by lane, accepted-at of the oldest document by which the relay still has something to do."""
+        return {lane: from_us(at) for lane, at in self._ask(queries.oldest_unfinished).items()}
 
     # the keeper
 
@@ -325,6 +338,72 @@ class SqlRegistry:
     def acts(self, subject: str | None = None, limit: int = 100) -> tuple[Act, ...]:
         """Return audit rows of one subject, or all, newest first."""
         return self._ask(lambda connection: acts.latest(connection, subject, limit))
+
+    def standing(self, row: int, now: datetime) -> Standing | None:
+        """Return how a submission stands just now."""
+        return self._ask(lambda connection: looks.standing(connection, row, to_us(now), self._lease))
+
+    def loose_receipts(self, transport_id: str) -> list[ReceiptStanding]:
+        """Return receipts about a transport id that belong to no document."""
+        return self._ask(lambda connection: looks.loose_receipts(connection, transport_id))
+
+    def held_one(self, held_id: str) -> HeldStanding | None:
+        """Return one message that is or was in quarantine."""
+        return self._ask(lambda connection: looks.held_one(connection, held_id))
+
+    def held_about(self, transport_ids: Sequence[str]) -> list[HeldStanding]:
+        """Return what is or was in quarantine under these transport ids, oldest first."""
+        return self._ask(lambda connection: looks.held_about(connection, transport_ids))
+
+    def shape(self, by: ShapeBy, bounds: Sequence[datetime], now: datetime) -> Shape:
+        """Count what is unfinished by key and age."""
+        times = [to_us(bound) for bound in bounds]
+        return self._ask(lambda connection: looks.shape(connection, by, times, to_us(now)))
+
+    def decide_drop(self, drop: Drop, act: Act) -> None:
+        """Note the decision to drop a held message, with its audit row."""
+        with self._write() as connection:
+            acts.note(connection, act)
+            operator.decide_drop(connection, drop)
+
+    def untold_drops(self, limit: int) -> list[tuple[HeldEntry, Drop]]:
+        """Return decisions that nobody was told of, oldest first."""
+        return self._ask(lambda connection: operator.untold_drops(connection, limit))
+
+    def end_dropped(self, held_id: str, settlement: Settlement, now: datetime) -> bool:
+        """End what was dropped and store what is told, in one commit."""
+        with self._write() as connection:
+            return operator.end_dropped(
+                connection, held_id, settlement, to_us(now), self._live(connection, now)
+            )
+
+    def mark_lost(self, row: int, delivery_ids: Sequence[str], now: datetime) -> int:
+        """Mark planned or queued deliveries of a document as lost."""
+        with self._write() as connection:
+            return operator.mark_lost(
+                connection, row, delivery_ids, to_us(now), self._live(connection, now)
+            )
+
+    def _live(self, connection: Connection, now: datetime) -> Callable[[str | None], bool]:
+        return lambda owner: bool(live_owners(connection, [owner], to_us(now), self._lease))
+
+    def enroll(self, process: Enrolled) -> None:
+        """Write a starting process down."""
+        with self._write() as connection:
+            operator.enroll(connection, process, to_us(process.since))
+
+    def leave(self, owner: str) -> None:
+        """Take a process off that ends."""
+        with self._write() as connection:
+            operator.leave(connection, owner)
+
+    def enrolled(self) -> list[Enrolled]:
+        """Return the processes that are written down."""
+        return self._ask(looks.enrolled)
+
+    def in_hand(self, owner: str) -> int:
+        """Return how many documents a process has claimed and not settled."""
+        return self._ask(lambda connection: looks.in_hand(connection, owner))
 
     def close(self) -> None:
         """Close connections."""

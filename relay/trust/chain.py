@@ -37,7 +37,7 @@ class _Sources:
         """What changes when a file changes; a missing file is a change too."""
         found = []
         for source in (*self.anchors, *self.crls, *self.unlisted):
-            for path in _files(source):
+            for path in files_of(source):
                 try:
                     status = path.stat()
                     found.append((str(path), status.st_mtime_ns, status.st_size, status.st_ino))
@@ -127,6 +127,10 @@ class TrustStore:
         anchors = min(each.not_after for group in material.anchors.values() for each in group)
         return anchors, material.lists.end()
 
+    def lists_made(self) -> datetime | None:
+        """Return when the oldest of the lists in force was made (each issuer's latest counts); None: no list."""
+        return self._material.lists.made()
+
     def _fresh(self) -> _Material:
         now = self._monotonic()
         if now - self._looked < _CHECK_EVERY:
@@ -164,12 +168,13 @@ def _load(sources: _Sources) -> _Material:
         revocations
         for source in sources.crls
         for path in _existing(source)
-        for revocations in _read_lists(path)
+        for revocations in read_lists(path)
     ]
     return _Material(anchors, RevocationLists(lists, frozenset(unlisted)))
 
 
-def _files(source: Path) -> list[Path]:
+def files_of(source: Path) -> list[Path]:
+    """Return a configured file, or the files of a configured folder that are read."""
     if source.is_dir():
         return sorted(path for path in source.iterdir() if path.suffix.lower() in _SUFFIXES)
     return [source]
@@ -178,7 +183,7 @@ def _files(source: Path) -> list[Path]:
 def _existing(source: Path) -> list[Path]:
     if not source.exists():
         raise ConfigurationError(Code.CONFIG_INVALID, f"{source}: no such file or folder")
-    return _files(source)
+    return files_of(source)
 
 
 def _octets(path: Path) -> bytes:
@@ -209,7 +214,12 @@ def read_certificates(path: Path) -> list[Certificate]:
         ) from error
 
 
-def _read_lists(path: Path) -> list[x509.CertificateRevocationList]:
+def read_lists(path: Path) -> list[x509.CertificateRevocationList]:
+    """Read the revocation lists of one file, PEM (one or several) or DER.
+
+    Raises:
+        ConfigurationError: CONFIG-INVALID.
+    """
     octets = _octets(path)
     try:
         if _PEM not in octets:
@@ -220,4 +230,4 @@ def _read_lists(path: Path) -> list[x509.CertificateRevocationList]:
         raise ConfigurationError(Code.CONFIG_INVALID, f"{path}: no revocation list ({error})") from error
 
 
-__all__ = ["CertificateCache", "ChainResult", "Purpose", "TrustStore", "read_certificates"]
+__all__ = ["CertificateCache", "ChainResult", "Purpose", "TrustStore", "files_of", "read_certificates", "read_lists"]

@@ -58,6 +58,11 @@ class RevocationLists:
         ]
         return min(latest, default=None)
 
+    def made(self) -> datetime | None:
+        """Return when the latest list of that issuer was made whose latest list is the oldest; None: no list."""
+        latest = [max(each.last_update_utc for each in lists) for lists in self._by_issuer.values()]
+        return min(latest, default=None)
+
     def of(
         self, certificate: Certificate, issuer: Certificate, anchor: Certificate
     ) -> tuple[Listing, ...] | None:

@@ -224,6 +224,15 @@ class Browse:
         self._check()
         return {queue: self.broker.depth(queue) for queue in queues}
 
+    def seen(self, queues: tuple[str, ...]) -> dict[str, tuple[int, int] | None]:
+        self._check()
+        return {
+            name: (len(queue.ready), sum(one.queue == name for one in self.broker._consumers))
+            if (queue := self.broker.queues.get(name)) is not None
+            else None
+            for name in queues
+        }
+
     def browse(self, queue: str, limit: int, max_bytes: int) -> list[Incoming]:
         self._check()
         return [

@@ -14,7 +14,7 @@ from relay.model.levels import Level
 from relay.model.message import Lane
 from relay.model.receipt import LineState, ReceiptKind
 from relay.observe.docs import page
-from relay.observe.metrics import CATALOGUE, Metrics
+from relay.observe.metrics import CATALOGUE, Metric, Metrics
 
 AT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 MAY_BE_LABELS = {
@@ -28,6 +28,10 @@ MAY_BE_LABELS = {
     "version",
     "python",
     "result",
+    "reason",
+    "queue",
+    "state",
+    "duty",
 }
 
 
@@ -78,11 +82,26 @@ CASES: list[tuple[Count, str, dict[str, str], float]] = [
     (lambda m: m.notice("lost", 3), "truc_keeper_notices_total", {"kind": "lost"}, 3),
     (lambda m: m.keeper_active(True), "truc_keeper_active", {}, 1),
     (lambda m: m.certificate_days("crl", 6.5), "truc_certificate_days_left", {"purpose": "crl"}, 6.5),
+    (
+        lambda m: m.registry_failure(Code.REGISTRY_BUSY),
+        "truc_registry_commit_failures_total",
+        {"code": "REGISTRY-BUSY"},
+        1,
+    ),
+    (lambda m: m.duplicate_publish("resumed", 2), "truc_duplicate_publishes_total", {"reason": "resumed"}, 2),
+    (lambda m: m.keeper_round(0.25), "truc_keeper_rounds_total", {}, 1),
+    (lambda m: m.keeper_round(0.25), "truc_keeper_round_seconds_sum", {}, 0.25),
+    (lambda m: m.duty_failed("lost"), "truc_keeper_duty_failures_total", {"duty": "lost"}, 1),
+    (lambda m: m.clock_jumped(), "truc_clock_jumps_total", {}, 1),
+    (lambda m: m.incident("refused"), "truc_broker_incidents_total", {"kind": "refused"}, 1),
     (lambda m: m.broker(connected=True, blocked=False), "truc_broker_connected", {}, 1),
     (lambda m: m.broker(connected=False, blocked=True), "truc_broker_blocked", {}, 1),
     (lambda m: m.directory("invalid", 11), "truc_directory_reloads_total", {"result": "invalid"}, 1),
     (lambda m: m.directory("invalid", 11), "truc_directory_agencies", {}, 11),
 ]
+
+
+READ = [metric for metric in CATALOGUE if metric.read]
 
 
 @pytest.mark.parametrize(
@@ -96,14 +115,55 @@ def test_each_count_arrives(
     assert metrics.value(name, **labels) == value
 
 
-def test_each_metric_of_the_catalogue_is_counted_by_some_method() -> None:
+def test_each_metric_of_the_catalogue_is_counted_by_some_method_or_read() -> None:
     counted = {re.sub(r"_sum$", "", name) for _, name, _, _ in CASES} | {"truc_build_info"}
-    assert counted == {metric.name for metric in CATALOGUE}
+    assert counted | {metric.name for metric in READ} == {metric.name for metric in CATALOGUE}
+
+
+@pytest.mark.parametrize("metric", READ, ids=lambda metric: metric.name)
+def test_a_gauge_that_is_read_shows_what_there_is_at_the_scrape(metrics: Metrics, metric: Metric) -> None:
+    labels = tuple("x" for _ in metric.labels)
+    now = {labels: 1.0}
+    metrics.read(metric.name, lambda: now)
+    named = dict(zip(metric.labels, labels, strict=True))
+    assert metrics.value(metric.name, **named) == 1
+    now = {labels: 2.0}
+    assert metrics.value(metric.name, **named) == 2
+    now = {}
+    assert metrics.value(metric.name, **named) is None
+
+
+def test_a_reading_that_fails_costs_nothing_but_itself(
+    metrics: Metrics, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken() -> dict[tuple[str, ...], float]:
+        raise OSError("password=hunter2")
+
+    metrics.read("truc_registry_disk_free_bytes", broken)
+    metrics.read("truc_ready", lambda: {(): 1})
+    with caplog.at_level("WARNING", logger="truc"):
+        text = metrics.exposition().decode()
+    assert "truc_ready 1.0" in text
+    assert not re.search(r"^truc_registry_disk_free_bytes ", text, re.MULTILINE)
+    assert [one.message for one in caplog.records] == ["reading-failed"]
+
+
+def test_readings_of_one_gauge_are_put_together(metrics: Metrics) -> None:
+    metrics.certificate_days("relay", 9)
+    metrics.read("truc_certificate_days_left", lambda: {("agency",): 4})
+    assert metrics.value("truc_certificate_days_left", purpose="relay") == 9
+    assert metrics.value("truc_certificate_days_left", purpose="agency") == 4
+
+
+def test_every_refusal_is_there_at_zero_before_it_happens(metrics: Metrics) -> None:
+    assert all(metrics.value("truc_refusals_total", code=code.value) == 0 for code in Code)
 
 
 def test_what_is_exposed_is_what_is_listed(metrics: Metrics) -> None:
     for count, *_ in CASES:
         count(metrics)
+    for metric in READ:
+        metrics.read(metric.name, lambda some=metric: {tuple("x" for _ in some.labels): 1.0})  # type: ignore[misc]
     text = metrics.exposition().decode()
     exposed = set(re.findall(r"^# TYPE (\S+) ", text, re.MULTILINE))
     exposed = {name for name in exposed if not name.endswith("_created")}
