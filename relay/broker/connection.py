@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import ipaddress
-import ssl
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,8 +12,10 @@ from urllib.parse import unquote, urlsplit
 import pika
 from pika import exceptions
 
+from relay.broker.tls import as_tls_error, client_context
 from relay.broker.wire import RECEIVE, Foreign, WireConnection
 from relay.errors import BrokerError, Code, ConfigurationError
+from relay.settings import is_loopback
 
 AMQP_PORT: Final = 5672
 AMQPS_PORT: Final = 5671
@@ -23,7 +23,11 @@ AMQPS_PORT: Final = 5671
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """One broker and one user of it. The password stands in no ``repr``."""
+    """One broker and one user of it. The password stands in no ``repr``.
+
+    With a certificate and no password the login is SASL EXTERNAL: the broker takes the user's name from the
+    certificate, and ``user`` is the name that it will find there.
+    """
 
     host: str
     port: int
@@ -41,6 +45,8 @@ class Endpoint:
             raise ConfigurationError(
                 Code.CONFIG_INVALID, "outside loopback the broker is reached by amqps only"
             )
+        if not self.tls and self.cert_file is not None:
+            raise ConfigurationError(Code.CONFIG_INVALID, "a client certificate needs amqps")
 
     @classmethod
     def from_url(
@@ -83,18 +89,25 @@ class Endpoint:
             heartbeat=heartbeat,
         )
 
+    @property
+    def external(self) -> bool:
+        """Whether the login is by client certificate."""
+        return self.cert_file is not None and not self.password
+
     def parameters(self, name: str, *, blocked_timeout: float | None = None) -> pika.ConnectionParameters:
-        """Return the library's parameters. ``name`` is what the broker's own tools show for the connection."""
+        """Return the library's parameters. ``name`` is what the broker's own tools show for the connection.
+
+        Certificates and keys are read anew at each call.
+
+        Raises:
+            ConfigurationError: CONFIG-INVALID, KEY-UNUSABLE: the files of TLS.
+        """
         tls = None
         credentials: Foreign = pika.PlainCredentials(self.user, self.password, erase_on_connect=False)
         if self.tls:
-            context = ssl.create_default_context(cafile=str(self.ca_file) if self.ca_file else None)
-            context.minimum_version = ssl.TLSVersion.TLSv1_2
-            if self.cert_file is not None:
-                context.load_cert_chain(self.cert_file, self.key_file)
-                if not self.password:
-                    credentials = pika.credentials.ExternalCredentials()
-            tls = pika.SSLOptions(context, self.host)
+            tls = pika.SSLOptions(client_context(self.ca_file, self.cert_file, self.key_file), self.host)
+            if self.external:
+                credentials = pika.credentials.ExternalCredentials()
         return pika.ConnectionParameters(
             host=self.host,
             port=self.port,
@@ -110,16 +123,6 @@ class Endpoint:
         )
 
 
-def is_loopback(host: str) -> bool:
-    """Whether a host name or address means this machine."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
 REFUSALS: Final = (
     exceptions.AuthenticationError,
     exceptions.ProbableAuthenticationError,
@@ -128,8 +131,12 @@ REFUSALS: Final = (
 
 
 def as_broker_error(error: BaseException) -> BrokerError:
-    """Tell a refusal (403 or 530: a person must mend it) from a broker that is not there."""
-    for cause in _causes(error):
+    """Tell a refusal (403 or 530: a person must mend it) and a failure of TLS from a broker that is not there."""
+    causes = _causes(error)
+    # Before the refusals: what TLS ends while the login is on its way looks like a wrong password.
+    if (failure := as_tls_error(causes)) is not None:
+        return failure
+    for cause in causes:
         if isinstance(cause, REFUSALS):
             return BrokerError(Code.BROKER_REFUSED, "the broker refuses the user, the password or the vhost")
         if isinstance(cause, exceptions.ConnectionClosed) and cause.reply_code in {403, 530}:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import base64
 import http.client
 import json
-import ssl
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote, urlsplit
 
-from relay.broker.connection import is_loopback
+from relay.broker.tls import as_tls_error, client_context
 from relay.errors import BrokerError, Code, ConfigurationError
+from relay.settings import is_loopback
 
 Row = dict[str, Any]
 """One object of an answer, as JSON gives it."""
@@ -25,7 +25,8 @@ _FORBIDDEN: Final = frozenset({401, 403})
 class Management:
     """The management API of one vhost. ``url`` is ``http://`` on loopback, else ``https://``.
 
-    Errors of each method: ``BrokerError`` BROKER-UNREACHABLE, or BROKER-REFUSED with the status in the detail.
+    Errors of each method: ``BrokerError`` BROKER-UNREACHABLE, BROKER-UNTRUSTED (the certificate does not hold), or
+    BROKER-REFUSED with the status in the detail.
     """
 
     url: str
@@ -74,6 +75,10 @@ class Management:
         rows = self._rows("/api/users")
         return [{key: value for key, value in row.items() if "password" not in key} for row in rows]
 
+    def users_with_password(self) -> dict[str, bool]:
+        """Return all users, and of each whether it has a password; without one only a certificate lets it in."""
+        return {str(row["name"]): bool(row.get("password_hash")) for row in self._rows("/api/users")}
+
     def permissions(self) -> list[Row]:
         """Return the permissions on the vhost."""
         return [row for row in self._rows("/api/permissions") if row.get("vhost") == self.vhost]
@@ -99,6 +104,31 @@ class Management:
         """Return versions and totals."""
         return self._row("/api/overview")
 
+    def nodes(self) -> list[Row]:
+        """Return the nodes of the broker with their limits, alarms and plugins."""
+        return self._rows("/api/nodes")
+
+    def feature_flags(self) -> list[Row]:
+        """Return the feature flags with ``state`` and ``stability``."""
+        return self._rows("/api/feature-flags")
+
+    def deprecated_in_use(self) -> list[str]:
+        """Return the deprecated features in use; none on versions that do not tell (before 3.13)."""
+        status, answer = self._call(
+            "GET", "/api/deprecated-features/used", None, allowed=frozenset({404, 405})
+        )
+        rows = answer if status == http.client.OK and isinstance(answer, list) else []
+        return [str(row["name"]) for row in rows if isinstance(row, dict) and "name" in row]
+
+    def permissions_elsewhere(self) -> list[Row]:
+        """Return the permissions on all other vhosts."""
+        return [row for row in self._rows("/api/permissions") if row.get("vhost") != self.vhost]
+
+    def connection_states(self) -> list[Row]:
+        """Return each open connection with no more than its name, user, state and when it was accepted."""
+        columns = "name,user,state,user_provided_name,connected_at"
+        return self._rows(f"/api/connections?columns={columns}")
+
     def alarms(self) -> bool:
         """Whether a memory or disk alarm is in force."""
         status, _ = self._call("GET", "/api/health/checks/alarms", None, allowed=frozenset({503}))
@@ -118,6 +148,10 @@ class Management:
     def put_user(self, user: str, password: str, tags: str = "") -> None:
         """Make a user, or give it another password."""
         self._call("PUT", f"/api/users/{_quoted(user)}", {"password": password, "tags": tags})
+
+    def put_user_without_password(self, user: str, tags: str = "") -> None:
+        """Make a user that can log in by client certificate alone, or take its password away."""
+        self._call("PUT", f"/api/users/{_quoted(user)}", {"password_hash": "", "tags": tags})
 
     def delete_user(self, user: str) -> None:
         """Delete a user; its connections are closed by the broker."""
@@ -190,7 +224,7 @@ class Management:
         host = parts.hostname or ""
         connection: http.client.HTTPConnection
         if parts.scheme == "https":
-            context = ssl.create_default_context(cafile=str(self.ca_file) if self.ca_file else None)
+            context = client_context(self.ca_file)
             connection = http.client.HTTPSConnection(host, parts.port, timeout=self.timeout, context=context)
         else:
             connection = http.client.HTTPConnection(host, parts.port, timeout=self.timeout)
@@ -201,6 +235,8 @@ class Management:
             answer = connection.getresponse()
             data = answer.read()
         except (OSError, http.client.HTTPException) as error:
+            if (failure := as_tls_error([error])) is not None:
+                raise BrokerError(failure.code, f"management API: {failure.detail}") from error
             raise BrokerError(Code.BROKER_UNREACHABLE, f"management API: {type(error).__name__}") from error
         finally:
             connection.close()

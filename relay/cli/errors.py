@@ -42,7 +42,7 @@ def exit_code(error: TrucError) -> int:
     """Return the exit code of an error, 1, 3, 4 or 5."""
     if isinstance(error, OperationError) and error.code in _BY_CODE:
         return _BY_CODE[error.code]
-    if isinstance(error, ConfigurationError):
+    if isinstance(error, ConfigurationError) or error.code is Code.BROKER_UNTRUSTED:
         return EXIT_CONFIGURATION
     if isinstance(error, TransientError):
         return EXIT_TRANSIENT

@@ -28,14 +28,23 @@ if TYPE_CHECKING:
 @click.option(
     "--workers", type=click.IntRange(1, 16), help="Number of workers; default: as before, at first 1."
 )
+@click.option(
+    "--tls/--no-tls",
+    "tls",
+    default=None,
+    help="TLS and nothing else, or plain AMQP on loopback; default: as before, at first plain.",
+)
 @click.option("--detach", is_flag=True, help="Return when sending works, and leave everything running.")
 @dry_run_option
 @json_option
-def up(home: Path, workers: int | None, detach: bool, dry_run: bool, as_json: bool) -> None:
+def up(home: Path, workers: int | None, tls: bool | None, detach: bool, dry_run: bool, as_json: bool) -> None:
     """Bring a sandbox up: a private broker, development certificates, sample agencies, workers and keeper.
 
     A second call on a running, damaged or stopped sandbox repairs it and keeps its data, ports, passwords and
     certificates. Without --detach it stays, restarts what dies, and ends everything on Ctrl-C.
+
+    With --tls the broker and its management speak TLS only; gateways log in by password or by client certificate, both
+    in sandbox.json. A sandbox may be changed from one to the other; its broker is restarted for it.
     """
     if dry_run:
         _tell_up(home, as_json=as_json)
@@ -50,7 +59,7 @@ def up(home: Path, workers: int | None, detach: bool, dry_run: bool, as_json: bo
         told = True
         _show(running(home), as_json=as_json)
 
-    sandbox = bring_up(home, workers=workers, detach=detach, say=note, on_ready=ready)
+    sandbox = bring_up(home, workers=workers, tls=tls, detach=detach, say=note, on_ready=ready)
     if not told:
         _show(sandbox, as_json=as_json)
 
@@ -125,8 +134,9 @@ def down(home: Path, dry_run: bool, as_json: bool) -> None:
     metavar="DIR",
     help="Make the sandbox in DIR and leave it there.",
 )
+@click.option("--tls", is_flag=True, help="Over TLS; gateways log in by client certificate.")
 @json_option
-def demo(keep: Path | None, as_json: bool) -> None:
+def demo(keep: Path | None, tls: bool, as_json: bool) -> None:
     """See it run: real documents between agencies of all four levels, over a private broker.
 
     Good ones and wrong ones, receipts and statuses; prints the hops, checks every outcome, and ends with one line:
@@ -134,7 +144,7 @@ def demo(keep: Path | None, as_json: bool) -> None:
     """
     from relay.sandbox.demo import run_demo
 
-    click.get_current_context().exit(run_demo(keep, as_json, language=language(), say=click.echo))
+    click.get_current_context().exit(run_demo(keep, as_json, tls=tls, language=language(), say=click.echo))
 
 
 @click.group()

@@ -108,8 +108,9 @@ def _look(home: Path, config: Path | None, passwords: Path | None) -> _View:
     from relay import settings
     from relay.broker.management import Management
     from relay.broker.plan import plan, read_live
-    from relay.broker.topology import TopologyConfig, desired_topology
+    from relay.broker.topology import TopologyConfig, desired_topology, gateway_logins
     from relay.directory.file import load
+    from relay.observe.clock import SystemClock
 
     known: Mapping[str, str] = {}
     if config is None:
@@ -136,8 +137,8 @@ def _look(home: Path, config: Path | None, passwords: Path | None) -> _View:
         TopologyConfig.load(),
         directory.agencies(),
         broker.user,
-        {code: known.get(code) for code in directory.gateways()},
-        relay_password=broker.password(),
+        {name: known.get(name) for name in gateway_logins(directory.agencies(), SystemClock().now())},
+        relay_password=broker.password() or None,
     )
     live = read_live(management)
     return _View(chosen, management, desired, live, plan(desired, live))

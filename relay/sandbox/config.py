@@ -10,7 +10,7 @@ import yaml
 from relay.sandbox.ca import DevelopmentCa, Issued
 from relay.sandbox.files import write_private
 from relay.sandbox.home import Home, Kept
-from relay.sandbox.node import ADMIN, VHOST
+from relay.sandbox.node import ADMIN
 
 RELAY_USER: Final = "relay"
 KEEPER: Final = "keeper"
@@ -24,14 +24,16 @@ def worker_name(number: int) -> str:
 
 def relay_settings(home: Home, kept: Kept, ca: DevelopmentCa, issued: Issued) -> dict[str, dict[str, Any]]:
     """Return the settings that all processes of the sandbox share, by section."""
-    ports = kept.ports
+    node = home.node(kept)
+    anchor = {"ca_file": str(node.ca_file)} if node.ca_file else {}
     return {
         "relay": {"name": kept.relay_name, "key": str(issued.key), "certificates": [str(issued.cert)]},
         "broker": {
-            "url": f"amqp://127.0.0.1:{ports.amqp}/{VHOST}",
+            "url": node.amqp_url,
             "user": RELAY_USER,
             "password_file": str(home.password_file(RELAY_USER)),
-            "management_url": f"http://127.0.0.1:{ports.management}",
+            **anchor,
+            "management_url": node.management_url,
             "management_user": ADMIN,
             "management_password_file": str(home.password_file(ADMIN)),
         },

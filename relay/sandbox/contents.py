@@ -6,11 +6,12 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
+from relay.broker.connection import Endpoint
 from relay.errors import Code, OperationError
 from relay.model.agency import Admission, Agency
-from relay.sandbox.ca import DevelopmentCa, Issued
+from relay.sandbox.ca import DevelopmentCa, Issued, former
 from relay.sandbox.config import metrics_urls
 from relay.sandbox.files import write_private
 from relay.sandbox.home import Home, Kept
@@ -41,6 +42,8 @@ class SandboxGateway:
     user: str
     password: str
     serves: tuple[str, ...]
+    tls_cert: Path | None = None  # client certificate to log in with, where TLS is used
+    tls_key: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +74,32 @@ class Sandbox:
     pids: Pids
     gateways: Mapping[str, SandboxGateway]
     agencies: Mapping[str, SandboxAgency]
+    tls_ca_cert: Path | None = None  # anchor of the broker's certificate, where TLS is used
+
+    def endpoint(self, gateway: str, login: Literal["certificate", "password"] | None = None) -> Endpoint:
+        """Return a gateway's way to the broker.
+
+        Args:
+            gateway: Its code.
+            login: How it logs in; None: by certificate where it has one, else by password.
+
+        Raises:
+            OperationError: NOT-FOUND: no such gateway, or no certificate.
+        """
+        account = self.gateways.get(gateway)
+        if account is None:
+            raise OperationError(Code.NOT_FOUND, f"{gateway} is not a gateway of this sandbox")
+        by_certificate = account.tls_cert is not None if login is None else login == "certificate"
+        if by_certificate and account.tls_cert is None:
+            raise OperationError(Code.NOT_FOUND, f"{gateway} has no client certificate: no TLS here")
+        return Endpoint.from_url(
+            self.amqp_url,
+            account.user,
+            "" if by_certificate else account.password,
+            ca_file=self.tls_ca_cert,
+            cert_file=account.tls_cert if by_certificate else None,
+            key_file=account.tls_key if by_certificate else None,
+        )
 
     def agency(self, code: str) -> SandboxAgency:
         """Return one agency. Raises NOT-FOUND."""
@@ -117,6 +146,7 @@ def publish(home: Home, kept: Kept, agencies: Sequence[Agency]) -> dict[str, Any
 def contents(home: Home, kept: Kept, agencies: Sequence[Agency]) -> dict[str, Any]:
     """Return the content of ``sandbox.json``: the agencies that the sandbox has a key for and that are not closed."""
     ca = DevelopmentCa(home.ca)
+    node = home.node(kept)
     relay = Issued(home.relay / "relay.key", home.relay / "relay.pem")
     noted = home.running()
     served = [
@@ -130,13 +160,14 @@ def contents(home: Home, kept: Kept, agencies: Sequence[Agency]) -> dict[str, An
     return {
         "protocol_version": PROTOCOL_VERSION,
         "vhost": VHOST,
-        "amqp_url": f"amqp://127.0.0.1:{kept.ports.amqp}/{VHOST}",
-        "management_url": f"http://127.0.0.1:{kept.ports.management}",
+        "amqp_url": node.amqp_url,
+        "management_url": node.management_url,
         "metrics_urls": metrics_urls(kept),
         "doors": {},
         "registry_url": home.registry_url,
         "ca_cert": str(ca.root_cert),
-        "relay_certs": [str(relay.cert)],
+        **({"tls_ca_cert": str(node.ca_file)} if node.ca_file else {}),
+        "relay_certs": [str(path) for path in (relay.cert, *former(home.relay))],
         "directory": str(home.directory_file),
         "pids": {
             "broker": noted.broker.pid if noted.broker else None,
@@ -149,6 +180,7 @@ def contents(home: Home, kept: Kept, agencies: Sequence[Agency]) -> dict[str, An
                 "user": code,
                 "password": kept.passwords[code],
                 "serves": sorted(agency.code for agency in served if agency.gateway == code),
+                **_login(home, kept, code),
             }
             for code in gateways
         },
@@ -167,6 +199,16 @@ def contents(home: Home, kept: Kept, agencies: Sequence[Agency]) -> dict[str, An
     }
 
 
+def _login(home: Home, kept: Kept, gateway: str) -> dict[str, str]:
+    """Return where a gateway's client certificate lies; nothing where TLS is not used."""
+    login = Issued(home.logins / f"{gateway}.key", home.logins / f"{gateway}.pem")
+    return {"tls_cert": str(login.cert), "tls_key": str(login.key)} if kept.tls else {}
+
+
+def _path(value: str | None) -> Path | None:
+    return None if value is None else Path(value)
+
+
 def _read(home: Path, raw: Mapping[str, Any]) -> Sandbox:
     pids = raw["pids"]
     return Sandbox(
@@ -183,7 +225,14 @@ def _read(home: Path, raw: Mapping[str, Any]) -> Sandbox:
         directory=Path(raw["directory"]),
         pids=Pids(pids["broker"], pids["keeper"], pids["supervisor"], tuple(pids["workers"])),
         gateways={
-            code: SandboxGateway(code, entry["user"], entry["password"], tuple(entry["serves"]))
+            code: SandboxGateway(
+                code,
+                entry["user"],
+                entry["password"],
+                tuple(entry["serves"]),
+                _path(entry.get("tls_cert")),
+                _path(entry.get("tls_key")),
+            )
             for code, entry in raw["gateways"].items()
         },
         agencies={
@@ -199,4 +248,5 @@ def _read(home: Path, raw: Mapping[str, Any]) -> Sandbox:
             )
             for code, entry in raw["agencies"].items()
         },
+        tls_ca_cert=_path(raw.get("tls_ca_cert")),
     )

@@ -7,6 +7,7 @@
     supervisor.lock  held by the living supervisor
     broker/          the RabbitMQ node (its own lock, held by the Erlang VM)
     ca/  keys/  relay/   development CA, keys of agencies, key of the relay
+    tls/             of a home with TLS: its authorities, in logins/ the client certificates of gateways
     config/          truc.yaml, one file for each process, directory.json, password files
     data/            the registry
     log/             one file for each process
@@ -29,6 +30,7 @@ from relay.sandbox.locks import Lock
 from relay.sandbox.node import Node
 from relay.sandbox.ports import Ports
 from relay.sandbox.process import Process
+from relay.sandbox.tlsca import TlsAuthorities
 
 RELAY_NAME: Final = "truc-dev"
 _FORMAT: Final = 1
@@ -50,6 +52,7 @@ class Kept:
     node_name: str
     passwords: Mapping[str, str]  # by broker user
     workers: int = 1
+    tls: bool = False
     added: tuple[str, ...] = ()  # codes beside the samples, by ``keys issue``
     relay_name: str = RELAY_NAME
     settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # on top of the sandbox's own
@@ -104,6 +107,16 @@ class Home:
     @property
     def ca(self) -> Path:
         return self.path / "ca"
+
+    @property
+    def tls(self) -> Path:
+        """The authorities of TLS."""
+        return self.path / "tls"
+
+    @property
+    def logins(self) -> Path:
+        """Client certificates by which gateways log in."""
+        return self.tls / "logins"
 
     @property
     def keys(self) -> Path:
@@ -240,7 +253,14 @@ class Home:
 
     def node(self, kept: Kept) -> Node:
         """Return the home's broker node."""
-        return Node(self.path, self.path / "broker", kept.ports, kept.node_name, kept.passwords["admin"])
+        return Node(
+            self.path,
+            self.path / "broker",
+            kept.ports,
+            kept.node_name,
+            kept.passwords["admin"],
+            TlsAuthorities(self.tls).root_cert if kept.tls else None,
+        )
 
     # --- what runs
 

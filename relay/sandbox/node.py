@@ -18,7 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from relay.broker.login import try_login
+from relay.broker.connection import Endpoint
+from relay.broker.login import check_login
 from relay.broker.management import Management
 from relay.errors import BrokerError, Code, OperationError
 from relay.sandbox import process
@@ -43,13 +44,22 @@ STOP_LIMIT: Final = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """A node that may run or not. ``home`` is the sandbox's real path, ``folder`` the node's part of it."""
+    """A node that may run or not. ``home`` is the sandbox's real path, ``folder`` the node's part of it.
+
+    With ``ca_file`` it speaks TLS and nothing else, by what stands in ``folder/tls``.
+    """
 
     home: Path
     folder: Path
     ports: Ports
     name: str  # node name without its host part, e.g. ``truc-1f2e``
     admin_password: str
+    ca_file: Path | None = None  # anchor of its TLS certificate
+
+    @property
+    def tls_folder(self) -> Path:
+        """Where the node reads ``server.pem``, ``server.key`` and ``logins.pem``, the anchor of client certificates."""
+        return self.folder / "tls"
 
     @property
     def lock_file(self) -> Path:
@@ -179,7 +189,7 @@ class Node:
             if not vm.alive():
                 raise OperationError(Code.SANDBOX_BROKEN, f"the broker ended while starting, see {self.log}")
             try:
-                version = try_login("127.0.0.1", self.ports.amqp, VHOST, ADMIN, self.admin_password)
+                version = check_login(self.endpoint(ADMIN, self.admin_password))
                 if self.management.healthy():
                     return version
                 reason = "the virtual host is not up"
@@ -195,7 +205,7 @@ class Node:
     def serves(self) -> bool:
         """Whether login and channel work now."""
         try:
-            try_login("127.0.0.1", self.ports.amqp, VHOST, ADMIN, self.admin_password, timeout=3.0)
+            check_login(self.endpoint(ADMIN, self.admin_password), timeout=3.0)
         except BrokerError:
             return False
         return True
@@ -204,8 +214,29 @@ class Node:
     def management(self) -> Management:
         """The management interface, as administrator."""
         return Management(
-            f"http://127.0.0.1:{self.ports.management}", ADMIN, self.admin_password, VHOST, timeout=10.0
+            self.management_url, ADMIN, self.admin_password, VHOST, ca_file=self.ca_file, timeout=10.0
         )
+
+    @property
+    def amqp_url(self) -> str:
+        """The node's address, the vhost as path."""
+        return f"{'amqps' if self.ca_file else 'amqp'}://127.0.0.1:{self.ports.amqp}/{VHOST}"
+
+    @property
+    def management_url(self) -> str:
+        """The address of the management interface."""
+        return f"{'https' if self.ca_file else 'http'}://127.0.0.1:{self.ports.management}"
+
+    def endpoint(self, user: str, password: str) -> Endpoint:
+        """Return the way in for a user with a password."""
+        return Endpoint.from_url(self.amqp_url, user, password, ca_file=self.ca_file)
+
+    def as_configured(self) -> bool:
+        """Whether the files that the node was started with are those that it would be started with now."""
+        try:
+            return all(path.read_text(encoding="utf-8") == text for path, text in self._files().items())
+        except OSError:
+            return False
 
     def elect_leader(self, queue: str) -> None:
         """Have a quorum queue without a leader elect one; what it had lost stays lost. Raises SANDBOX-BROKEN."""
@@ -289,18 +320,25 @@ class Node:
             cookie.touch(mode=0o600)
             cookie.write_text(secrets.token_hex(20), encoding="ascii")
         cookie.chmod(0o400)  # with any right for others the node refuses to start
-        plugins = self.folder / "enabled_plugins"
-        plugins.write_text("[rabbitmq_management,rabbitmq_prometheus].\n", encoding="ascii")
-        configuration = self.folder / "rabbitmq.conf"
-        configuration.touch(mode=0o600)
-        configuration.write_text(self._configuration(), encoding="utf-8")
+        for path, text in self._files().items():
+            path.touch(mode=0o600)
+            path.write_text(text, encoding="utf-8")
+
+    def _files(self) -> dict[Path, str]:
+        """Return the node's configuration by file."""
+        plugins = ["rabbitmq_management", "rabbitmq_prometheus"]
+        if self.ca_file is not None:
+            plugins.append("rabbitmq_auth_mechanism_ssl")
+        return {
+            self.folder / "enabled_plugins": f"[{','.join(plugins)}].\n",
+            self.folder / "rabbitmq.conf": self._configuration(),
+        }
 
     def _configuration(self) -> str:
         return "\n".join(
             (
-                f"listeners.tcp.1 = 127.0.0.1:{self.ports.amqp}",
-                "management.tcp.ip = 127.0.0.1",
-                f"management.tcp.port = {self.ports.management}",
+                *(self._plain_listeners() if self.ca_file is None else self._tls_listeners()),
+                # For scrapers of this machine; nothing secret goes over it, no login is asked for.
                 "prometheus.tcp.ip = 127.0.0.1",
                 f"prometheus.tcp.port = {self.ports.prometheus}",
                 "# These three act on the first boot of an empty data folder.",
@@ -315,6 +353,37 @@ class Node:
                 "log.console = false",
                 "",
             )
+        )
+
+    def _plain_listeners(self) -> tuple[str, ...]:
+        return (
+            f"listeners.tcp.1 = 127.0.0.1:{self.ports.amqp}",
+            "management.tcp.ip = 127.0.0.1",
+            f"management.tcp.port = {self.ports.management}",
+        )
+
+    def _tls_listeners(self) -> tuple[str, ...]:
+        """The same lines as in production (docs/tls.md), but for places and ports."""
+        files = f"{_HERE}/tls"
+        return (
+            "listeners.tcp = none",
+            f"listeners.ssl.1 = 127.0.0.1:{self.ports.amqp}",
+            f"ssl_options.certfile = {files}/server.pem",
+            f"ssl_options.keyfile = {files}/server.key",
+            f"ssl_options.cacertfile = {files}/logins.pem",
+            "ssl_options.verify = verify_peer",
+            "ssl_options.fail_if_no_peer_cert = false",
+            "ssl_options.versions.1 = tlsv1.3",
+            "ssl_options.versions.2 = tlsv1.2",
+            "ssl_cert_login_from = common_name",
+            "auth_mechanisms.1 = PLAIN",
+            "auth_mechanisms.2 = EXTERNAL",
+            "management.ssl.ip = 127.0.0.1",
+            f"management.ssl.port = {self.ports.management}",
+            f"management.ssl.certfile = {files}/server.pem",
+            f"management.ssl.keyfile = {files}/server.key",
+            "management.ssl.versions.1 = tlsv1.3",
+            "management.ssl.versions.2 = tlsv1.2",
         )
 
 

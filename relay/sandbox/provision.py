@@ -4,23 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 from hashlib import sha256
 
 from cryptography.hazmat.primitives import serialization
 
 from relay.broker.apply import apply, stuck_queues
-from relay.broker.connection import Endpoint
 from relay.broker.plan import plan, read_live
-from relay.broker.topology import TopologyConfig, desired_topology
+from relay.broker.topology import TopologyConfig, desired_topology, gateway_logins
 from relay.directory.file import load
 from relay.directory.write import dump
 from relay.model.agency import Agency, AgencyCertificate
+from relay.model.times import vietnam_day
 from relay.sandbox.agencies import new_agency, sample_agencies
 from relay.sandbox.ca import DevelopmentCa, Issued
 from relay.sandbox.config import RELAY_USER, write_config
+from relay.sandbox.files import write_private
 from relay.sandbox.home import Home, Kept
-from relay.sandbox.node import ADMIN, VHOST
+from relay.sandbox.node import ADMIN
+from relay.sandbox.tlsca import TlsAuthorities
 
 _NOTE = "Sample agencies of a sandbox (mẫu), no national data."
 _PROBE = 3.0  # seconds for a queue's answer
@@ -60,10 +62,26 @@ def prepare(home: Home, now: datetime) -> tuple[Agency, ...]:
     for agency in agencies:
         if agency.gateway is not None and agency.code in own:
             home.password(agency.gateway)
+    if kept.tls:
+        _secure(home, home.kept(), now)
     if agencies != before or not home.directory_file.exists():
         dump(home.directory_file, agencies, _NOTE)
     write_config(home, home.kept(), ca, relay)
     return agencies
+
+
+def _secure(home: Home, kept: Kept, now: datetime) -> None:
+    """Make what TLS needs: the broker's certificate, and one for each gateway to log in with."""
+    authorities = TlsAuthorities(home.tls)
+    authorities.ensure(now)
+    folder = home.node(kept).tls_folder
+    authorities.server(folder, now)
+    anchor = authorities.logins_cert.read_bytes()
+    if not (there := folder / "logins.pem").exists() or there.read_bytes() != anchor:
+        write_private(there, anchor)
+    for user in kept.passwords:
+        if user not in {ADMIN, RELAY_USER}:
+            authorities.login(home.logins, user, now)
 
 
 def apply_topology(
@@ -79,16 +97,20 @@ def apply_topology(
         BrokerError: unreachable or refused.
     """
     node = home.node(kept)
-    gateways = {agency.gateway for agency in agencies if agency.gateway in kept.passwords}
+    live = read_live(node.management)
+    logins = gateway_logins(agencies, datetime.now(UTC))
     desired = desired_topology(
         TopologyConfig.load(),
         agencies,
         RELAY_USER,
-        {code: kept.passwords[code] for code in sorted(code for code in gateways if code)},
+        {
+            name: kept.passwords.get(name) if name in live.users else home.password(name)
+            for name, code in sorted(logins.items())
+            if code in kept.passwords
+        },
         relay_password=kept.passwords[RELAY_USER],
     )
-    endpoint = Endpoint("127.0.0.1", kept.ports.amqp, ADMIN, kept.passwords[ADMIN], VHOST)
-    live = read_live(node.management)
+    endpoint = node.endpoint(ADMIN, kept.passwords[ADMIN])
     bound = {binding.queue for binding in live.bindings}
     unused = sorted(queue for queue in live.queues if queue in desired.queues and queue not in bound)
     for queue in stuck_queues(endpoint, unused, _PROBE) if unused else ():
@@ -115,6 +137,6 @@ def certificate_of(issued: Issued) -> AgencyCertificate:
     return AgencyCertificate(
         sha256=sha256(leaf.public_bytes(serialization.Encoding.DER)).hexdigest(),
         pem=issued.leaf_pem(),
-        not_before=leaf.not_valid_before_utc.date(),
-        not_after=leaf.not_valid_after_utc.date(),
+        not_before=vietnam_day(leaf.not_valid_before_utc),
+        not_after=vietnam_day(leaf.not_valid_after_utc),
     )

@@ -165,6 +165,8 @@ class Supervisor:
             return
         if kept != self._kept:
             self._provide()
+            if self._broker.process is not None and not self.home.node(self._kept).as_configured():
+                self._end_broker()
         elif time.monotonic() - self._lists_renewed > RENEW_LISTS:
             provision.prepare(self.home, datetime.now(UTC))
             self._lists_renewed = time.monotonic()
@@ -222,8 +224,17 @@ class Supervisor:
             delay = slot.died(time.monotonic())
             self._not_ready(f"the broker does not start ({error}): again{_in(delay)}")
 
+    def _end_broker(self) -> None:
+        """End a broker that runs with other settings than it should have now."""
+        self._not_ready("the broker has other settings now: restarting it")
+        self.home.node(self._kept).stop()
+        self._broker.process = None
+        self._broker.not_before = 0.0
+
     def _start_broker(self, slot: _Slot) -> None:
         node = self.home.node(self._kept)
+        if node.running() and not node.as_configured():
+            self._end_broker()
         adopted = node.running()
         vm = node.start()
         self._booting = not adopted

@@ -27,6 +27,7 @@ def up(
     home: Path,
     *,
     workers: int | None = None,
+    tls: bool | None = None,
     detach: bool = False,
     settings: Mapping[str, Mapping[str, Any]] | None = None,
     programs: Programs | None = None,
@@ -42,6 +43,8 @@ def up(
     Args:
         home: The folder; made if it is missing.
         workers: Number of workers; None: as before, at first 1.
+        tls: Speak TLS and nothing else, or plain AMQP on loopback; None: as before, at first plain. A change on a
+            running sandbox restarts its broker; data, ports and passwords stay.
         detach: Leave the supervisor behind in a session of its own.
         settings: Settings on top of the sandbox's own, by section; None: as before.
         programs: Other programs in the place of worker and keeper; None: as before.
@@ -60,12 +63,12 @@ def up(
         lock = Lock(place.lock_file)
         if not lock.take():
             if place.exists():
-                _ask(place, workers, settings, programs)
+                _ask(place, workers, tls, settings, programs)
             if _wait_for_other(place, began, deadline):
                 return contents.running(place.path)
             continue
         try:
-            _keep(place, workers, settings, programs)
+            _keep(place, workers, tls, settings, programs)
             place.remove_run_status()
             if not detach:
                 return _attached(place, say, on_ready)
@@ -113,7 +116,11 @@ def stamped(line: str) -> str:
 
 
 def _keep(
-    place: Home, workers: int | None, settings: Mapping[str, Mapping[str, Any]] | None, other: Programs | None
+    place: Home,
+    workers: int | None,
+    tls: bool | None,
+    settings: Mapping[str, Mapping[str, Any]] | None,
+    other: Programs | None,
 ) -> None:
     """Make what the home keeps, or bring it in line with what was asked for; the lock is held."""
     if not place.exists():
@@ -125,7 +132,7 @@ def _keep(
                     passwords={ADMIN: secrets.token_urlsafe(18)},
                 )
             )
-    _ask(place, workers, settings, other)
+    _ask(place, workers, tls, settings, other)
     kept = place.kept()
     node = place.node(kept)
     # Ports are kept from the first start on; before it, nobody knows them yet.
@@ -139,7 +146,11 @@ def _keep(
 
 
 def _ask(
-    place: Home, workers: int | None, settings: Mapping[str, Mapping[str, Any]] | None, other: Programs | None
+    place: Home,
+    workers: int | None,
+    tls: bool | None,
+    settings: Mapping[str, Mapping[str, Any]] | None,
+    other: Programs | None,
 ) -> None:
     """Note what was asked for; a running supervisor sees the change and follows."""
     kept = place.kept()
@@ -150,6 +161,7 @@ def _ask(
         return replace(
             now,
             workers=now.workers if workers is None else workers,
+            tls=now.tls if tls is None else tls,
             settings=now.settings
             if settings is None
             else {key: dict(value) for key, value in settings.items()},

@@ -26,11 +26,12 @@ from relay.settings.model import (
     WeightSettings,
     WorkerSettings,
 )
-from relay.settings.reader import describe, is_loopback, keys, load
+from relay.settings.reader import Complaint, describe, is_loopback, keys, load, survey
 
 __all__ = [
     "RUNGS",
     "BrokerSettings",
+    "Complaint",
     "DeadlineSettings",
     "Description",
     "DirectorySettings",
@@ -51,4 +52,5 @@ __all__ = [
     "is_loopback",
     "keys",
     "load",
+    "survey",
 ]

@@ -69,12 +69,24 @@ class BrokerSettings:
     url: str = required(
         "`amqp://host:port/vhost` on loopback, `amqps://` anywhere else. User and password do not belong in it."
     )
-    user: str = required("Broker user of the relay.")
-    password_file: Path = required(
-        "File whose first line is the password, mode 0600.", file=True, secret=True
+    user: str = required("Broker user of the relay; with a client certificate the name that stands in it.")
+    password_file: Path | None = setting(
+        None,
+        "File whose first line is the password, mode 0600. Without it the login is by client certificate (EXTERNAL).",
+        file=True,
+        secret=True,
     )
     ca_file: Path | None = setting(
-        None, "Authority that signed the broker's TLS certificate, PEM.", file=True
+        None,
+        "Authority that signed the broker's TLS certificate, PEM; those of the system if absent. Read anew at each"
+        " connection, like the next two.",
+        file=True,
+    )
+    cert_file: Path | None = setting(
+        None, "Client certificate of the relay, PEM, leaf first; `amqps://` only.", file=True
+    )
+    key_file: Path | None = setting(
+        None, "Private key of that certificate, PEM, unencrypted, mode 0600.", file=True, secret=True
     )
     management_url: str = setting(
         "",
@@ -120,7 +132,9 @@ class BrokerSettings:
         return unquote(urlsplit(self.url).path.removeprefix("/")) or "/"
 
     def password(self) -> str:
-        """Read the password. Raises ``ConfigurationError`` CONFIG-INVALID."""
+        """Read the password; empty where the login is by certificate. Raises ``ConfigurationError`` CONFIG-INVALID."""
+        if self.password_file is None:
+            return ""
         return read_secret(self.password_file, "broker.password_file")
 
     def management_password(self) -> str:

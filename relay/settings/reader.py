@@ -7,7 +7,7 @@ import math
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, TypeVar, cast, get_args, get_origin
 from urllib.parse import urlsplit
@@ -25,7 +25,7 @@ from relay.settings.fields import (
     optional,
     spec_of,
 )
-from relay.settings.model import RUNGS, Settings, check_secret_mode
+from relay.settings.model import RUNGS, BrokerSettings, Settings, check_secret_mode
 
 S = TypeVar("S")
 
@@ -56,6 +56,36 @@ def load(
     if files:
         _check_files(settings, source, "")
     return settings
+
+
+@dataclass(frozen=True, slots=True)
+class Complaint:
+    """One thing that ``load`` would refuse. ``reason`` repeats no value: it could be a secret."""
+
+    key: str  # empty: the file as a whole
+    reason: str
+    kind: Literal["unknown", "plain", "file", "mode", "other"]
+
+
+def survey(path: str | os.PathLike[str]) -> tuple[Settings | None, tuple[Complaint, ...]]:
+    """Read a configuration as far as it goes, and say all that ``load`` would refuse, not only the first.
+
+    Returns the settings where no more is wrong than keys that do not exist, plain AMQP to another machine and files
+    that are missing or open to others; else None. Never raises for what stands in the file.
+    """
+    tolerated: list[Complaint] = []
+    file = Path(path).absolute()
+    try:
+        source = _Source.read(file)
+        source.tolerated = tolerated
+        settings = _section(Settings, source, "")
+        _check_urls(settings, source)
+        _check_across(settings, source)
+        settings = _with_absolute_registry(settings, file.parent)
+        _check_files(settings, source, "")
+    except ConfigurationError as error:
+        return None, (*tolerated, Complaint("", error.detail, "other"))
+    return settings, tuple(tolerated)
 
 
 def keys() -> list[str]:
@@ -90,6 +120,7 @@ class _Source:
     lines: dict[str, int]
     sections: set[str]
     overridden: set[str]
+    tolerated: list[Complaint] | None = field(default=None)
 
     @classmethod
     def read(cls, file: Path) -> _Source:
@@ -146,6 +177,13 @@ class _Source:
         return ConfigurationError(Code.CONFIG_INVALID, f"{where}{key or 'the file'}: {reason}")
 
 
+    def complain(self, key: str, reason: str, kind: Literal["unknown", "plain", "file", "mode"]) -> None:
+        """Refuse, or note it where a survey goes on."""
+        if self.tolerated is None:
+            raise self.fault(key, reason)
+        self.tolerated.append(Complaint(key, reason, kind))
+
+
 def _section(kind: type[S], source: _Source, path: str) -> S:
     if path in source.values:
         if source.values[path] is not None:
@@ -155,7 +193,7 @@ def _section(kind: type[S], source: _Source, path: str) -> S:
     for key in [*source.values, *source.sections]:
         parent, _, _ = key.rpartition(".")
         if key and parent == path and key not in known:
-            raise source.fault(key, "no such setting")
+            source.complain(key, "no such setting", "unknown")
     given: dict[str, object] = {}
     for key, (item, hint) in known.items():
         if is_section(hint):
@@ -213,13 +251,19 @@ def _value(key: str, raw: object, hint: object, spec: Spec, source: _Source) -> 
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a host name means this machine."""
-    if host == "localhost":
+    """Whether a host name or address of a URL means this machine and can mean nothing else.
+
+    An address is looked at; of names ``localhost`` alone counts (RFC 6761): what another name resolves to may change.
+    Spellings that only some libraries take for an address (``127.1``, ``2130706433``) do not count.
+    """
+    if host.lower() == "localhost":
         return True
     try:
-        return ipaddress.ip_address(host).is_loopback
+        address = ipaddress.ip_address(host)
     except ValueError:
         return False
+    mapped = getattr(address, "ipv4_mapped", None)
+    return bool((mapped or address).is_loopback)
 
 
 def _check_urls(settings: Settings, source: _Source) -> None:
@@ -250,11 +294,24 @@ def _check_url(key: str, url: str, schemes: tuple[str, str], source: _Source) ->
     if parts.username is not None or parts.password is not None:
         raise source.fault(key, "user and password do not belong in it")
     if parts.scheme == plain and not is_loopback(host):
-        raise source.fault(key, f"outside this machine only {safe}:// is allowed")
+        source.complain(key, f"outside this machine only {safe}:// is allowed", "plain")
+
+
+def _check_login(broker: BrokerSettings, source: _Source) -> None:
+    """Check that the relay can log in at all, and by what."""
+    if broker.cert_file is not None and broker.key_file is None:
+        raise source.fault("broker.cert_file", "needs broker.key_file")
+    if broker.key_file is not None and broker.cert_file is None:
+        raise source.fault("broker.key_file", "needs broker.cert_file")
+    if broker.cert_file is not None and not broker.tls:
+        raise source.fault("broker.cert_file", "a client certificate needs amqps:// in broker.url")
+    if broker.cert_file is None and broker.password_file is None:
+        raise source.fault("broker.password_file", "is missing, and there is no broker.cert_file either")
 
 
 def _check_across(settings: Settings, source: _Source) -> None:
     """Check what only several settings together can break."""
+    _check_login(settings.broker, source)
     deadlines, limits = settings.deadlines, settings.limits
     if deadlines.min_s > deadlines.max_s:
         raise source.fault("deadlines.min_s", "has to be at most deadlines.max_s")
@@ -293,9 +350,9 @@ def _check_files(part: object, source: _Source, path: str) -> None:
         elif spec.file and value is not None:
             for one in value if isinstance(value, tuple) else (value,):
                 if not one.is_file() or not os.access(one, os.R_OK):
-                    raise source.fault(key, f"{one} is not a readable file")
-                if spec.secret:
+                    source.complain(key, f"{one} is not a readable file", "file")
+                elif spec.secret:
                     try:
                         check_secret_mode(one, key)
                     except ConfigurationError as fault:
-                        raise source.fault(key, fault.detail.removeprefix(f"{key}: ")) from None
+                        source.complain(key, fault.detail.removeprefix(f"{key}: "), "mode")

@@ -20,7 +20,6 @@ from adapters.edxml.writer import document_package, status_package
 from adapters.gateway import Account, Gateway, Mailbox, ReceiptFacts, ReceiptLine, StatusDraft
 from relay import settings
 from relay.broker import names
-from relay.broker.connection import Endpoint
 from relay.directory.file import load
 from relay.errors import Code, OperationError, TrucError
 from relay.evidence.receipts import ReceiptVerifier
@@ -131,7 +130,7 @@ class Office(threading.Thread):
         self._stopping = threading.Event()
         self._addressees: dict[str, str] = {}  # sha256 of a status -> whom it is for
         self._tap = Tap(
-            Endpoint.from_url(shop.sandbox.amqp_url, gateway.user, gateway.password),
+            shop.sandbox.endpoint(code),
             f"truc demo {code}",
             shop.book,
             shop.receipts,

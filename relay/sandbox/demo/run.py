@@ -60,6 +60,7 @@ def run_demo(
     keep: Path | None = None,
     as_json: bool = False,
     *,
+    tls: bool = False,
     language: str = "en",
     say: Say = print,
     terminal: TextIO = sys.stderr,
@@ -70,6 +71,7 @@ def run_demo(
         keep: folder for the sandbox, new or empty; it stays, stopped, for ``truc up`` and ``truc track``. Without it a
             temporary folder that is removed.
         as_json: say one JSON object and nothing else.
+        tls: over TLS, the gateways logging in by client certificate.
         language: of what is said, ``vi`` or ``en``.
         say: takes what goes to standard output.
         terminal: gets a progress bar if it is a terminal.
@@ -84,7 +86,7 @@ def run_demo(
     home = _folder(keep)
     with _interruptible():
         try:
-            played = play(home, words_of(language), tell, bar)
+            played = play(home, words_of(language), tell, bar, tls=tls)
         finally:
             _tear_down(home, remove=keep is None)
             bar.clear()
@@ -92,7 +94,13 @@ def run_demo(
 
 
 def play(
-    home: Path, words: Callable[[str, str], str], tell: Say, bar: Bar, ordinary: int = ORDINARY
+    home: Path,
+    words: Callable[[str, str], str],
+    tell: Say,
+    bar: Bar,
+    ordinary: int = ORDINARY,
+    *,
+    tls: bool = False,
 ) -> Played:
     """Bring a sandbox up in ``home``, let everything happen, and return what was noted. The sandbox still runs then.
 
@@ -106,7 +114,7 @@ def play(
             "Đang khởi động máy chủ riêng, hai tiến trình trục và keeper …",
         )
     )
-    sandbox = up(home, workers=WORKERS, detach=True, settings=SETTINGS)
+    sandbox = up(home, workers=WORKERS, tls=tls, detach=True, settings=SETTINGS)
     tell(
         words("ready after ", "sẵn sàng sau ")
         + f"{clock.monotonic() - began:.1f} s: {len(sandbox.gateways)} "

@@ -87,6 +87,9 @@ def test_what_the_example_shows_as_defaults_are_the_defaults(home: Path, write: 
     shown = yaml.safe_load(loud)
     example = {
         "broker.ca_file",
+        "broker.cert_file",
+        "broker.key_file",
+        "broker.password_file",
         "logging.file",
         "http.port",
         "broker.management_url",
@@ -167,6 +170,9 @@ def test_everything_is_frozen(write: Write) -> None:
         ("retry.rungs", [], "in this order"),
         ("broker.url", "amqp://relay:pw@127.0.0.1/truc", "do not belong"),
         ("broker.url", "amqp://broker.example.vn:5672/truc", "only amqps"),
+        ("broker.password_file", None, "is missing, and there is no broker.cert_file"),
+        ("broker.cert_file", "certs/relay.pem", "needs broker.key_file"),
+        ("broker.key_file", "secrets/relay.key", "needs broker.cert_file"),
         ("broker.url", "http://127.0.0.1/truc", "amqp://"),
         ("broker.url", "amqp://127.0.0.1:port/truc", "not a URL"),
         ("broker.management_url", "http://broker.example.vn:15672", "only https"),
@@ -193,6 +199,71 @@ def test_a_wrong_value_is_named_with_its_line(write: Write, key: str, value: obj
     )
     assert reason in caught.value.detail
     assert "pw" not in caught.value.detail.removeprefix(str(path)), "a secret in an error"
+
+
+def test_a_client_certificate_takes_the_place_of_the_password_over_tls_alone(write: Write) -> None:
+    login = {"broker.cert_file": "certs/relay.pem", "broker.key_file": "secrets/relay.key"}
+    found = load(
+        write({**login, "broker.url": "amqps://broker.example.vn/truc", "broker.password_file": None})
+    )
+    assert (found.broker.tls, found.broker.port, found.broker.password()) == (True, 5671, "")
+    with pytest.raises(ConfigurationError, match="needs amqps"):
+        load(write(login))
+
+
+LOOPBACK = ["localhost", "LOCALHOST", "127.0.0.1", "127.8.9.10", "[::1]", "[::ffff:127.0.0.1]"]
+ELSEWHERE = [
+    "broker.example.vn",
+    "localhost.example.vn",
+    "localhost.",
+    "localhost.localdomain",
+    "ip6-localhost",
+    "127.1",
+    "2130706433",
+    "0x7f.0.0.1",
+    "0.0.0.0",
+    "[::]",
+    "10.0.0.1",
+    "[::ffff:10.0.0.1]",
+    "[::ffff:0:127.0.0.1]",
+    "[fe80::1]",
+    "[64:ff9b::127.0.0.1]",
+    "127.0.0.1.example.vn",
+]
+
+
+@pytest.mark.parametrize("host", LOOPBACK)
+def test_plain_amqp_is_for_this_machine(write: Write, host: str) -> None:
+    urls = {"broker.url": f"amqp://{host}:5672/truc", "broker.management_url": f"http://{host}:15672"}
+    assert load(write(urls)).broker.tls is False
+
+
+@pytest.mark.parametrize("host", ELSEWHERE)
+def test_outside_this_machine_only_tls_is_taken(write: Write, host: str) -> None:
+    for key, plain, safe in (
+        ("broker.url", f"amqp://{host}:5672/truc", f"amqps://{host}:5671/truc"),
+        ("broker.management_url", f"http://{host}:15672", f"https://{host}:15671"),
+    ):
+        with pytest.raises(ConfigurationError, match=rf"{re.escape(key)}: outside this machine only"):
+            load(write({key: plain}))
+        load(write({key: safe}))
+
+
+def test_names_that_lead_to_loopback_are_names(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a name resolves to may change between the check and the connection, so none is looked up."""
+    import socket
+
+    def resolve(*_arguments: object, **_named: object) -> list[object]:
+        raise AssertionError("looked up")
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+    with pytest.raises(ConfigurationError, match="only amqps"):
+        load(write({"broker.url": "amqp://broker.local/truc"}))
+
+
+def test_nothing_switches_the_check_of_the_broker_off() -> None:
+    words = re.compile("verif|insecure|skip|trust_all|check_host|hostname")
+    assert [key for key in keys() if key.startswith("broker.") and words.search(key)] == []
 
 
 @pytest.mark.parametrize("key", [key for key in keys() if describe(key).required])
