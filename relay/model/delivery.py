@@ -41,6 +41,10 @@ MOVES: Final[dict[State, frozenset[State]]] = {
 }
 """PLANNED to DELIVERED: a recipient's status may overtake our own commit after a crash between confirm and T2."""
 
+BY_DROP: Final = frozenset({State.PLANNED, State.QUEUED})
+"""What ends as refused when an operator drops the message from quarantine; ``MOVES`` does not know it. The body then
+stands in no agency's queue any more, so nobody can take what was refused."""
+
 
 @dataclass(frozen=True, slots=True)
 class Delivery:

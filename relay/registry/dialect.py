@@ -109,6 +109,16 @@ def serialise_schema(connection: Connection) -> None:
         connection.execute(text("SELECT pg_advisory_xact_lock(7217302)"))
 
 
+def index_names(connection: Connection) -> set[str]:
+    """Return the names of all indices of the database."""
+    known = (
+        "SELECT indexname FROM pg_indexes WHERE schemaname = current_schema()"
+        if connection.dialect.name == "postgresql"
+        else "SELECT name FROM sqlite_master WHERE type = 'index'"
+    )
+    return set(connection.execute(text(known)).scalars())
+
+
 def next_ids(connection: Connection, table: Table, count: int) -> Sequence[int]:
     """Return ``count`` row ids for ``table`` (column ``id``), ascending; the caller inserts them in this transaction.
 

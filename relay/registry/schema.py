@@ -97,6 +97,11 @@ documents = Table(
     _partial("documents_unsettled", "accepted_at", where="settled = 0"),
     _partial("documents_watched", "watch_at", where="watch_at IS NOT NULL"),
     _partial("documents_outcome_due", "id", where="outcome_due = 1"),
+    _partial(
+        "documents_unfinished",
+        "accepted_at",
+        where="kind = 'edoc' AND finished = 0 AND refusal IS NULL AND same_content_as IS NULL",
+    ),
 )
 
 deliveries = Table(
@@ -175,6 +180,7 @@ receipts = Table(
         unique=True,
     ),
     _partial("receipts_unpublished", "at", where="published_at IS NULL"),
+    _partial("receipts_loose", "transport_id", where="document IS NULL"),
 )
 
 unproven_key: Final = next(index for index in receipts.indexes if index.name == "receipts_unproven")
@@ -225,6 +231,8 @@ held = Table(
     Column("at", BigInteger, nullable=False),
     _text("detail"),
     Column("released_at", BigInteger),
+    Index("held_of", "transport_id"),
+    _partial("held_waiting", "at", where="released_at IS NULL"),
 )
 
 acts = Table(
@@ -277,6 +285,9 @@ ADDED: Final = (acts, restores, drops, processes)
 """Tables that came after the first relay of this version was in use: made where they are missing. A relay that does not
 know them works beside them, so machines can be upgraded, and set back, one after the other."""
 
+ADDED_INDICES: Final = frozenset({"documents_unfinished", "receipts_loose", "held_of", "held_waiting"})
+"""The same, of indices on older tables."""
+
 
 def create_or_check(connection: Connection) -> None:
     """Create the tables in an empty database; in another one check that they are ours, and add what came later.
@@ -298,3 +309,7 @@ def create_or_check(connection: Connection) -> None:
             Code.REGISTRY_UNUSABLE, f"registry schema {list(found)}, this relay knows {VERSION}"
         )
     metadata.create_all(connection, [table for table in ADDED if table.name not in there], checkfirst=False)
+    lacking = ADDED_INDICES - dialect.index_names(connection)
+    for index in (index for table in metadata.sorted_tables for index in table.indexes):
+        if index.name in lacking:
+            index.create(connection)

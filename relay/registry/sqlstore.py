@@ -380,9 +380,7 @@ class SqlRegistry:
     def mark_lost(self, row: int, delivery_ids: Sequence[str], now: datetime) -> int:
         """Mark planned or queued deliveries of a document as lost."""
         with self._write() as connection:
-            return operator.mark_lost(
-                connection, row, delivery_ids, to_us(now), self._live(connection, now)
-            )
+            return operator.mark_lost(connection, row, delivery_ids, to_us(now), self._live(connection, now))
 
     def _live(self, connection: Connection, now: datetime) -> Callable[[str | None], bool]:
         return lambda owner: bool(live_owners(connection, [owner], to_us(now), self._lease))
