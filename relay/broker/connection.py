@@ -141,6 +141,13 @@ def as_broker_error(error: BaseException) -> BrokerError:
             return BrokerError(Code.BROKER_REFUSED, "the broker refuses the user, the password or the vhost")
         if isinstance(cause, exceptions.ConnectionClosed) and cause.reply_code in {403, 530}:
             return BrokerError(Code.BROKER_REFUSED, "the broker refuses this connection")
+        if isinstance(cause, exceptions.IncompatibleProtocolError):
+            # A client certificate that is not taken ends like this too, where the alert does not come through.
+            return BrokerError(
+                Code.BROKER_UNREACHABLE,
+                "what answers there ended the connection before the login: no AMQP, TLS where none was expected, or a"
+                " client certificate that it does not take",
+            )
     return BrokerError(Code.BROKER_UNREACHABLE, type(error).__name__)
 
 

@@ -129,7 +129,12 @@ class AmqpLink:
                 refused = error.code is Code.BROKER_REFUSED
                 self._incident("refused" if refused else "lost")
                 logs.event(
-                    log, logging.ERROR, "broker-unusable", connection=self._name, code=error.code.value
+                    log,
+                    logging.ERROR,
+                    "broker-unusable",
+                    connection=self._name,
+                    code=error.code.value,
+                    detail=error.detail or None,
                 )
             except exceptions.AMQPError as error:
                 self._incident("lost")
