@@ -193,6 +193,7 @@ class Users:
         kept = next((user for user in live if user.until is None), live[-1])
         former = tuple(user.name for user in agency.logins if user.name != kept.name and user in live)
         password = self._new_password()
+        before = self._open([kept.name, *former])
         with self._acting("user.rotate", code, f"{kept.name} at once"):
             if kept.name in self._broker_users() and not self.dry_run:
                 self._set_password(kept, password)
@@ -204,7 +205,7 @@ class Users:
                 ),
             )
             changes = self._follow(after, code, {kept.name: password})
-            closed = self._cut([kept.name, *former])
+            closed = self._cut([kept.name, *former], before)
         return Done(
             "user.rotate", code, kept.name, kept.by, password, agency.admission, None, former, changes, closed
         )
@@ -218,11 +219,15 @@ class Users:
         now = self.clock.now()
         there = self._broker_users()
         leaving = [user for user in agency.logins if user.until is not None]
-        former = tuple(user.name for user in leaving if not user.ended(now) or user.name in there)
+        former = tuple(
+            user.name
+            for user in leaving
+            if not user.ended(now) or user.name in there or self._open([user.name])
+        )
         if not former:
             raise OperationError(Code.NOT_FOUND, f"{code} is not changing over")
         staying = [user.name for user in agency.logins if user.until is None]
-        open_now = self._connections()
+        open_now, before = self._connections(), self._open(former)
         if (
             not force
             and any(open_now[name] for name in former)
@@ -240,7 +245,7 @@ class Users:
                 ),
             )
             changes = self._follow(after, code, {})
-            closed = self._cut(former)
+            closed = self._cut(former, before)
         return Done(
             "user.rotate",
             code,
@@ -348,12 +353,14 @@ class Users:
 
     def _admit(self, agency: Agency, act: str, admission: Admission) -> Done:
         code, closed = agency.code, 0
+        users = [user.name for user in agency.logins]
+        before = self._open(users)
         with self._acting(act, code, f"was {agency.admission.value}"):
             after = self._change(code, lambda one: replace(one, admission=admission))
             changes = self._follow(after, code, {})
             if admission not in {Admission.ADMITTED, Admission.TRIAL}:
                 # whatever was found to change: an earlier try may have died just before this
-                closed = self._cut([user.name for user in agency.logins])
+                closed = self._cut(users, before)
         return Done(act, code, admission=admission, changes=changes, closed=closed)
 
     def _before_suspension(self, code: str) -> Admission:
@@ -431,31 +438,33 @@ class Users:
             self.management.put_user(user.name, password)
 
     def _remove(self, users: Sequence[str]) -> int:
-        if self.dry_run:
-            return 0
-        for user in users:
+        before = self._open(users)
+        for user in () if self.dry_run else users:
             self.management.delete_user(user)
-        return self._cut(users)
+        return self._cut(users, before)
 
     def _connections(self) -> Counter[str]:
         return Counter(str(row.get("user", "")) for row in self.management.connections())
 
-    def _cut(self, users: Sequence[str]) -> int:
-        """Close the users' connections until two looks in a row find none: the list is a little behind the broker."""
-        if self.dry_run or not users:
-            return 0
-        mine, seen, quiet = set(users), set[str](), 0
-        for _ in range(_LOOKS):
-            found = {
-                str(row["name"])
-                for row in self.management.connections()
-                if row.get("user") in mine and "name" in row
-            }
+    def _open(self, users: Iterable[str]) -> set[str]:
+        """Return the names of the users' open connections."""
+        mine = set(users)
+        rows = self.management.connections() if mine else []
+        return {str(row["name"]) for row in rows if row.get("user") in mine and "name" in row}
+
+    def _cut(self, users: Iterable[str], before: Iterable[str] = ()) -> int:
+        """Close the users' connections until two looks in a row find none: the list is a little behind the broker.
+
+        Returns how many there were, with those that were seen ``before``.
+        """
+        seen, quiet = set(before), 0
+        for _ in range(0 if self.dry_run else _LOOKS):
+            found = self._open(users)
+            seen |= found
             quiet = 0 if found else quiet + 1
             if quiet == 2:
                 break
-            seen |= found
-            for user in mine if found else ():
+            for user in users if found else ():
                 self.management.close_connections(user)
             self.sleep(_PAUSE)
         return len(seen)
