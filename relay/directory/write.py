@@ -33,7 +33,7 @@ def dump(path: Path, agencies: Iterable[Agency], note: str = "") -> None:
 def render(path: Path, agencies: Iterable[Agency], note: str = "") -> bytes:
     """Return the content of a directory file of that name."""
     content: dict[str, Any] = {"note": note} if note else {}
-    content["agencies"] = [_entry(agency) for agency in agencies]
+    content["agencies"] = [entry(agency) for agency in agencies]
     if path.suffix == ".json":
         text = json.dumps(content, ensure_ascii=False, indent=1) + "\n"
     else:
@@ -41,43 +41,44 @@ def render(path: Path, agencies: Iterable[Agency], note: str = "") -> bytes:
     return text.encode()
 
 
-def _entry(agency: Agency) -> dict[str, Any]:
-    entry: dict[str, Any] = {"code": agency.code, "name": agency.name}
+def entry(agency: Agency) -> dict[str, Any]:
+    """Return an agency as it stands in a directory file; what a default rule filled in is left out."""
+    found: dict[str, Any] = {"code": agency.code, "name": agency.name}
     if not agency.level_defaulted:
-        entry["level"] = agency.level.value
+        found["level"] = agency.level.value
     if agency.parent is not None:
-        entry["parent"] = agency.parent
+        found["parent"] = agency.parent
     if agency.gateway is not None:
-        entry["gateway"] = agency.gateway
-        entry["queue"] = "own" if agency.own_queue else "gateway"
+        found["gateway"] = agency.gateway
+        found["queue"] = "own" if agency.own_queue else "gateway"
     if agency.aliases:
-        entry["aliases"] = list(agency.aliases)
+        found["aliases"] = list(agency.aliases)
     if agency.certificates:
-        entry["certificates"] = [_certificate(one) for one in agency.certificates]
+        found["certificates"] = [_certificate(one) for one in agency.certificates]
     for key, day in (("valid_from", agency.valid_from), ("valid_to", agency.valid_to)):
         if day is not None:
-            entry[key] = day.isoformat()
+            found[key] = day.isoformat()
     if agency.successors:
-        entry["successors"] = list(agency.successors)
+        found["successors"] = list(agency.successors)
     if agency.admission is not Admission.ADMITTED:
-        entry["admission"] = agency.admission.value
+        found["admission"] = agency.admission.value
     if agency.suspended_until is not None:
-        entry["suspended_until"] = agency.suspended_until.isoformat()
+        found["suspended_until"] = agency.suspended_until.isoformat()
     if agency.former_names:
-        entry["former_names"] = [
+        found["former_names"] = [
             {"name": one.name, "until": one.until.isoformat()} for one in agency.former_names
         ]
     if agency.other_names:
-        entry["other_names"] = list(agency.other_names)
+        found["other_names"] = list(agency.other_names)
     texts = {
         "short_name": agency.short_name,
         "english_name": agency.english_name,
         "contact": agency.contact,
     }
-    entry.update({key: text for key, text in texts.items() if text})
+    found.update({key: text for key, text in texts.items() if text})
     if agency.users:
-        entry["users"] = [_user(one) for one in agency.users]
-    return entry
+        found["users"] = [_user(one) for one in agency.users]
+    return found
 
 
 def _user(user: GatewayUser) -> Any:  # noqa: ANN401
