@@ -224,8 +224,8 @@ def _mend(file: Path, act: Act) -> None:
     engine = create_engine(f"sqlite:///{file}", poolclass=NullPool)
     with engine.begin() as connection:
         schema.create_or_check(connection)
-        connection.execute(schema.workers.delete())
-        connection.execute(schema.leases.delete())
+        for table in (schema.workers, schema.leases, schema.processes):
+            connection.execute(table.delete())
         # No process makes a thousand receipts a second for years: so many seconds on, no number is used twice.
         floor = int(act.at.timestamp()) * _NUMBERS_A_SECOND
         highest = connection.execute(select(func.max(schema.receipts.c.serial))).scalar() or 0
