@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import ssl
 import threading
 import time
 import uuid
@@ -92,6 +93,10 @@ class Sandbox:
     def root(self) -> x509.Certificate:
         return x509.load_pem_x509_certificate(Path(self.raw["ca_cert"]).read_bytes())
 
+    def tls(self, host: str) -> pika.SSLOptions:
+        """Return how a connection by ``amqps`` is made: the broker has to show a certificate of that name."""
+        return pika.SSLOptions(ssl.create_default_context(cafile=self.raw["tls_ca_cert"]), host)
+
     def signer(self, agency: str) -> Signer:
         entry = self.raw["agencies"][agency]
         return Signer.load(entry["key"], entry["cert"])
@@ -123,6 +128,7 @@ class Stranger:
             credentials=pika.PlainCredentials(self.user, entry["password"]),
             heartbeat=0,  # the publishing side may rest for long while a test looks at results
             blocked_connection_timeout=20,
+            ssl_options=sandbox.tls(str(url.hostname)) if url.scheme == "amqps" else None,
         )
         self._signers: dict[str, Signer] = {}
         self._publisher: Any = None
