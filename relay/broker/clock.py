@@ -20,7 +20,7 @@ from relay.model.ports import Clock
 
 EVERY: Final = 60.0  # seconds between two looks
 _TIMEOUT: Final = 5.0
-_HALF_A_SECOND: Final = 0.5  # the field is cut to whole seconds: half of one is missing in the mean
+_BEHIND: Final = 1.0  # seconds that are missing in the mean: the field is cut to whole ones and renewed once in one
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ def clock_offset(url: str, clock: Clock, ca_file: Path | None = None) -> Offset:
     finally:
         connection.close()
     ours = before + (after - before) / 2
-    return Offset((ours - theirs).total_seconds() - _HALF_A_SECOND, clock.monotonic())
+    return Offset((ours - theirs).total_seconds() - _BEHIND, clock.monotonic())
 
 
 def _moment(written: str | None) -> datetime:

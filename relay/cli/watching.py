@@ -78,6 +78,11 @@ def certificates(watch: DirectoryWatch, metrics: Metrics, clock: Clock) -> None:
     metrics.read("truc_agencies_certificate_ending", known.ending)
 
 
+def directory(watch: DirectoryWatch, metrics: Metrics) -> None:
+    """Show how many agencies are known."""
+    metrics.read("truc_directory_agencies", lambda: {(): len(watch.current().by_code)})
+
+
 def connected(watch: DirectoryWatch) -> Callable[[], Sequence[str]]:
     """Return what gives the codes of the agencies that have a queue of their own."""
     return lambda: [one.code for one in watch.current().agencies() if one.own_queue]

@@ -18,6 +18,7 @@ from relay.broker.publishing import PublishLimits
 from relay.cli import watching
 from relay.directory.watch import DirectoryWatch
 from relay.errors import ConfigurationError
+from relay.evidence.signer import RelaySigner
 from relay.keeper.duty import KeeperPolicy, Tools
 from relay.keeper.keeper import Keeper
 from relay.keeper.queues import QueuesDuty
@@ -26,7 +27,7 @@ from relay.model.ports import Directory
 from relay.model.verdict import ParseLimits
 from relay.observe.clock import SystemClock
 from relay.observe.metrics import Metrics
-from relay.operate.material import MaterialWatch, Purpose
+from relay.operate.material import MaterialWatch
 from relay.pipeline.accept import AcceptPolicy
 from relay.pipeline.deliver import Deliverer, Ladder
 from relay.pipeline.epoch import EpochWatch
@@ -42,7 +43,6 @@ from relay.registry import GroupCommitter, SqlRegistry, open_registry
 from relay.settings import Settings
 from relay.trust.chain import TrustStore, read_certificates
 from relay.trust.libxml import check_libxml
-from relay.trust.sign import ReceiptSealer, load_chain, load_key
 from relay.trust.verifier import DocumentVerifier
 
 
@@ -61,6 +61,8 @@ class Common:
     settler: Settler
     epoch: EpochWatch
     owner: str
+    store: TrustStore
+    material: MaterialWatch
 
 
 def endpoint(settings: Settings) -> Endpoint:
@@ -118,8 +120,9 @@ def common(settings: Settings, name: str) -> Common:
         on_incident=metrics.incident,
     )
     metrics.read("truc_publish_suspects", lambda: {(): link.suspects})
-    chain = b"".join(load_chain(path) for path in settings.relay.certificates)
-    signer = ReceiptSealer(load_key(settings.relay.key), chain)
+    store = trust_store(settings)
+    relay = settings.relay
+    signer = RelaySigner(relay.name, relay.key, relay.certificates, clock, store)
     numbers = Numbers(name, registry.last_receipt_number(name))
     return Common(
         settings=settings,
@@ -133,15 +136,17 @@ def common(settings: Settings, name: str) -> Common:
         settler=Settler(registry, commits, link, link, metrics, clock),
         epoch=EpochWatch(link, registry, commits, uuid.uuid4, clock),
         owner=owner,
+        store=store,
+        material=MaterialWatch(
+            store, signer, lambda: _tls_end(settings), lambda: link.outstanding, metrics, clock
+        ),
     )
 
 
 def build_worker(settings: Settings) -> tuple[Worker, Common]:
     """Return a worker ready to run."""
     parts = common(settings, settings.worker.name)
-    watch = DirectoryWatch(
-        settings.directory.file, lambda seen: parts.metrics.directory(seen.result, seen.agencies)
-    )
+    watch = DirectoryWatch(settings.directory.file, lambda seen: parts.metrics.directory(seen.result))
     watch.start(settings.directory.reload_seconds)
 
     def reload() -> Directory:
@@ -149,10 +154,6 @@ def build_worker(settings: Settings) -> tuple[Worker, Common]:
         return watch.current()
 
     own = settings.worker
-    store = trust_store(settings)
-    material = MaterialWatch(
-        store, _ends(settings), lambda: parts.link.outstanding, parts.metrics, parts.clock
-    )
     ladder = Ladder(settings.retry.rungs)
     quarantine = Quarantine(
         parts.link,
@@ -169,7 +170,7 @@ def build_worker(settings: Settings) -> tuple[Worker, Common]:
         link=parts.link,
         registry=parts.registry,
         commits=parts.commits,
-        examiner=_examiner(settings, store),
+        examiner=_examiner(settings, parts.store),
         directory=watch.current,
         deliverer=Deliverer(
             parts.link,
@@ -216,10 +217,10 @@ def build_worker(settings: Settings) -> tuple[Worker, Common]:
         ),
         metrics=parts.metrics,
         clock=parts.clock,
-        watch=material.look,
+        watch=parts.material.look,
         guard=watching.guard(settings, parts.metrics, parts.clock),
     )
-    watching.lists(store, parts.metrics, parts.clock)
+    watching.lists(parts.store, parts.metrics, parts.clock)
     watching.readiness(worker, parts.metrics)
     return worker, parts
 
@@ -228,9 +229,7 @@ def build_keeper(settings: Settings, name: str = "keeper") -> tuple[Keeper, Comm
     """Return a keeper ready to run."""
     parts = common(settings, name)
     own = settings.keeper
-    watch = DirectoryWatch(
-        settings.directory.file, lambda seen: parts.metrics.directory(seen.result, seen.agencies)
-    )
+    watch = DirectoryWatch(settings.directory.file, lambda seen: parts.metrics.directory(seen.result))
     watch.start(settings.directory.reload_seconds)
     tools = Tools(
         registry=parts.registry,
@@ -261,24 +260,24 @@ def build_keeper(settings: Settings, name: str = "keeper") -> tuple[Keeper, Comm
         numbers=parts.numbers,
         more=(("queues", queues.run),),
         guard=watching.guard(settings, parts.metrics, parts.clock),
+        watch=parts.material.look,
     )
     parts.metrics.read("truc_keeper_lag_seconds", keeper.lag)
+    watching.directory(watch, parts.metrics)
     watching.certificates(watch, parts.metrics, parts.clock)
     watching.readiness(keeper, parts.metrics)
     return keeper, parts
 
 
-def _ends(settings: Settings) -> dict[Purpose, datetime]:
-    """Return until when the relay's certificates and the authority of TLS hold."""
-    ends: dict[Purpose, datetime] = {}
-    relay = [one for path in settings.relay.certificates for one in read_certificates(path)]
-    if relay:
-        ends["relay"] = min(one.not_after for one in relay)
-    if settings.broker.ca_file is not None:
-        # TLS judges this file itself, and takes kinds of keys that documents may not be signed with.
-        with suppress(ConfigurationError):
-            ends["tls"] = min(one.not_after for one in read_certificates(settings.broker.ca_file))
-    return ends
+def _tls_end(settings: Settings) -> datetime | None:
+    """Return when the first of the certificates ends that TLS to the broker needs: authority, our own; None: none."""
+    ends: list[datetime] = []
+    for path in (settings.broker.ca_file, settings.broker.cert_file):
+        if path is not None:
+            # TLS judges these files itself, and takes kinds of keys that documents may not be signed with.
+            with suppress(ConfigurationError):
+                ends += [one.not_after for one in read_certificates(path)]
+    return min(ends, default=None)
 
 
 def _examiner(settings: Settings, store: TrustStore) -> Examiner:

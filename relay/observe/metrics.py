@@ -13,7 +13,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Literal, get_args
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    ProcessCollector,
+    disable_created_metrics,
+    generate_latest,
+)
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
@@ -24,6 +32,7 @@ from relay.model.receipt import LineState, ReceiptKind
 from relay.observe import logs
 
 _log = logs.get("observe.metrics")
+disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for each, which nobody asks for, would double every scrape
 Kind = Literal["counter", "gauge", "histogram"]
 Stage = Literal["accept", "verify", "claim", "route", "deliver", "report", "settle", "total"]
 Ending = Literal["accepted", "refused", "repeated", "deferred", "quarantined"]
@@ -240,6 +249,14 @@ CATALOGUE: Final[tuple[Metric, ...]] = (
         read=True,
     ),
     Metric(
+        "truc_material_unusable",
+        "gauge",
+        ("purpose",),
+        "1 while the last change of these files cannot be taken and what they held before stays in force: `trust`"
+        " (anchors and revocation lists), `relay` (key and certificate that sign receipts). `/ready` says why.",
+        read=True,
+    ),
+    Metric(
         "truc_agencies_certificate_ending",
         "gauge",
         (),
@@ -280,7 +297,7 @@ CATALOGUE: Final[tuple[Metric, ...]] = (
         ("kind",),
         "Ends of the link to the broker: `lost` (gone or not there), `refused` (login or rights), `hook-failed`.",
     ),
-    Metric("truc_directory_agencies", "gauge", (), "Agencies in the directory that is in use."),
+    Metric("truc_directory_agencies", "gauge", (), "Agencies in the directory that is in use.", read=True),
     Metric(
         "truc_directory_reloads_total",
         "counter",
@@ -430,10 +447,9 @@ class Metrics:
         self._gauges["truc_broker_connected"].set(connected)
         self._gauges["truc_broker_blocked"].set(blocked)
 
-    def directory(self, result: Reload, agencies: int) -> None:
-        """Count a look at a changed directory file and set the size of the one in use."""
+    def directory(self, result: Reload) -> None:
+        """Count a look at a changed directory file."""
         self._counters["truc_directory_reloads_total"].labels(result).inc()
-        self._gauges["truc_directory_agencies"].set(agencies)
 
     def exposition(self) -> bytes:
         """Return all series in Prometheus' text format, version 0.0.4."""
