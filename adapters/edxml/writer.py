@@ -1,22 +1,37 @@
-"""Building unsigned packages, in the order and the prefix style of the national encoder.
+"""The strict writer: the one that makes unsigned packages, in the order and the prefix style of the national encoder.
 
 The root binds the namespace as default, the envelope and what is in it carry the prefix ``edXML``, attachments carry
 none but for the payload. What is built has room for a signature as last child of ``edXMLHeader``. Absent facts are left
-out, never written as empty elements.
+out, never written as empty elements; the same model gives the same bytes. What was read and has no place in the model is
+not written.
 """
+
+# ruff: noqa: ANN401 -- lxml ships no types, and values of the model are of several
 
 from __future__ import annotations
 
-import base64
+import io
 import re
-from datetime import date, datetime
-from typing import Final
+from collections.abc import Iterator
+from typing import Any, BinaryIO, Final
 
-from adapters.edxml.checks import check_document, check_status
-from adapters.edxml.facts import Answered, AttachedFile, DocumentFields, Organ, Staff, StatusFields
+from adapters.edxml.checks import check_package
+from adapters.edxml.content import encoded
+from adapters.edxml.facts import (
+    Answered,
+    AttachedFile,
+    DocumentFields,
+    Organ,
+    Staff,
+    StatusFields,
+    document_of,
+    status_of,
+)
+from adapters.edxml.model import Attachment, Document, Package
 from adapters.edxml.names import NAMESPACE
+from adapters.edxml.rules import Shape, Slot, Value, shape_of
+from adapters.edxml.walker import written
 from relay.errors import Code, RefusedError
-from relay.model.times import VIETNAM
 
 # The facts are part of this module's vocabulary: who builds a package needs no second import.
 __all__ = [
@@ -28,11 +43,14 @@ __all__ = [
     "StatusFields",
     "document_package",
     "escaped",
+    "package_bytes",
     "status_package",
+    "write_package",
 ]
 
 # XML 1.0 takes no other control characters, no surrogates and no non-characters at the end of the first plane.
 _NOT_IN_XML: Final = re.compile("[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_PREFIX: Final = "edXML:"
 
 
 def document_package(fields: DocumentFields, *, checked: bool = True) -> bytes:
@@ -43,80 +61,39 @@ def document_package(fields: DocumentFields, *, checked: bool = True) -> bytes:
         checked: hold the facts against the lengths and lists of the standard first. Tests turn it off.
 
     Raises:
-        RefusedError: as ``check_document``; also unchecked BAD-VALUE, where a text holds characters that XML cannot.
+        RefusedError: as ``check_package``; BAD-VALUE: a character that XML cannot hold.
     """
-    if checked:
-        check_document(fields)
-    header = _Element("MessageHeader")
-    header.add(_organ("From", fields.sender))
-    for recipient in fields.recipients:
-        header.add(_organ("To", recipient))
-    header.text("DocumentId", fields.document_id, always=True)
-    header.add(_Element("Code").text("CodeNumber", fields.number).text("CodeNotation", fields.notation))
-    header.add(
-        _Element("PromulgationInfo")
-        .text("Place", fields.place)
-        .text("PromulgationDate", _date(fields.promulgated_on))
-    )
-    header.add(
-        _Element("DocumentType")
-        .text("Type", str(fields.type_number))
-        .text("TypeDetail", _number(fields.type_detail))
-        .text("TypeName", fields.type_name)
-    )
-    header.text("Subject", fields.subject)
-    header.text("Content", fields.content)
-    header.add(
-        _Element("SignerInfo")
-        .text("Competence", fields.signer_competence)
-        .text("Position", fields.signer_position)
-        .text("FullName", fields.signer_name)
-    )
-    header.text("DueDate", _date(fields.due_on))
-    header.add(_other_info(fields))
-    for answered in fields.answers:
-        header.add(_response_for(answered))
-    header.text("SteeringType", str(fields.steering_type))
-    places = _Element("ToPlaces")
-    for place in fields.to_places:
-        places.text("Place", place)
-    header.add(places)
-    trace = _Element("TraceHeaderList")
-    trace.add(
-        _Element("TraceHeader").text("OrganId", fields.sender.code).text("Timestamp", _time(fields.traced_at))
-    )
-    trace.add(_business(fields))
-    edxml_header = _Element("edXMLHeader").add(header).add(trace)
-    manifest = _Element("edXMLManifest", ' version="1.0"')
-    for index, file in enumerate(fields.attachments, 1):
-        manifest.add(
-            _Element("Reference")
-            .text("ContentId", _content_id(index))
-            .text("ContentType", file.content_type)
-            .text("Description", file.description)
-            .text("AttachmentName", file.name, always=True)
-        )
-    body = _Element("edXMLBody").add(manifest, always=True)
-    return _package([edxml_header, body], fields.attachments)
+    return package_bytes(document_of(fields), checked=checked)
 
 
 def status_package(fields: StatusFields, *, checked: bool = True) -> bytes:
-    """Return an unsigned status. Arguments as ``document_package``; errors as ``check_status``."""
+    """Return an unsigned status. Arguments and errors as ``document_package``."""
+    return package_bytes(status_of(fields), checked=checked)
+
+
+def package_bytes(package: Package, *, checked: bool = True) -> bytes:
+    """Return an unsigned package. Arguments and errors as ``write_package``."""
+    out = io.BytesIO()
+    write_package(package, out, checked=checked)
+    return out.getvalue()
+
+
+def write_package(package: Package, out: BinaryIO, *, checked: bool = True) -> None:
+    """Write an unsigned package; attachments go through piece by piece, whatever their size.
+
+    Args:
+        package: what it says. Its ``signature`` and ``kept`` are not written.
+        out: where its bytes go.
+        checked: hold it against the lengths and lists of the standard first.
+
+    Raises:
+        RefusedError: as ``check_package``, before anything is written; BAD-VALUE: a character that XML cannot hold;
+            what an attachment's content raises.
+        OSError: of ``out`` or of a file that is attached.
+    """
     if checked:
-        check_status(fields)
-    response = (
-        _Element("ResponseFor")
-        .text("OrganId", fields.addressee)
-        .text("Code", fields.number)
-        .text("PromulgationDate", fields.promulgation_date)
-        .text("DocumentId", fields.document_id)
-    )
-    header = _Element("MessageHeader").add(_organ("From", fields.reporter)).add(response)
-    header.add(_staff(fields.staff))
-    header.text("StatusCode", fields.status_code)
-    header.text("Description", fields.description)
-    header.text("Timestamp", _time(fields.reported_at))
-    return _package([_Element("edXMLHeader").add(header)], ())
+        check_package(package)
+    out.writelines(_pieces(package))
 
 
 def escaped(text: str) -> str:
@@ -130,146 +107,78 @@ def escaped(text: str) -> str:
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace("\r", "&#13;")
 
 
-class _Element:
-    """An element of the envelope in the making; empty ones are dropped by whoever adds them."""
-
-    def __init__(self, name: str, attributes: str = "") -> None:
-        self._name = name
-        self._attributes = attributes
-        self._parts: list[str] = []
-
-    def text(self, name: str, value: str, *, always: bool = False) -> _Element:
-        """Add a child with a text; nothing if that is empty and not wanted ``always``. Returns itself."""
-        if value or always:
-            self._parts.append(f"<edXML:{name}>{escaped(value)}</edXML:{name}>")
-        return self
-
-    def add(self, child: _Element | None, *, always: bool = False) -> _Element:
-        """Add a child; nothing if it is empty and not wanted ``always``. Returns itself."""
-        if child is not None and (child._parts or always):  # noqa: SLF001
-            self._parts.append(child.written())
-        return self
-
-    def written(self) -> str:
-        """Return the element as text."""
-        return f"<edXML:{self._name}{self._attributes}>{''.join(self._parts)}</edXML:{self._name}>"
-
-
-def _package(parts: list[_Element], files: tuple[AttachedFile, ...]) -> bytes:
-    chunks = [
-        b'<?xml version="1.0" encoding="UTF-8"?>\n'
-        + f'<edXML xmlns="{NAMESPACE}"><edXML:edXMLEnvelope xmlns:edXML="{NAMESPACE}">'.encode(),
-        *(part.written().encode() for part in parts),
-        b"</edXML:edXMLEnvelope>",
-    ]
-    if files:
-        chunks.append(b"<AttachmentEncoded>")
-        for index, file in enumerate(files, 1):
-            chunks += [
-                f"<Attachment><ContentId>{_content_id(index)}</ContentId>"
-                f"<AttachmentName>{escaped(file.name)}</AttachmentName>"
-                f"<ContentType>{escaped(file.content_type)}</ContentType>"
-                f'<edXML:ContentTransferEncoded xmlns:edXML="{NAMESPACE}">'.encode(),
-                base64.b64encode(file.content),
-                b"</edXML:ContentTransferEncoded></Attachment>",
-            ]
-        chunks.append(b"</AttachmentEncoded>")
-    chunks.append(b"</edXML>\n")
-    return b"".join(chunks)
+def _pieces(package: Package) -> Iterator[bytes]:
+    parts = ['<?xml version="1.0" encoding="UTF-8"?>\n', f'<edXML xmlns="{NAMESPACE}">']
+    parts.append(f'<edXML:edXMLEnvelope xmlns:edXML="{NAMESPACE}"><edXML:edXMLHeader>')
+    header = package.message_header
+    _part(parts, "MessageHeader", header, shape_of(type(header)), _PREFIX)
+    if isinstance(package, Document):
+        if package.trace_header_list is not None:
+            trace = package.trace_header_list
+            _part(parts, "TraceHeaderList", trace, shape_of(type(trace)), _PREFIX)
+        parts.append('</edXML:edXMLHeader><edXML:edXMLBody><edXML:edXMLManifest version="1.0">')
+        for reference in package.references:
+            _part(parts, "Reference", reference, shape_of(type(reference)), _PREFIX)
+        parts.append("</edXML:edXMLManifest></edXML:edXMLBody></edXML:edXMLEnvelope>")
+    else:
+        parts.append("</edXML:edXMLHeader></edXML:edXMLEnvelope>")
+    yield "".join(parts).encode()
+    if isinstance(package, Document) and package.attachments:
+        yield b"<AttachmentEncoded>"
+        for attachment in package.attachments:
+            yield from _attachment(attachment)
+        yield b"</AttachmentEncoded>"
+    yield b"</edXML>\n"
 
 
-def _content_id(index: int) -> str:
-    return f"cid:attachment-{index}"
+def _attachment(attachment: Attachment) -> Iterator[bytes]:
+    if attachment.content is None:
+        raise RefusedError(Code.MISSING_VALUE, "an attachment has no content that could be written")
+    parts = ["<Attachment>"]
+    _slots(parts, attachment, shape_of(Attachment), "")
+    parts.append(f'<edXML:ContentTransferEncoded xmlns:edXML="{NAMESPACE}">')
+    yield "".join(parts).encode()
+    yield from encoded(attachment.content)
+    yield b"</edXML:ContentTransferEncoded></Attachment>"
 
 
-def _organ(name: str, organ: Organ) -> _Element:
-    return (
-        _Element(name)
-        .text("OrganId", organ.code, always=True)
-        .text("OrganizationInCharge", organ.in_charge)
-        .text("OrganName", organ.name)
-        .text("OrganAdd", organ.address)
-        .text("Email", organ.email)
-        .text("Telephone", organ.telephone)
-        .text("Fax", organ.fax)
-        .text("Website", organ.website)
-    )
+def _part(parts: list[str], name: str, value: Any, shape: Shape, prefix: str) -> None:
+    """Add an element with its children; nothing if none of them says anything."""
+    inner: list[str] = []
+    _slots(inner, value, shape, prefix)
+    if inner:
+        parts.append(f"<{prefix}{name}>")
+        parts += inner
+        parts.append(f"</{prefix}{name}>")
 
 
-def _other_info(fields: DocumentFields) -> _Element:
-    appendixes = _Element("Appendixes")
-    for appendix in fields.appendixes:
-        appendixes.text("Appendix", appendix)
-    return (
-        _Element("OtherInfo")
-        .text("Priority", str(fields.priority))
-        .text("SphereOfPromulgation", fields.sphere)
-        .text("TyperNotation", fields.typist)
-        .text("PromulgationAmount", _number(fields.copies))
-        .text("PageAmount", _number(fields.pages))
-        .text("Direction", "true" if fields.direction else "false")
-        .add(appendixes)
-    )
+def _slots(parts: list[str], holder: Any, shape: Shape, prefix: str) -> None:
+    for slot in shape.slots:
+        value = getattr(holder, slot.name)
+        rule = slot.rule
+        if not rule.many:
+            _one(parts, value, slot, prefix)
+            continue
+        inner: list[str] = []
+        for one in value:
+            _one(inner, one, slot, prefix)
+        if inner and rule.within:
+            inner = [f"<{prefix}{rule.within}>", *inner, f"</{prefix}{rule.within}>"]
+        parts += inner
 
 
-def _response_for(answered: Answered) -> _Element:
-    return (
-        _Element("ResponseFor")
-        .text("OrganId", answered.code)
-        .text("Code", answered.number)
-        .text("DocumentId", answered.document_id)
-        .text("PromulgationDate", _date(answered.promulgation_date))
-    )
-
-
-def _business(fields: DocumentFields) -> _Element:
-    business = _Element("Bussiness").text("BussinessDocType", str(fields.business_type))
-    business.text("BussinessDocReason", fields.business_reason)
-    if fields.content_changed or fields.receiver_changes:
-        receivers = _Element("ReceiverList")
-        for change in fields.receiver_changes:
-            receivers.add(
-                _Element("Receiver")
-                .text("OrganId", change.code)
-                .text("ReceiverType", "1" if change.added else "0")
-            )
-        business.add(
-            _Element("BussinessDocumentInfo")
-            .text("DocumentInfo", "1" if fields.content_changed else "0")
-            .text("DocumentReceiver", "1" if fields.receiver_changes else "0")
-            .add(receivers)
-        )
-    business.text("DocumentId", fields.business_document_id)
-    business.add(_staff(fields.staff))
-    business.text("Paper", "1" if fields.on_paper_too else "0")
-    replaced_list = _Element("ReplacementInfoList")
-    for replaced in fields.replaces:
-        codes = _Element("OrganIdList")
-        for code in replaced.codes:
-            codes.text("OrganId", code)
-        replaced_list.add(_Element("ReplacementInfo").text("DocumentId", replaced.document_id).add(codes))
-    return business.add(replaced_list)
-
-
-def _staff(staff: Staff | None) -> _Element | None:
-    if staff is None:
-        return None
-    return (
-        _Element("StaffInfo")
-        .text("Department", staff.department)
-        .text("Staff", staff.name)
-        .text("Mobile", staff.mobile)
-        .text("Email", staff.email)
-    )
-
-
-def _date(day: date | None) -> str:
-    return "" if day is None else f"{day:%Y/%m/%d}"
-
-
-def _time(moment: datetime) -> str:
-    return f"{moment.astimezone(VIETNAM):%Y/%m/%d %H:%M:%S}"
-
-
-def _number(value: int | None) -> str:
-    return "" if value is None else str(value)
+def _one(parts: list[str], value: Any, slot: Slot, prefix: str) -> None:
+    rule = slot.rule
+    if slot.shape is not None:
+        if value is not None:
+            _part(parts, rule.tag, value, slot.shape, prefix)
+        return
+    if value is None or (value == "" and not rule.kept_empty):
+        return
+    if isinstance(value, str):
+        text = escaped(value)
+    elif rule.value is Value.FLAG:
+        text = "1" if value else "0"
+    else:
+        text = written(value)
+    parts.append(f"<{prefix}{rule.tag}>{text}</{prefix}{rule.tag}>")
