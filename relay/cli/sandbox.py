@@ -192,3 +192,36 @@ def issue(code: str, kind: Any, home: Path, dry_run: bool, as_json: bool) -> Non
         )
     else:
         click.echo(f"{agency.code}  {agency.user}\n  {agency.key}\n  {agency.cert}")
+
+
+@keys.command("relay")
+@click.option(
+    "--kind",
+    type=click.Choice(["ec-p256", "ec-p384", "rsa-2048", "rsa-3072"]),
+    default="ec-p256",
+    show_default=True,
+    help="Kind of the new key.",
+)
+@home_option
+@dry_run_option
+@json_option
+def relay_key(kind: Any, home: Path, dry_run: bool, as_json: bool) -> None:  # noqa: ANN401 - a Literal, late
+    """Give the sandbox's relay a new key and certificate; its processes take them without a restart.
+
+    The former certificate stays in relay_certs of sandbox.json: what was sealed with it still verifies.
+    """
+    if dry_run:
+        if as_json:
+            print_json({"dry_run": True, "home": home})
+        else:
+            click.echo(
+                words(f"would give the relay of {home} a new key", f"sẽ cấp khóa mới cho trục ở {home}")
+            )
+        return
+    from relay.sandbox.keys import renew_relay
+
+    issued = renew_relay(home, kind=kind)
+    if as_json:
+        print_json({"home": home, "key": issued.key, "cert": issued.cert})
+    else:
+        click.echo(f"{issued.key}\n{issued.cert}")

@@ -42,11 +42,15 @@ class Keeper:
         numbers: Numbers,
         more: Sequence[Duty] = (),
         guard: Callable[[], Sequence[Reason]] = tuple,
+        watch: Callable[[], Mapping[str, object]] = dict,
     ) -> None:
-        """``more`` are duties after the keeper's own; ``guard`` is asked each round what else keeps us from working."""
+        """``more`` are duties after the keeper's own; ``guard`` is asked each round what else keeps us from working,
+        ``watch`` for facts that stand in ``ready``."""
         self._name = name
         self._more = tuple(more)
         self._guard = guard
+        self._watch = watch
+        self._watched: Mapping[str, object] = {}
         self._hindered: Sequence[Reason] = ()
         self._link = link
         self._tools = tools
@@ -89,6 +93,7 @@ class Keeper:
             "lease": self._holds_lease,
             "stopping": self._stopping.is_set(),
             "seconds_since_round": round(age, 1),
+            **self._watched,
         }
         reasons = [*self._hindered]
         if not self._link.connected:
@@ -130,6 +135,7 @@ class Keeper:
     async def _round(self) -> None:
         tools = self._tools
         self._hindered = self._guard()
+        self._watched = self._watch()
         tools.metrics.broker(connected=self._link.connected, blocked=self._link.blocked)
         try:
             now = tools.clock.now()

@@ -1,4 +1,4 @@
-"""``truc keys issue``: a development certificate and a broker user for an agency's gateway in a sandbox."""
+"""``truc keys``: certificates and broker users for agencies' gateways in a sandbox, and the relay's own key."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from relay.model.codes import normal_form
 from relay.sandbox import contents, provision
-from relay.sandbox.ca import DevelopmentCa, KeyKind
+from relay.sandbox.ca import DevelopmentCa, Issued, KeyKind
 from relay.sandbox.contents import Sandbox, SandboxAgency
 from relay.sandbox.home import Home
 
@@ -48,6 +48,25 @@ def issue_keys(home: Path, written: str, *, kind: KeyKind | None = None) -> Sand
         contents.publish(place, place.kept(), agencies)
     sandbox: Sandbox = contents.running(place.path)
     return sandbox.agency(code)
+
+
+def renew_relay(home: Path, *, kind: KeyKind = "ec-p256") -> Issued:
+    """Give the relay of a sandbox a new key, as an operator does in production: by replacing two files.
+
+    Workers and keeper take it without a restart. The certificate it had stays in ``relay_certs`` of ``sandbox.json``
+    and is not revoked, so what was sealed with it still verifies.
+
+    Raises:
+        OperationError: NOT-FOUND: no sandbox here.
+    """
+    place = Home(home)
+    kept = place.kept()
+    issued = DevelopmentCa(place.ca).relay(
+        place.relay, kept.relay_name, datetime.now(UTC), kind=kind, renew=True
+    )
+    with place.guard():
+        contents.publish(place, place.kept(), provision.agencies_of(place, kept))
+    return issued
 
 
 def _renew(place: Home, code: str, kind: KeyKind) -> None:

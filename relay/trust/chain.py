@@ -71,6 +71,8 @@ class TrustStore:
         self._looked = monotonic()
         self.problem = ""
         """Why the last change of the files was not taken; empty if it was."""
+        self.taken = 0
+        """How many changes were taken."""
 
     @classmethod
     def from_files(
@@ -145,8 +147,11 @@ class TrustStore:
                 self._material = _load(self._sources)
                 self.problem = ""
                 self._stamp = stamp
+                self.taken += 1
             except ConfigurationError as error:
                 self.problem = str(error)
+        else:
+            self.problem = ""  # also when a change that could not be taken was taken back
         return self._material
 
 
@@ -230,4 +235,12 @@ def read_lists(path: Path) -> list[x509.CertificateRevocationList]:
         raise ConfigurationError(Code.CONFIG_INVALID, f"{path}: no revocation list ({error})") from error
 
 
-__all__ = ["CertificateCache", "ChainResult", "Purpose", "TrustStore", "files_of", "read_certificates", "read_lists"]
+__all__ = [
+    "CertificateCache",
+    "ChainResult",
+    "Purpose",
+    "TrustStore",
+    "files_of",
+    "read_certificates",
+    "read_lists",
+]

@@ -33,7 +33,16 @@ CHANGES = {
     "up",
     "down",
     "keys issue",
+    "keys relay",
     "topology apply",
+    "user add",
+    "user rotate",
+    "user expire",
+    "user suspend",
+    "user resume",
+    "user close",
+    "directory certificate add",
+    "directory certificate retire",
     "quarantine release",
 }
 """Commands that change something for others; each takes --dry-run. (demo makes a world of its own.)"""

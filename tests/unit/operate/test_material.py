@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from relay.evidence.signer import RelaySigner
 from relay.observe.metrics import Metrics
 from relay.operate.material import MaterialWatch
 from relay.trust.chain import TrustStore
@@ -24,34 +25,65 @@ class Clock:
         return self.seconds
 
 
-def test_days_left_and_a_failed_change_of_the_files_are_told(
+def test_days_left_and_failed_changes_of_the_files_are_told(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     house = pki.house(tmp_path / "house")
     clock, metrics = Clock(), Metrics(version="0", process=False)
     store = TrustStore.from_files(house.anchors, house.crls, monotonic=clock.monotonic)
-    ends = {"relay": pki.NOW + 9 * pki.DAY}
-    watch = MaterialWatch(store, ends, lambda: 7, metrics, clock)  # type: ignore[arg-type]
+    key, certificate = tmp_path / "relay.key", tmp_path / "relay.pem"
+
+    def renew(days: int) -> None:
+        entity = pki.issue("Relay", house.issuing, relay="truc-test", not_after=pki.NOW + days * pki.DAY)
+        key.write_bytes(entity.key_pem)
+        certificate.write_bytes(entity.chain_pem)
+
+    renew(9)
+    signer = RelaySigner("truc-test", key, (certificate,), clock, store)
+    watch = MaterialWatch(store, signer, lambda: None, lambda: 7, metrics, clock)
+    well = {"trust_files": "", "relay_key": ""}
 
     def days(purpose: str) -> float | None:
         return metrics.value("truc_certificate_days_left", purpose=purpose)
 
-    assert watch.look() == {"trust_files": ""}
+    def unusable() -> list[float | None]:
+        return [metrics.value("truc_material_unusable", purpose=one) for one in ("trust", "relay")]
+
+    assert watch.look() == well
     assert [days(one) for one in ("relay", "anchor", "crl", "tls")] == [9, 30, 1, None]
     assert metrics.value("truc_confirms_outstanding") == 7
+    assert unusable() == [0, 0]
 
-    whole = (house.folder / "issuing.crl").read_bytes()
     (house.folder / "issuing.crl").write_bytes(b"half")
+    kept = key.read_bytes()
+    key.write_bytes(b"half a key")
     clock.seconds += 2
     with caplog.at_level("INFO", logger="truc"):
-        assert "issuing.crl" in str(watch.look()["trust_files"])
+        told = watch.look()
+        assert "issuing.crl" in str(told["trust_files"])
+        assert "relay.key" in str(told["relay_key"])
         watch.look()
-        assert [one.message for one in caplog.records] == ["trust-files-unusable"], "said once"
+        assert [one.message for one in caplog.records] == [
+            "trust-files-unusable",
+            "relay-key-unusable",
+        ], "said once"
+        assert unusable() == [1, 1]
+
         longer = pki.crl(house.issuing, next_update=pki.NOW + 20 * pki.DAY)
         (house.folder / "issuing.crl").write_bytes(longer)
         (house.folder / "root.crl").write_bytes(pki.crl(house.root, next_update=pki.NOW + 5 * pki.DAY))
-        clock.seconds += 61
-        assert watch.look() == {"trust_files": ""}
-    assert caplog.records[-1].message == "trust-files-taken"
+        key.write_bytes(kept)
+        clock.seconds += 2
+        assert watch.look() == well
+        renew(12)
+        clock.seconds += 2
+        assert watch.look() == well
+    assert [one.message for one in caplog.records[2:]] == [
+        "trust-files-taken",
+        "relay-key-taken",
+        "relay-key-taken",
+    ]
+    assert "half a key" not in caplog.text
     assert days("crl") == pytest.approx(5, abs=0.01)
-    assert whole != longer
+    assert days("relay") == pytest.approx(12, abs=0.01), "a change shows at once"
+    assert unusable() == [0, 0]
