@@ -5,21 +5,26 @@ from __future__ import annotations
 import click
 
 from relay import __version__
+from relay.cli.audit import audit
 from relay.cli.bench import bench
 from relay.cli.codes import errors
 from relay.cli.directory import directory
+from relay.cli.directory_data import data_commands
+from relay.cli.doctor import doctor
 from relay.cli.errors import EXIT_CODES, TrucGroup
 from relay.cli.inbox import inbox
 from relay.cli.options import lang_option
 from relay.cli.quarantine import quarantine
-from relay.cli.reply import reply, take_back
 from relay.cli.registry import registry
+from relay.cli.reply import reply, take_back
 from relay.cli.run import keeper, worker
 from relay.cli.sandbox import demo, down, keys, up
 from relay.cli.send import send
 from relay.cli.topology import topology
 from relay.cli.track import track
+from relay.cli.user import user
 from relay.cli.verify import verify
+from relay.cli.why import why
 
 
 @click.group(
@@ -38,23 +43,29 @@ def main() -> None:
 
 
 for command in (
+    audit,
     bench,
     demo,
     directory,
+    doctor,
     down,
     errors,
     inbox,
     keeper,
     keys,
     quarantine,
+    registry,
     reply,
     send,
     take_back,
-    registry,
     topology,
     track,
     up,
+    user,
     verify,
+    why,
     worker,
 ):
     main.add_command(command)
+for command in data_commands:
+    directory.add_command(command)

@@ -114,6 +114,8 @@ class Code(StrEnum):
     NO_USER = "NO-USER"
     EXPIRED_IN_QUEUE = "EXPIRED-IN-QUEUE"
     REJECTED_BY_GATEWAY = "REJECTED-BY-GATEWAY"
+    DELIVERY_DROPPED = "DELIVERY-DROPPED"  # by an operator, out of quarantine
+    SUBMISSION_DROPPED = "SUBMISSION-DROPPED"
 
     # our own trouble, met at the command line and in logs
     CONFIG_INVALID = "CONFIG-INVALID"
