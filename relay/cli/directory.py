@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from relay.cli.certificate import certificate
 from relay.cli.options import home_option, json_option, print_json, print_table, words
 from relay.errors import Code, OperationError, RefusedError
 
@@ -15,10 +16,10 @@ if TYPE_CHECKING:
     from relay.directory.snapshot import AgencyDirectory
     from relay.model.agency import Agency
 
-_FILE = click.option(
+directory_option = click.option(
     "--file",
     "file",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    type=click.Path(dir_okay=False, path_type=Path),
     help="Directory file; without it that of the sandbox of --home.",
 )
 
@@ -28,16 +29,25 @@ def directory() -> None:
     """Agencies: codes, names, levels, gateways, certificates, successors."""
 
 
+directory.add_command(certificate)
+
+
 @directory.command()
 @click.argument("code")
-@click.option("--on", type=click.DateTime(["%Y-%m-%d"]), help="Day that counts; default: today in Vietnam.")
-@_FILE
+@click.option(
+    "--at",
+    "--on",
+    "at",
+    type=click.DateTime(["%Y-%m-%d"]),
+    help="Day that counts; default: today in Vietnam.",
+)
+@directory_option
 @home_option
 @json_option
-def show(code: str, on: datetime | None, file: Path | None, home: Path, as_json: bool) -> None:
+def show(code: str, at: datetime | None, file: Path | None, home: Path, as_json: bool) -> None:
     """Show one agency by any of its codes, and where mail to that code goes on a day."""
     agencies = _load(home, file)
-    day = on.date() if on else _today()
+    day = at.date() if at else _today()
     resolution = agencies.resolve(code, day)
     try:
         agency = agencies.lookup(code)
@@ -48,6 +58,7 @@ def show(code: str, on: datetime | None, file: Path | None, home: Path, as_json:
     goes_to = resolution.agency.code if resolution.agency else ""
     facts = {
         **_json(agency),
+        "name_on": agency.name_on(day),
         "resolution": {
             "on": day.isoformat(),
             "agency": goes_to,
@@ -59,8 +70,14 @@ def show(code: str, on: datetime | None, file: Path | None, home: Path, as_json:
     if as_json:
         print_json(facts)
         return
-    click.echo(f"{agency.code}  {agency.name}")
+    click.echo(f"{agency.code}  {agency.name_on(day)}")
+    former = ", ".join(f"{one.name} (– {one.until})" for one in agency.former_names)
     rows = [
+        (words("name now", "tên hiện nay"), agency.name if agency.name_on(day) != agency.name else ""),
+        (words("former names", "tên cũ"), former),
+        (words("other names", "tên khác"), ", ".join(agency.other_names)),
+        (words("short name", "tên viết tắt"), agency.short_name),
+        (words("English name", "tên tiếng Anh"), agency.english_name),
         (
             words("level", "cấp"),
             agency.level.value + (" (mặc định / default)" if agency.level_defaulted else ""),
@@ -73,6 +90,11 @@ def show(code: str, on: datetime | None, file: Path | None, home: Path, as_json:
         ),
         (words("aliases", "mã khác"), " ".join(agency.aliases)),
         (words("admission", "tình trạng"), agency.admission.value),
+        (words("contact", "liên hệ"), agency.contact),
+        (
+            words("suspended until", "tạm ngừng đến"),
+            agency.suspended_until.isoformat() if agency.suspended_until else "",
+        ),
         (words("valid", "hiệu lực"), f"{agency.valid_from or '…'} – {agency.valid_to or '…'}"),
         (words("successors", "kế thừa"), " ".join(agency.successors)),
         (
@@ -89,7 +111,7 @@ def show(code: str, on: datetime | None, file: Path | None, home: Path, as_json:
 @click.option(
     "--limit", type=click.IntRange(1, 1000), default=20, show_default=True, help="How many at most."
 )
-@_FILE
+@directory_option
 @home_option
 @json_option
 def search(text: str, limit: int, file: Path | None, home: Path, as_json: bool) -> None:
@@ -113,7 +135,7 @@ def check(file: Path | None, home: Path, as_json: bool) -> None:
     """Check a directory file; every finding is told. The exit code is 0 only if there is none."""
     from relay.directory.file import check as examine
 
-    path = file or _of_sandbox(home)
+    path = place_of(home, file)
     result = examine(path)
     defaulted = (
         [one.code for one in result.directory.agencies() if one.level_defaulted] if result.directory else []
@@ -148,10 +170,13 @@ def check(file: Path | None, home: Path, as_json: bool) -> None:
 def _load(home: Path, file: Path | None) -> AgencyDirectory:
     from relay.directory.file import load
 
-    return load(file or _of_sandbox(home))
+    return load(place_of(home, file))
 
 
-def _of_sandbox(home: Path) -> Path:
+def place_of(home: Path, file: Path | None) -> Path:
+    """Return the directory file that is meant: the one named, else that of the sandbox."""
+    if file is not None:
+        return file
     from relay.sandbox.contents import running
 
     return running(home).directory
@@ -168,6 +193,11 @@ def _json(agency: Agency) -> dict[str, Any]:
     return {
         "code": agency.code,
         "name": agency.name,
+        "short_name": agency.short_name,
+        "english_name": agency.english_name,
+        "other_names": list(agency.other_names),
+        "former_names": [{"name": one.name, "until": one.until.isoformat()} for one in agency.former_names],
+        "contact": agency.contact,
         "level": agency.level.value,
         "level_defaulted": agency.level_defaulted,
         "parent": agency.parent,
@@ -175,6 +205,7 @@ def _json(agency: Agency) -> dict[str, Any]:
         "own_queue": agency.own_queue,
         "aliases": list(agency.aliases),
         "admission": agency.admission.value,
+        "suspended_until": agency.suspended_until.isoformat() if agency.suspended_until else None,
         "valid_from": agency.valid_from.isoformat() if agency.valid_from else None,
         "valid_to": agency.valid_to.isoformat() if agency.valid_to else None,
         "successors": list(agency.successors),

@@ -1,0 +1,88 @@
+"""``truc directory import|export|diff|history|show``, as an operator types them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from relay.cli.main import main
+from relay.directory.file import load
+from relay.resources import shipped
+
+NATIONAL = str(shipped("config/directory/national.yaml"))
+
+
+def run(*arguments: str | Path, code: int = 0) -> Result:
+    result = CliRunner().invoke(main, ["directory", *map(str, arguments)], env={"LANG": "en_US.UTF-8"})
+    assert result.exit_code == code, result.output
+    return result
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    listed = tmp_path / "list.csv"
+    listed.write_text(
+        "code,name,contact\nH01,Đơn vị Một,=1+1\n000.00.05.H01,Đơn vị Hai,+84 000\n", encoding="utf-8"
+    )
+    path = tmp_path / "agencies.json"
+    run("import", listed, "--file", path)
+    return path
+
+
+def test_a_list_comes_in_and_goes_out_again(place: Path, tmp_path: Path) -> None:
+    for name in ("out.csv", "out.tsv", "out.xlsx", "out.json"):
+        assert "2 agencies" in run("export", tmp_path / name, "--file", place).output
+        again = json.loads(run("import", tmp_path / name, "--file", place, "--dry-run", "--json").output)
+        assert (again["changes"], again["notes"], again["written"]) == ([], [], False)
+    refused = CliRunner().invoke(
+        main, ["directory", "export", str(tmp_path / "out.pdf"), "--file", str(place)]
+    )
+    assert "DIRECTORY-INVALID" in refused.output
+    assert refused.exit_code != 0
+
+
+def test_a_preview_writes_nothing(place: Path, tmp_path: Path) -> None:
+    more = tmp_path / "more.json"
+    more.write_text(json.dumps([{"code": "H01", "name": "Tên mới"}, {"code": "H02", "name": "Ba"}]))
+    before = place.read_bytes()
+    shown = run("import", more, "--file", place, "--dry-run").output
+    assert "1 added, 1 changed, 0 removed" in shown
+    assert "Đơn vị Một → Tên mới" in shown
+    assert place.read_bytes() == before
+    run("import", more, "--file", place)
+    assert load(place).by_code["H01"].name == "Tên mới"
+    kept = json.loads(run("history", "000.00.00.H01", "--file", place, "--json").output)
+    assert [one["kind"] for one in kept] == ["changed", "added"]
+    assert kept[0]["fields"]["name"] == {"before": "Đơn vị Một", "after": "Tên mới"}
+    assert kept[0]["who"]
+    assert all(one["made"] for one in kept)
+
+
+def test_a_list_with_a_fault_changes_nothing(place: Path, tmp_path: Path) -> None:
+    bad = tmp_path / "bad.csv"
+    bad.write_text("code,name\nH03,Ba\nh04,Bốn\n", encoding="utf-8")
+    before = place.read_bytes()
+    result = CliRunner().invoke(main, ["directory", "import", str(bad), "--file", str(place)])
+    assert result.exit_code != 0
+    assert "line 3" in result.output
+    assert "DIRECTORY-INVALID" in result.output
+    assert place.read_bytes() == before
+
+
+def test_two_files_are_compared(place: Path) -> None:
+    assert "0 added, 0 changed, 0 removed" in run("diff", place, place).output
+    assert "H58" in json.dumps(json.loads(run("diff", place, NATIONAL, "--json", code=1).output))
+
+
+def test_an_agency_is_shown_as_it_was_on_a_day() -> None:
+    for day, code in (("2025-06-30", ""), ("2025-07-01", "H05")):
+        facts = json.loads(run("show", "H02", "--at", day, "--file", NATIONAL, "--json").output)
+        assert facts["resolution"]["via"] == (["H02"] if code else [])
+    old = run("show", "G10", "--at", "2025-04-13", "--file", NATIONAL).output
+    assert old.startswith("G10  Bộ Nông nghiệp và Phát triển nông thôn")
+    assert run("show", "G10", "--at", "2025-04-14", "--file", NATIONAL).output.startswith(
+        "G10  Bộ Nông nghiệp và Môi trường"
+    )
