@@ -487,7 +487,7 @@ class Users:
         try:
             yield
         except TrucError as error:
-            self.registry.note_act(Act(self.clock.now(), self.who, act, code, f"failed: {error.code.value}"))
+            self.registry.note_act(Act(self.clock.now(), self.who, f"{act}-failed", code, error.code.value))
             raise
 
 

@@ -11,6 +11,7 @@ from typing import Final, Literal
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from relay.errors import Code, RefusedError
 from relay.trust import names
@@ -56,6 +57,20 @@ def read_certificate(der: bytes) -> Certificate:
         not_before=not_before,
         not_after=not_after,
     )
+
+
+def read_pem(pem: str) -> Certificate:
+    """Read the first certificate of a PEM text. Raises as ``read_certificate``."""
+    try:
+        found = x509.load_pem_x509_certificate(pem.encode())
+    except ValueError as error:
+        raise RefusedError(Code.KEYINFO_MALFORMED, "not a certificate") from error
+    return read_certificate(found.public_bytes(Encoding.DER))
+
+
+def pem_of(certificate: Certificate) -> str:
+    """Return a certificate as PEM."""
+    return certificate.x509.public_bytes(Encoding.PEM).decode("ascii")
 
 
 def _key(certificate: x509.Certificate) -> PublicKey:

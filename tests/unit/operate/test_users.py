@@ -116,7 +116,7 @@ class Api:
     def delete_user(self, user: str) -> None:
         self._write()
         for kept in (self.passwords, self.rights, self.topics):
-            kept.pop(user, None)  # type: ignore[attr-defined]
+            kept.pop(user, None)
 
     def put_permissions(self, user: str, configure: str, write: str, read: str) -> None:
         self._write()
@@ -422,7 +422,7 @@ def test_what_fails_is_noted_too(office: Office, monkeypatch: pytest.MonkeyPatch
         office.users().suspend("H53")
     assert office.acts("H53")[-2:] == [
         ("user.suspend", "was admitted"),
-        ("user.suspend", "failed: BROKER-UNREACHABLE"),
+        ("user.suspend-failed", "BROKER-UNREACHABLE"),
     ]
     assert office.agency("H53").admission is Admission.SUSPENDED
 
