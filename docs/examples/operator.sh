@@ -31,7 +31,7 @@ columns=name,messages_ready,messages_unacknowledged,consumers
 get "queues/$vhost?columns=$columns" | jq -r '
     ["queue", "ready", "in hand", "readers"],
     (sort_by(.name)[] | select(.name | startswith("agency.") | not)
-        | [.name, .messages_ready, .messages_unacknowledged, .consumers]) | @tsv' | expand -t 16
+        | [.name, (.messages_ready, .messages_unacknowledged, .consumers | . // "?")]) | @tsv' | expand -t 16
 
 echo "== agencies that nobody reads for, most waiting first"
 get "queues/$vhost?columns=$columns" | jq -r '

@@ -1,0 +1,274 @@
+"""The example gateways of each language, over TLS, against the real relay and against forgers."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+import uuid
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+import pika
+import pytest
+
+from relay.sandbox.down import down
+from relay.sandbox.keys import issue_keys
+from relay.sandbox.up import up
+from tests.support.stranger import CONTENT_EDXML, CONTENT_RECEIPT, Sandbox, Stranger
+from tests.support.stranger_xml import Facts, Signer, document, sign, signature
+
+EXAMPLES: Final = Path(__file__).parents[2] / "docs" / "examples"
+JARS: Final = ("amqp-client.jar", "slf4j-api.jar", "slf4j-nop.jar")
+MODULES: Final = Path(sys.prefix) / "share" / "truc-examples" / "node_modules"
+LINES: Final = 120
+
+# Each language has three agencies of its own: a sender and two recipients, of different levels.
+TRIOS: Final = {
+    "python": ("H26", "H53", "G22"),
+    "java": ("G14", "H29", "H53.31"),
+    "javascript": ("G18", "H26.15", "H53.31.20"),
+}
+OTHER: Final = "H29.20"  # sends what the examples did not make themselves: RSA, codes of 2016, attachments
+
+
+@dataclass(frozen=True)
+class Ground:
+    """A sandbox that speaks TLS, and the example programs ready to start."""
+
+    home: Path
+    sandbox: Sandbox
+    commands: Mapping[str, tuple[str, ...]]
+
+    def run(self, language: str, folder: Path) -> str:
+        done = subprocess.run(
+            [*self.commands[language], str(self.home / "sandbox.json"), str(folder), *TRIOS[language]],
+            capture_output=True,
+            text=True,
+            timeout=100,
+            check=False,
+            env={**os.environ, "NO_PROXY": "*"},
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    def relay_publish(self, exchange: str, key: str, body: bytes, properties: Mapping[str, Any]) -> None:
+        """Publish as the relay: what a forger could do who has broken into it, but has not its signing key."""
+        url = re.fullmatch(r"amqps://([^:]+):(\d+)/(.+)", self.sandbox.raw["amqp_url"])
+        assert url is not None
+        password = (self.home / "config" / "relay.password").read_text("utf-8").strip()
+        connection = pika.BlockingConnection(
+            pika.ConnectionParameters(
+                host=url[1],
+                port=int(url[2]),
+                virtual_host=url[3],
+                credentials=pika.PlainCredentials("relay", password),
+                ssl_options=self.sandbox.tls(url[1]),
+            )
+        )
+        channel = connection.channel()
+        channel.confirm_delivery()
+        chosen = pika.BasicProperties(delivery_mode=2, **properties)
+        channel.basic_publish(exchange, key, body, chosen, mandatory=True)
+        connection.close()
+
+
+@pytest.fixture(scope="module")
+def ground(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ground]:
+    home = tmp_path_factory.mktemp("examples") / "home"
+    built = tmp_path_factory.mktemp("built")
+    try:
+        up(home, tls=True, detach=True)
+        issue_keys(home, OTHER, kind="rsa-2048")
+        commands = {"python": (sys.executable, str(EXAMPLES / "python" / "exchange.py"))}
+        commands["java"] = _compiled(built / "java")
+        commands["javascript"] = _with_modules(built / "javascript")
+        yield Ground(home, Sandbox.load(home / "sandbox.json"), commands)
+    finally:
+        down(home)
+
+
+def _compiled(folder: Path) -> tuple[str, ...]:
+    path = ":".join(f"/usr/share/java/{jar}" for jar in JARS)
+    sources = sorted(str(each) for each in (EXAMPLES / "java").glob("*.java"))
+    subprocess.run(
+        ["javac", "-Xlint:all", "-Werror", "-cp", path, "-d", str(folder), *sources], check=True, timeout=100
+    )
+    return ("java", "-XX:TieredStopAtLevel=1", "-cp", f"{path}:{folder}", "Exchange")
+
+
+def _with_modules(folder: Path) -> tuple[str, ...]:
+    shutil.copytree(EXAMPLES / "javascript", folder, ignore=shutil.ignore_patterns("node_modules"))
+    (folder / "node_modules").symlink_to(MODULES)
+    return ("node", str(folder / "exchange.js"))
+
+
+@pytest.mark.parametrize("language", TRIOS)
+def test_a_document_crosses_and_forgeries_do_not(ground: Ground, language: str, tmp_path: Path) -> None:
+    sender, *recipients = TRIOS[language]
+    foreign = _from_another_hand(ground, recipients)
+    forged = [*_forged_documents(ground, sender, recipients), *_forged_receipts(ground, sender)]
+    told = ground.run(language, tmp_path)
+    lines = told.splitlines()
+
+    sent = re.fullmatch(rf"{re.escape(sender)} sent ({'[0-9a-f-]' * 36})", lines[0])
+    assert sent is not None, told
+    states = " ".join(f"{each}=queued" for each in recipients)
+    assert f"{sender} is told: acknowledgement accepted {states}" in lines
+    for each in recipients:
+        assert [line for line in lines if line.startswith(f"{each} ") and sent[1] in line] == [
+            f"{each} stores {sent[1]}",
+            f"{each} drops a duplicate of {sent[1]}",
+        ]
+        assert f"{each} stores {foreign}" in lines
+    assert lines[-1] == f"{sender} is told: outcome accepted " + states.replace("queued", "delivered")
+
+    rejected = {line.split()[2].rstrip(":") for line in lines if " rejects " in line}
+    assert rejected == set(forged), told
+
+
+def _from_another_hand(ground: Ground, recipients: list[str]) -> str:
+    """Send a document that a national encoder wrote, codes in the form of 2016, signed with RSA; return its id."""
+    gateway, sent = Stranger(ground.sandbox, OTHER), str(uuid.uuid4())
+    paper = document(Facts(_form_2016(OTHER), tuple(_form_2016(each) for each in recipients)))
+    try:
+        assert gateway.publish(sign(paper, gateway.signer()), message_id=sent) == "ack"
+    finally:
+        gateway.close()
+    return sent
+
+
+def _form_2016(code: str) -> str:
+    head, *rest = code.split(".")
+    widths = ("00", "00", "000")
+    groups = [*rest, *widths[len(rest) :]]
+    return ".".join([*reversed(groups), head])
+
+
+def _forged_documents(ground: Ground, sender: str, recipients: list[str]) -> list[str]:
+    """Put documents into a recipient's queue that no gateway may believe; return their message ids."""
+    me, other = recipients
+    box = ground.sandbox
+    genuine = sign(document(Facts(sender, (me, other))), box.signer(sender))
+    elsewhere = sign(document(Facts(sender, (other,))), box.signer(sender))
+    by_another = sign(document(Facts(sender, (me,))), box.signer("H30"))
+    element = signature(document(Facts(sender, (me,))), box.signer(sender))
+    plain = document(Facts(sender, (me,)))
+    outside = plain.replace(b"</edXML>\n", element + b"</edXML>\n")
+    cases: list[tuple[bytes, dict[str, str]]] = [
+        (genuine.replace("rà soát".encode(), "bãi bỏ".encode()), {}),
+        (genuine, {"truc-sha256": "0" * 64}),
+        (genuine, {"truc-recipient": other}),
+        (genuine, {"truc-sender": "H30"}),
+        (elsewhere, {}),
+        (by_another, {}),
+        (outside, {}),
+        (plain, {}),
+        (b"no XML", {}),
+    ]
+    level = box.raw["agencies"][me]["level"]
+    ids = []
+    for body, changed in cases:
+        ids.append(str(uuid.uuid4()))
+        headers = {
+            "truc-delivery-id": str(uuid.uuid4()),
+            "truc-sender": sender,
+            "truc-recipient": me,
+            "truc-sha256": hashlib.sha256(body).hexdigest(),
+            "truc-accepted-at": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.000Z"),
+            **changed,
+        }
+        about = {"message_id": ids[-1], "type": "edoc", "content_type": CONTENT_EDXML, "headers": headers}
+        ground.relay_publish(f"level.{level}", me, body, about)
+    return ids
+
+
+def _forged_receipts(ground: Ground, sender: str) -> list[str]:
+    box = ground.sandbox
+    relay = ground.home / "relay"
+    genuine = _receipt(Signer.load(relay / "relay.key", relay / "relay.pem"))
+    cases = (
+        _receipt(box.signer(sender)),
+        genuine.replace(b'result="refused"', b'result="accepted"'),
+        re.sub(rb"<Signature .*</Signature>", b"", genuine),
+    )
+    ids = []
+    for body in cases:
+        ids.append(str(uuid.uuid4()))
+        about = {"message_id": ids[-1], "type": "receipt", "content_type": CONTENT_RECEIPT}
+        ground.relay_publish("receipts", sender, body, about)
+    return ids
+
+
+def _receipt(signer: Signer) -> bytes:
+    at = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.000Z")
+    text = (
+        f'<receipt xmlns="urn:truc:receipt:1" at="{at}" code="" kind="outcome" number="w9-1" relay="truc-dev"'
+        f' result="refused"><document bytes="1" document-id="" sender="" sha256="{"0" * 64}" transport-id=""'
+        ' type="edoc"></document></receipt>'
+    ).encode()
+    return text.replace(b"</receipt>", signature(text, signer) + b"</receipt>")
+
+
+def test_an_operator_sees_counts_and_rights(ground: Ground) -> None:
+    done = subprocess.run(
+        [str(EXAMPLES / "operator.sh"), str(ground.home / "sandbox.json"), "H53"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert re.search(r"^alarms +ok$", done.stdout, re.MULTILINE)
+    assert re.search(r"^ingress\.normal +\S+ +\S+ +\S+$", done.stdout, re.MULTILINE)
+    assert "write ^ingress$  read ^agency\\.H53$" in done.stdout
+    assert "RabbitMQ 3." in done.stdout or "RabbitMQ 4." in done.stdout
+
+
+@pytest.mark.parametrize("broken", ["no file", "wrong password"])
+def test_an_operator_who_sees_nothing_is_told(ground: Ground, broken: str, tmp_path: Path) -> None:
+    box = tmp_path / "sandbox.json"
+    if broken == "wrong password":
+        shutil.copy(ground.home / "sandbox.json", box)
+        (tmp_path / "config").mkdir()
+        (tmp_path / "config" / "admin.password").write_text("another\n", encoding="utf-8")
+    done = subprocess.run(
+        [str(EXAMPLES / "operator.sh"), str(box)], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode != 0
+    assert done.stderr
+
+
+def test_each_example_is_short() -> None:
+    files = [
+        each
+        for each in sorted(EXAMPLES.glob("*/*"))
+        if each.suffix in {".py", ".java", ".js"} and "node_modules" not in each.parts
+    ]
+    assert {each.parent.name for each in files} == set(TRIOS)
+    long = {
+        each.name: count for each in files if (count := len(each.read_text("utf-8").splitlines())) > LINES
+    }
+    assert not long
+
+
+def test_the_python_example_needs_three_libraries() -> None:
+    trees = [ast.parse(each.read_text("utf-8")) for each in (EXAMPLES / "python").glob("*.py")]
+    nodes = [node for tree in trees for node in ast.walk(tree)]
+    imported = {name.name for node in nodes if isinstance(node, ast.Import) for name in node.names}
+    imported |= {node.module or "" for node in nodes if isinstance(node, ast.ImportFrom)}
+    foreign = {each.split(".")[0] for each in imported} - sys.stdlib_module_names
+    assert foreign == {"pika", "lxml", "cryptography", "edxml", "gateway"}
+
+
+def test_the_lock_file_has_hashes_and_names_no_host() -> None:
+    text = (EXAMPLES / "javascript" / "package-lock.json").read_text("utf-8")
+    assert "://" not in text
+    assert text.count('"node_modules/') == text.count('"integrity": "sha512-') >= 4
