@@ -59,10 +59,16 @@ def write_config(home: Home, kept: Kept, ca: DevelopmentCa, issued: Issued) -> N
         _write(home, name, _merged(common, own))
 
 
+def process_urls(kept: Kept) -> list[str]:
+    """Return the base addresses of workers and keeper, which answer ``/ready`` and ``/metrics``."""
+    ports = [*(kept.ports.worker(number) for number in range(1, kept.workers + 1)), kept.ports.keeper]
+    return [f"http://127.0.0.1:{port}" for port in ports]
+
+
 def metrics_urls(kept: Kept) -> list[str]:
     """Return the addresses to scrape: workers, keeper, broker."""
-    ports = [*(kept.ports.worker(number) for number in range(1, kept.workers + 1)), kept.ports.keeper]
-    return [f"http://127.0.0.1:{port}/metrics" for port in (*ports, kept.ports.prometheus)]
+    bases = [*process_urls(kept), f"http://127.0.0.1:{kept.ports.prometheus}"]
+    return [f"{base}/metrics" for base in bases]
 
 
 def _write(home: Home, name: str, settings: Mapping[str, Any]) -> None:

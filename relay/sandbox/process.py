@@ -20,6 +20,7 @@ HOME_MARK: Final = "TRUC_SANDBOX_HOME"
 ROLE_MARK: Final = "TRUC_SANDBOX_ROLE"
 
 _PROC = Path("/proc")
+_HOME_PREFIX = f"{HOME_MARK}=".encode()
 _DEAD = frozenset("ZXx")
 
 
@@ -75,15 +76,23 @@ def parent_of(pid: int) -> int:
 
 def marked(home: Path) -> list[Marked]:
     """Return the living processes of the home, oldest first. Sees those of this user, or all for root."""
-    found: list[Marked] = []
-    wanted = f"{HOME_MARK}={home}".encode()
+    return [found for _, found in _all_marked(f"{HOME_MARK}={home}".encode())]
+
+
+def every_marked() -> list[tuple[str, Marked]]:
+    """Return the living processes of all homes, each with its home, oldest first. Sees as much as ``marked``."""
+    return _all_marked(None)
+
+
+def _all_marked(wanted: bytes | None) -> list[tuple[str, Marked]]:
+    found: list[tuple[str, Marked]] = []
     for entry in _PROC.iterdir():
         if not entry.name.isdigit():
             continue
         try:
             block = (entry / "environ").read_bytes()
             pairs = block.split(b"\0")
-            if wanted not in pairs:
+            if wanted not in pairs if wanted is not None else _HOME_PREFIX not in block:
                 continue
             name = (entry / "comm").read_text(encoding="utf-8", errors="replace").strip()
         except OSError:
@@ -94,8 +103,9 @@ def marked(home: Path) -> list[Marked]:
         environment = dict(
             pair.decode("utf-8", "surrogateescape").split("=", 1) for pair in pairs if b"=" in pair
         )
-        found.append(Marked(process, environment.get(ROLE_MARK, ""), name, environment))
-    return sorted(found, key=lambda item: (item.process.started, item.process.pid))
+        if home := environment.get(HOME_MARK):
+            found.append((home, Marked(process, environment.get(ROLE_MARK, ""), name, environment)))
+    return sorted(found, key=lambda item: (item[1].process.started, item[1].process.pid))
 
 
 def end(processes: Iterable[Process], patience: float, *, poll: float = 0.05) -> None:
