@@ -144,6 +144,7 @@ def desired_topology(
     gateway_users: Mapping[str, str | None],
     *,
     relay_password: str | None = None,
+    relay_by_certificate: bool = False,
 ) -> Desired:
     """Compute the desired state.
 
@@ -155,6 +156,7 @@ def desired_topology(
             exist yet; None where it exists. A user with an end, or of a closed gateway, that is missing here is to be
             removed.
         relay_password: The same for the relay's user.
+        relay_by_certificate: The relay's user logs in by client certificate and needs none.
 
     Raises:
         ConfigurationError: CONFIG-INVALID.
@@ -206,7 +208,8 @@ def desired_topology(
         passwords={relay_user: relay_password, **gateway_users},
         by_certificate=frozenset(
             name for name, (_, login) in known.items() if login.by is LoginBy.CERTIFICATE
-        ),
+        )
+        | ({relay_user} if relay_by_certificate else frozenset()),
         ended=frozenset(
             name
             for name, (code, login) in known.items()

@@ -139,6 +139,7 @@ def _look(home: Path, config: Path | None, passwords: Path | None) -> _View:
         broker.user,
         {name: known.get(name) for name in gateway_logins(directory.agencies(), SystemClock().now())},
         relay_password=broker.password() or None,
+        relay_by_certificate=broker.password_file is None,
     )
     live = read_live(management)
     return _View(chosen, management, desired, live, plan(desired, live))

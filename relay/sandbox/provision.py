@@ -63,14 +63,14 @@ def prepare(home: Home, now: datetime) -> tuple[Agency, ...]:
         if agency.gateway is not None and agency.code in own:
             home.password(agency.gateway)
     if kept.tls:
-        _secure(home, home.kept(), now)
+        _secure(home, home.kept(), agencies, now)
     if agencies != before or not home.directory_file.exists():
         dump(home.directory_file, agencies, _NOTE)
     write_config(home, home.kept(), ca, relay)
     return agencies
 
 
-def _secure(home: Home, kept: Kept, now: datetime) -> None:
+def _secure(home: Home, kept: Kept, agencies: Sequence[Agency], now: datetime) -> None:
     """Make what TLS needs: the broker's certificate, and one for each gateway to log in with."""
     authorities = TlsAuthorities(home.tls)
     authorities.ensure(now)
@@ -79,9 +79,9 @@ def _secure(home: Home, kept: Kept, now: datetime) -> None:
     anchor = authorities.logins_cert.read_bytes()
     if not (there := folder / "logins.pem").exists() or there.read_bytes() != anchor:
         write_private(there, anchor)
-    for user in kept.passwords:
-        if user not in {ADMIN, RELAY_USER}:
-            authorities.login(home.logins, user, now)
+    for gateway in sorted({agency.gateway for agency in agencies if agency.gateway}):
+        if gateway in kept.passwords:
+            authorities.login(home.logins, gateway, now)
 
 
 def apply_topology(
