@@ -158,7 +158,15 @@ class Simulation:
             reporter=reporter,
             settler=settler,
             quarantine=Quarantine(
-                link, self.registry, commits, settler, reporter, metrics, self.clock, RELAY
+                link,
+                self.registry,
+                commits,
+                settler,
+                reporter,
+                metrics,
+                self.clock,
+                RELAY,
+                self._gateway_of,
             ),
             policy=HandlerPolicy(
                 accept=AcceptPolicy(RELAY),
@@ -190,6 +198,9 @@ class Simulation:
 
     def _script(self, message: Outgoing) -> Published | None:
         return self.script(message)
+
+    def _gateway_of(self, user: str) -> str:
+        return self.directory.gateway_of(user)
 
     def _epoch(self) -> uuid.UUID:
         return uuid.UUID(int=1000 + len(self.processes))
@@ -233,6 +244,7 @@ class Simulation:
             metrics=metrics,
             clock=self.clock,
             policy=KeeperPolicy(**numbers_policy),
+            gateway_of=self._gateway_of,
         )
         return tools, numbers, link
 
