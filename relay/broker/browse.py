@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TypeVar
+
 from relay.broker.blocking import BlockingClient
 from relay.broker.connection import Endpoint
 from relay.model.message import Incoming
+
+T = TypeVar("T")
 
 
 class QueueBrowser:
@@ -36,17 +41,15 @@ class QueueBrowser:
         with self._client() as client:
             return {queue: client.seen(queue) for queue in queues}
 
-    def browse(self, queue: str, limit: int, max_bytes: int) -> list[Incoming]:
-        """Return up to ``limit`` messages from the head, together about ``max_bytes``. Raises ``BrokerError``."""
-        found: list[Incoming] = []
-        size = 0
+    def each(self, queue: str, limit: int, see: Callable[[Incoming], T]) -> list[T]:
+        """Return what ``see`` made of up to ``limit`` messages from the head. Raises ``BrokerError``.
+
+        One body is in memory at a time, whatever the queue holds; all of them go back at the end, in their order.
+        """
+        found: list[T] = []
         with self._client() as client:
-            while len(found) < limit and size < max_bytes:
-                message = client.get(queue)
-                if message is None:
-                    break
-                found.append(message)
-                size += len(message.body)
+            while len(found) < limit and (message := client.get(queue)) is not None:
+                found.append(see(message))
         return found
 
     def _client(self) -> BlockingClient:

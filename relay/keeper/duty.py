@@ -34,8 +34,8 @@ class Browser(Protocol):
         """Return messages ready and consumers of several queues, None for one that does not exist."""
         ...
 
-    def browse(self, queue: str, limit: int, max_bytes: int) -> list[Incoming]:
-        """Return up to ``limit`` messages from the head; all of them go back."""
+    def each(self, queue: str, limit: int, see: Callable[[Incoming], T]) -> list[T]:
+        """Return what ``see`` made of up to ``limit`` messages from the head; all of them go back."""
         ...
 
 

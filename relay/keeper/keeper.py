@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Final
 
 from relay.errors import TransientError
-from relay.keeper import deadlines, lost, receipts
+from relay.keeper import deadlines, drops, lost, receipts
 from relay.keeper.duty import Tools
 from relay.keeper.quarantine import QuarantineDuty
 from relay.model.ports import BrokerLink
@@ -161,6 +161,7 @@ class Keeper:
             ("give-up", deadlines.give_up),
             ("lost", lost.tell_lost),
             ("quarantine", self._quarantine.run),
+            ("drops", drops.tell_dropped),
             *self._more,
         )
         until = self._last_round + tools.policy.lease.total_seconds() / 2

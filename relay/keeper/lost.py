@@ -30,7 +30,12 @@ async def tell_lost(tools: Tools) -> int:
     documents = await tools.commits.run(lambda: tools.registry.lost(before, before, tools.policy.batch))
     told = 0
     for document in documents:
-        gone = frozenset(one.delivery_id for one in document.deliveries if one.open)
+        # What is due later has a body of its own on the ladder.
+        gone = frozenset(
+            one.delivery_id
+            for one in document.deliveries
+            if one.open and (one.due_at is None or one.due_at < before)
+        )
         receipts = tools.reporter.outcome(
             document,
             await tools.aliases(document),

@@ -4,6 +4,7 @@ by dead-lettering; sender and recipient are told by a signed ``held``. The bodie
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
 from typing import Any, Final
@@ -17,8 +18,18 @@ from relay.model.record import HeldEntry, NewReceipt
 from relay.pipeline.quarantine import held_id
 from relay.pipeline.report import Subject
 
-_LIMIT, _BYTES = 500, 256 * 1024 * 1024
+_LIMIT: Final = 500
 _AGAIN: Final = 60.0  # seconds after which an unchanged depth is no reason not to look
+_SHARE: Final = 10  # a look reads every body that is held: it takes no more than one part of the time in so many
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What is kept of a message that was looked at; the body is not."""
+
+    entry: HeldEntry
+    kind: str
+    size: int
 
 
 class QuarantineDuty:
@@ -28,6 +39,7 @@ class QuarantineDuty:
         self._relay_user = relay_user
         self._seen_depth = 0
         self._looked = float("-inf")
+        self._took = 0.0
 
     async def run(self, tools: Tools) -> int:
         """Note and tell what is new. Returns how many messages."""
@@ -35,38 +47,46 @@ class QuarantineDuty:
             depth = await tools.off(lambda: tools.browser.depth(names.QUARANTINE))
             monotonic = tools.clock.monotonic()
             # As many may have gone as have come.
-            if not depth or (depth == self._seen_depth and monotonic - self._looked < _AGAIN):
-                self._seen_depth = depth
+            since = monotonic - self._looked
+            if not depth:
+                self._seen_depth = 0
+                return 0
+            if since < _SHARE * self._took or (depth == self._seen_depth and since < _AGAIN):
                 return 0
             at = tools.clock.now()  # a release after this is younger than what is seen now
             limit = max(_LIMIT, depth)
-            found = await tools.off(lambda: tools.browser.browse(names.QUARANTINE, limit, _BYTES))
+            found = await tools.off(
+                lambda: tools.browser.each(names.QUARANTINE, limit, lambda message: self._see(message, at))
+            )
         except BrokerError:
             return 0
         noted = {one.held_id for one in await tools.commits.run(tools.registry.held)}
-        entries = [(message, describe(message, self._relay_user, at)) for message in found]
-        done = sum(
-            [await self._note(tools, message, one) for message, one in entries if one.held_id not in noted]
-        )
+        self._took = tools.clock.monotonic() - monotonic
+        done = sum([await self._note(tools, one) for one in found if one.entry.held_id not in noted])
         self._seen_depth, self._looked = depth, monotonic
         return done
 
-    async def _note(self, tools: Tools, message: Incoming, entry: HeldEntry) -> bool:
-        receipts = await self._receipts(tools, message, entry)
+    def _see(self, message: Incoming, at: datetime) -> _Found:
+        entry = describe(message, self._relay_user, at)
+        return _Found(entry, message.properties.type or "", len(message.body))
+
+    async def _note(self, tools: Tools, found: _Found) -> bool:
+        entry, receipts = found.entry, self._receipts(tools, found)
         if not await tools.commits.run(lambda: tools.registry.hold(entry, receipts)):
             return False
         tools.metrics.notice("held")
         await tools.settler.publish(new.receipt for new in receipts)
         return True
 
-    async def _receipts(self, tools: Tools, message: Incoming, entry: HeldEntry) -> tuple[NewReceipt, ...]:
+    def _receipts(self, tools: Tools, found: _Found) -> tuple[NewReceipt, ...]:
+        entry = found.entry
         subject = Subject(
             user=entry.user,
             transport_id=entry.transport_id,
             correlation_id=entry.transport_id or None,
-            kind=message.properties.type or "",
+            kind=found.kind,
             sha256=entry.body_sha256,
-            size=len(message.body),
+            size=found.size,
         )
         now = tools.clock.now()
         if not entry.delivery_id:

@@ -136,6 +136,10 @@ class Registry(Protocol):
         """Return the refusals of unproven submissions under a transport id, oldest first."""
         ...
 
+    def notices(self, transport_id: str) -> list[SignedReceipt]:
+        """Return the ``held`` notices about what came, or was delivered, under a transport id, oldest first."""
+        ...
+
     def stored(self, numbers: Sequence[str]) -> set[str]:
         """Return those of the receipts' numbers that are stored (after ``Settled.PARTLY``)."""
         ...

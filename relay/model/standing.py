@@ -57,6 +57,8 @@ class Drop:
     held_id: str
     at: datetime
     reason: str  # as told to sender and recipient
+    kind: str = ""  # the message's property `type`, as sent
+    size: int = 0  # of its body, bytes
     told_at: datetime | None = None  # None: the keeper has still to tell it
 
 

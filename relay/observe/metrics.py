@@ -37,7 +37,7 @@ Kind = Literal["counter", "gauge", "histogram"]
 Stage = Literal["accept", "verify", "claim", "route", "deliver", "report", "settle", "total"]
 Ending = Literal["accepted", "refused", "repeated", "deferred", "quarantined"]
 Duplicate = Literal["repeated", "same-content", "id-reused", "busy"]
-Notice = Literal["overdue", "lost", "held"]
+Notice = Literal["overdue", "lost", "held", "dropped"]
 Reload = Literal["taken", "unchanged", "invalid"]
 Copy = Literal["undecided", "resumed", "receipt"]
 Incident = Literal["lost", "refused", "hook-failed"]
@@ -177,7 +177,7 @@ CATALOGUE: Final[tuple[Metric, ...]] = (
         "truc_keeper_notices_total",
         "counter",
         ("kind",),
-        "Notices that the keeper gave: overdue, lost, held.",
+        "Notices that the keeper gave: overdue, lost, held, dropped.",
     ),
     Metric("truc_keeper_active", "gauge", (), "1 while this process holds the keeper's lease."),
     Metric("truc_keeper_rounds_total", "counter", (), "Rounds of duties that were gone through."),

@@ -145,21 +145,31 @@ def held_from(row: Row[Any]) -> HeldEntry:
     )
 
 
+DROP: Final = (
+    drops.c.at.label("drop_at"),
+    drops.c.reason,
+    drops.c.kind,
+    drops.c.body_bytes,
+    drops.c.told_at,
+)
+
+
 def _held_standings(connection: Connection, wanted: ColumnElement[bool]) -> list[HeldStanding]:
     query = (
-        select(held, drops.c.at.label("drop_at"), drops.c.reason, drops.c.told_at)
+        select(held, *DROP)
         .outerjoin(drops, drops.c.held_id == held.c.held_id)
         .where(wanted)
         .order_by(held.c.at, held.c.held_id)
     )
-    return [HeldStanding(held_from(row), _drop_of(row)) for row in connection.execute(query)]
+    return [HeldStanding(held_from(row), drop_of(row)) for row in connection.execute(query)]
 
 
-def _drop_of(row: Row[Any]) -> Drop | None:
+def drop_of(row: Row[Any]) -> Drop | None:
+    """Return the decision in a row that holds the columns ``DROP``; None where there was none."""
     if row.drop_at is None:
         return None
     told = None if row.told_at is None else from_us(row.told_at)
-    return Drop(row.held_id, from_us(row.drop_at), row.reason, told)
+    return Drop(row.held_id, from_us(row.drop_at), row.reason, row.kind, row.body_bytes, told)
 
 
 def held_one(connection: Connection, held_id: str) -> HeldStanding | None:

@@ -15,8 +15,8 @@ from relay.model.delivery import BY_DROP, State
 from relay.model.record import HeldEntry, Settlement
 from relay.model.standing import Drop, Enrolled
 from relay.registry import dialect
-from relay.registry.looks import held_from
-from relay.registry.rows import from_us, to_us
+from relay.registry.looks import DROP, drop_of, held_from
+from relay.registry.rows import to_us
 from relay.registry.schema import deliveries, documents, drops, held, processes, workers
 from relay.registry.settle import mark_ended, store_receipts, store_unproven
 
@@ -30,26 +30,25 @@ def decide_drop(connection: Connection, drop: Drop) -> None:
         "held_id": drop.held_id,
         "at": to_us(drop.at),
         "reason": drop.reason,
+        "kind": drop.kind,
+        "body_bytes": drop.size,
         "told_at": None,
     }
     if not dialect.insert_new(connection, drops, values):
         again = update(drops).where(drops.c.held_id == drop.held_id, drops.c.told_at.is_not(None))
-        connection.execute(again.values(at=values["at"], reason=drop.reason, told_at=None))
+        connection.execute(again.values({name: value for name, value in values.items() if name != "held_id"}))
 
 
 def untold_drops(connection: Connection, limit: int) -> list[tuple[HeldEntry, Drop]]:
     """Return the decisions that nobody was told of, oldest first."""
     query = (
-        select(held, drops.c.at.label("drop_at"), drops.c.reason)
+        select(held, *DROP)
         .join(drops, drops.c.held_id == held.c.held_id)
         .where(text("drops.told_at IS NULL"))
         .order_by(drops.c.at)
         .limit(limit)
     )
-    return [
-        (held_from(row), Drop(row.held_id, from_us(row.drop_at), row.reason))
-        for row in connection.execute(query)
-    ]
+    return [(held_from(row), drop) for row in connection.execute(query) if (drop := drop_of(row)) is not None]
 
 
 def end_dropped(

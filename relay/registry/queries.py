@@ -88,6 +88,15 @@ def refused(connection: Connection, transport_id: str) -> list[SignedReceipt]:
     return [receipt_from(row) for row in connection.execute(query)]
 
 
+def notices(connection: Connection, transport_id: str) -> list[SignedReceipt]:
+    """Return the ``held`` notices about what came, or was delivered, under a transport id, oldest first."""
+    query = RECEIPTS.where(
+        receipts.c.transport_id == transport_id,
+        text("receipts.document IS NULL AND receipts.kind = 'held'"),
+    ).order_by(receipts.c.id)
+    return [receipt_from(row) for row in connection.execute(query)]
+
+
 def unpublished(connection: Connection, before: int, limit: int) -> list[SignedReceipt]:
     """Return receipts stored before that time that no confirm is known for, oldest first."""
     query = RECEIPTS.where(text("receipts.published_at IS NULL"), receipts.c.at < before)

@@ -262,6 +262,8 @@ drops = Table(
     Column("held_id", Text, primary_key=True),
     Column("at", BigInteger, nullable=False),
     _text("reason"),
+    _text("kind"),
+    Column("body_bytes", BigInteger, nullable=False),
     Column("told_at", BigInteger),
     _partial("drops_untold", "at", where="told_at IS NULL"),
 )

@@ -216,6 +216,10 @@ class SqlRegistry:
         """Return the refusals of unproven submissions under a transport id, oldest first."""
         return self._ask(lambda connection: queries.refused(connection, transport_id))
 
+    def notices(self, transport_id: str) -> list[SignedReceipt]:
+        """Return the ``held`` notices about what came, or was delivered, under a transport id, oldest first."""
+        return self._ask(lambda connection: queries.notices(connection, transport_id))
+
     def stored(self, numbers: Sequence[str]) -> set[str]:
         """Return those of the numbers that are stored."""
         return self._ask(lambda connection: queries.stored(connection, numbers))

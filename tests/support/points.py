@@ -233,9 +233,9 @@ class Browse:
             for name in queues
         }
 
-    def browse(self, queue: str, limit: int, max_bytes: int) -> list[Incoming]:
+    def each(self, queue: str, limit: int, see: Callable[[Incoming], T]) -> list[T]:
         self._check()
         return [
-            Incoming(queue, one.exchange, one.routing_key, one.properties, one.body, True, 1, 1, 1)
+            see(Incoming(queue, one.exchange, one.routing_key, one.properties, one.body, True, 1, 1, 1))
             for one in list(self.broker.queues[queue].ready)[:limit]
         ]

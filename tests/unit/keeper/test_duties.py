@@ -16,7 +16,7 @@ from relay.keeper.keeper import Keeper
 from relay.keeper.quarantine import QuarantineDuty
 from relay.keeper.receipts import ReceiptsDuty
 from relay.model.delivery import State
-from relay.model.message import Kind, Outgoing, Properties, Published
+from relay.model.message import Incoming, Kind, Outgoing, Properties, Published
 from tests.support.simulation import RELAY, Simulation, edoc, fine_ticks, only, status
 from tests.support.virtual import VirtualLoop, run
 
@@ -277,15 +277,15 @@ def test_a_release_is_not_undone_by_a_look_that_began_before_it() -> None:
         tools, _, link = sim.tools()
         await link.start(lambda _lane, _message: None, {})
         await link.wait_connected()
-        browse = tools.browser.browse
+        each = tools.browser.each
 
-        def look(queue: str, limit: int, size: int) -> list[object]:
-            found = browse(queue, limit, size)
+        def look(queue: str, limit: int, see: Callable[[Incoming], object]) -> list[object]:
+            found = each(queue, limit, see)
             sim.loop.passing.passed += 1
             sim.registry.released(entry.held_id, sim.clock.now())
             return list(found)
 
-        tools.browser.browse = look  # type: ignore[method-assign,assignment]
+        tools.browser.each = look  # type: ignore[method-assign,assignment]
         assert await QuarantineDuty(RELAY).run(tools) == 0
         assert sim.registry.held() == []
         await link.stop()

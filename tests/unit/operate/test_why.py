@@ -121,7 +121,7 @@ def facts(*standings: Standing, queue: tuple[int, int] | None = (0, 1), **more: 
 
 
 UNTOLD = Drop("held-1", BEFORE, "hỏng")
-TOLD = Drop("held-1", BEFORE, "hỏng", NOW)
+TOLD = Drop("held-1", BEFORE, "hỏng", told_at=NOW)
 PLANNED = delivery(state=State.PLANNED)
 LATE = NOW - timedelta(minutes=1)
 
@@ -230,7 +230,7 @@ def test_each_case_has_its_reason(known: Facts, keys: tuple[str, ...]) -> None:
     assert tuple(one.key for one in reasons) == keys
     for one in reasons:
         for language in ("vi", "en"):
-            said = sentence(one, language, rfc3339)  # type: ignore[arg-type]
+            said = sentence(one, language, rfc3339)
             assert said
             assert not re.search(r"[{}]|None", said), said
 
