@@ -40,7 +40,7 @@ TIMEOUT: Final = 5.0  # seconds for one answer
 _SECOND_LOOK: Final = 6.0  # the broker renews its statistics each 5 s
 _STATISTICS: Final = 15.0  # seconds after which even a new queue or node has some
 _PAUSE: Final = 1.5
-_LISTED: Final = 4.0  # seconds until a new connection must be known to the management API
+_LISTED: Final = 8.0  # seconds until the management API, which looks each 5 s, must know a new connection
 _BLOCKED: Final = frozenset({"blocked", "blocking"})
 _RESERVE: Final = 65_536  # bytes for properties and frames around the largest package
 

@@ -56,6 +56,9 @@ def _not_ready(processes: ProcessFacts) -> Iterator[Found]:
 
 def _why(answer: Answer) -> str:
     facts: Mapping[str, object] = answer.reasons
+    named = facts.get("reasons")
+    if isinstance(named, list) and named:
+        return ", ".join(str(one) for one in named)
     return ", ".join(f"{key} {value}" for key, value in sorted(facts.items()) if key != "ready")[:200]
 
 
@@ -72,10 +75,11 @@ def _directories(processes: ProcessFacts, directory: DirectoryFacts) -> Iterator
             yield Found(one.url, f"{used}, the file is {directory.version}")
 
 
-def _trust_files(processes: ProcessFacts) -> Iterator[Found]:
+def _files(processes: ProcessFacts) -> Iterator[Found]:
     for one in processes.answers:
-        if problem := one.reasons.get("trust_files"):
-            yield Found(one.url, str(problem)[:200])
+        for key in ("trust_files", "relay_key"):
+            if problem := one.reasons.get(key):
+                yield Found(one.url, str(problem)[:200])
 
 
 # --- what it runs on
@@ -126,7 +130,7 @@ CHECKS: Final = (
     on("registry", "workers.no-keeper", _no_keeper),
     on("processes", "workers.deaf", _deaf),
     on("processes", "workers.not-ready", _not_ready),
-    on("processes", "workers.trust-files", _trust_files),
+    on("processes", "workers.files", _files),
     on_both("processes", "libraries", "workers.version", _versions),
     on_both("processes", "directory", "workers.directory", _directories),
     on("libraries", "library.libxml", _libxml),
