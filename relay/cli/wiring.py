@@ -217,7 +217,7 @@ def build_worker(settings: Settings) -> tuple[Worker, Common]:
         ),
         metrics=parts.metrics,
         clock=parts.clock,
-        watch=parts.material.look,
+        watch=lambda: {**parts.material.look(), "directory": watch.current().version},
         guard=watching.guard(settings, parts.metrics, parts.clock),
     )
     watching.lists(parts.store, parts.metrics, parts.clock)
@@ -260,7 +260,7 @@ def build_keeper(settings: Settings, name: str = "keeper") -> tuple[Keeper, Comm
         numbers=parts.numbers,
         more=(("queues", queues.run),),
         guard=watching.guard(settings, parts.metrics, parts.clock),
-        watch=parts.material.look,
+        watch=lambda: {**parts.material.look(), "directory": watch.current().version},
     )
     parts.metrics.read("truc_keeper_lag_seconds", keeper.lag)
     watching.directory(watch, parts.metrics)
