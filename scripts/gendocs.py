@@ -1,4 +1,4 @@
-"""Writes the generated pages: cli.md, errors.md, configuration.md and metrics.md in docs/, from the code.
+"""Writes the generated pages: cli.md, errors.md, configuration.md, doctor.md and metrics.md in docs/, from the code.
 
 `python -m scripts.gendocs` writes them, with `--check` it only tells whether they are current.
 """
@@ -50,11 +50,13 @@ def pages() -> dict[Path, str]:
     from relay.cli.main import main as root
     from relay.errors.catalogue import catalogue
     from relay.observe.docs import page as metrics_page
+    from relay.operate.doctor.docs import page as doctor_page
     from relay.settings.docs import page as configuration_page
 
     return {
         ROOT / "docs" / "cli.md": cli_page(root),
         ROOT / "docs" / "configuration.md": configuration_page(),
+        ROOT / "docs" / "doctor.md": doctor_page(),
         ROOT / "docs" / "errors.md": errors_page(list(catalogue().values())),
         ROOT / "docs" / "metrics.md": metrics_page(),
     }
