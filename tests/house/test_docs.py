@@ -97,6 +97,12 @@ def test_each_error_code_has_its_heading() -> None:
     assert not missing(codes, "errors.md")
 
 
+def test_each_check_of_the_doctor_has_its_heading() -> None:
+    checks = importlib.import_module("relay.operate.doctor.run").CHECKS
+    assert len(checks) >= 40
+    assert not missing([check.name for check in checks], "doctor.md")
+
+
 def test_each_command_has_its_heading_and_a_help() -> None:
     gendocs = importlib.import_module("scripts.gendocs")
     found = list(gendocs.commands(importlib.import_module("relay.cli.main").main, "truc"))
