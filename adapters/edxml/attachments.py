@@ -8,39 +8,32 @@ from __future__ import annotations
 
 import base64
 import binascii
-import io
+import hashlib
 import re
 import unicodedata
-import uuid
-import zipfile
-import zlib
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Final
 
 from adapters.edxml import names
+from adapters.edxml.content import Content
 from adapters.edxml.fields import required, text_in
+from adapters.edxml.magic import LOOK, fits_name, fits_type, kind_of
+from adapters.edxml.oddities import Oddity, oddities
+from adapters.edxml.unzip import UnpackLimits, unwrapped
 from relay.errors import Code, RefusedError
 from relay.model.verdict import Node, SignedView
 
+__all__ = ["Examined", "ReceivedFile", "UnpackLimits", "examined", "received_files", "safe_name", "unique"]
+
 MAX_NAME_BYTES: Final = 200  # file systems take 255; room is left for a number and a temporary suffix
 _MAX_TEXT: Final = 8000
-_ZIP: Final = b"PK\x03\x04"
-_ARCHIVES: Final = frozenset({".zip", ".docx", ".xlsx", ".pptx", ".odt", ".ods", ".odp", ".jar", ".epub"})
 _RESERVED: Final = frozenset(
     {"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(1, 10))}
 )
 _FORBIDDEN: Final = re.compile(r'[\\/:*?"<>|]')
 _REPLACEMENT: Final = "\ufffd".encode()
 _CORRUPT_AT: Final = 64
-
-
-@dataclass(frozen=True, slots=True)
-class UnpackLimits:
-    """Bounds on what a payload may grow to."""
-
-    max_file_bytes: int = 256 * 1024 * 1024
-    max_ratio: int = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,24 +75,64 @@ def _received(
 ) -> ReceivedFile:
     written = text_in(node, "AttachmentName", _MAX_TEXT) or text_in(reference, "AttachmentName", _MAX_TEXT)
     content_type = text_in(node, "ContentType", _MAX_TEXT) or text_in(reference, "ContentType", _MAX_TEXT)
-    name = _unique(safe_name(written, position), taken)
-    payload = _payload(node)
-    warnings: list[str] = []
+    name = unique(safe_name(written, position), taken)
+    out = examined(Content.of(_payload(node)), name, content_type, bounds=limits)
+    warnings = [oddities()[one].message["en"] for one in out.oddities if oddities()[one].level == "warning"]
     if reference is None:
-        warnings.append("the manifest does not name this attachment")
-    content, unzipped = payload, False
-    if payload.startswith(_ZIP):
-        inner, warning = _single_entry(payload, name, limits)
-        if inner is not None:
-            content, unzipped = inner, True
-        if warning:
-            warnings.append(warning)
-    if name.lower().endswith(".pdf"):
-        if not content.startswith(b"%PDF-"):
-            warnings.append("named as a PDF, but it is none")
-        elif content.count(_REPLACEMENT) >= _CORRUPT_AT:
-            warnings.append("the PDF was damaged by a program that took it for text")
-    return ReceivedFile(name, written, content_type, content, unzipped, tuple(warnings))
+        warnings.insert(0, oddities()[Oddity.ATTACHMENT_ALONE].message["en"])
+    return ReceivedFile(name, written, content_type, out.content.whole(), out.unzipped, tuple(warnings))
+
+
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """What a payload turned out to be."""
+
+    content: Content  # taken out of its transport archive, if it was in one
+    unzipped: bool
+    kind: str  # by its first bytes; empty where the table does not know it
+    size: int
+    sha256: str
+    oddities: tuple[Oddity, ...]
+
+
+def examined(
+    content: Content, name: str, content_type: str, *, bounds: UnpackLimits | None = None
+) -> Examined:
+    """Look at the bytes of one attachment.
+
+    Args:
+        content: what its base64 holds.
+        name: safe, or as written.
+        content_type: as declared.
+        bounds: for unzipping.
+
+    Raises:
+        RefusedError: BAD-VALUE: no base64.
+    """
+    out = unwrapped(content, name, bounds or UnpackLimits())
+    found = list(out.oddities)
+    start = out.content.start(LOOK)
+    kind = kind_of(start)
+    size, sha, replaced, last = 0, hashlib.sha256(), 0, b""
+    for piece in out.content.pieces():
+        sha.update(piece)
+        size += len(piece)
+        if kind is not None and kind.name == "pdf" and replaced < _CORRUPT_AT:
+            replaced += (last + piece).count(_REPLACEMENT)
+            last = piece[-2:]
+    if content.unpadded:
+        found.append(Oddity.BASE64_UNPADDED)
+    if not size:
+        found.append(Oddity.FILE_EMPTY)
+    elif not fits_name(kind, PurePosixPath(name).suffix):
+        found.append(Oddity.CONTENT_NOT_AS_NAMED)
+    elif not out.unzipped and not fits_type(kind, content_type):
+        found.append(Oddity.CONTENT_NOT_AS_DECLARED)
+    if kind is not None and kind.program:
+        found.append(Oddity.PROGRAM)
+    if replaced >= _CORRUPT_AT:
+        found.append(Oddity.PDF_DAMAGED)
+    return Examined(out.content, out.unzipped, kind.name if kind else "", size, sha.hexdigest(), tuple(found))
 
 
 def _manifest(root: Node) -> dict[str, Node]:
@@ -131,40 +164,6 @@ def _payload(node: Node) -> bytes:
         raise RefusedError(Code.BAD_VALUE, "ContentTransferEncoded is no base64") from error
 
 
-def _single_entry(payload: bytes, name: str, limits: UnpackLimits) -> tuple[bytes | None, str]:
-    """Return the one entry of an archive that was made for transport, and a warning; None if it is to be kept."""
-    try:
-        with zipfile.ZipFile(io.BytesIO(payload)) as archive:
-            entries = archive.infolist()
-            if len(entries) != 1 or not _made_for_transport(entries[0], name):
-                return None, ""
-            entry = entries[0]
-            bound = min(limits.max_file_bytes, max(len(payload), 1024) * limits.max_ratio)
-            if entry.flag_bits & 1 or entry.file_size > bound:
-                return None, "kept zipped: the archive is encrypted or would grow too large"
-            with archive.open(entry) as stream:
-                content = stream.read(bound + 1)
-    except (zipfile.BadZipFile, zlib.error, NotImplementedError, EOFError, OSError, RuntimeError, ValueError):
-        return None, "kept as it is: it starts like an archive, but is none that can be read"
-    if len(content) > bound:
-        return None, "kept zipped: the archive would grow too large"
-    return content, ""
-
-
-def _made_for_transport(entry: zipfile.ZipInfo, name: str) -> bool:
-    """Whether the entry is the attachment itself: named by a UUID, or with the extension of an attachment that is
-    no archive of its own kind."""
-    if entry.is_dir() or "/" in entry.filename or "\\" in entry.filename:
-        return False
-    inner, outer = PurePosixPath(entry.filename), PurePosixPath(name)
-    try:
-        uuid.UUID(inner.stem)
-    except ValueError:
-        extension = outer.suffix.lower()
-        return bool(extension) and inner.suffix.lower() == extension and extension not in _ARCHIVES
-    return True
-
-
 def safe_name(written: str, position: int = 1) -> str:
     """Return a file name that can be used on any system: one part, NFC, no control or reserved characters.
 
@@ -189,7 +188,7 @@ def _cut(text: str, limit: int) -> str:
     return text.encode()[:limit].decode(errors="ignore")
 
 
-def _unique(name: str, taken: set[str]) -> str:
+def unique(name: str, taken: set[str]) -> str:
     """Return a name that no other of the package has, whatever the letter case, and take it."""
     path = PurePosixPath(name)
     candidate, number = name, 1

@@ -77,7 +77,7 @@ class FileSource:
 class Content:
     """Bytes that come in pieces, as often as one wants them."""
 
-    __slots__ = ("_digest", "_pieces", "_size", "text_bytes")
+    __slots__ = ("__weakref__", "_digest", "_pieces", "_size", "text_bytes", "unpadded")
 
     def __init__(
         self, pieces: Callable[[], Iterator[bytes]], size: int | None = None, text_bytes: int = 0
@@ -86,6 +86,7 @@ class Content:
         self._size = size
         self._digest = ""
         self.text_bytes = text_bytes  # of the base64 in a package, 0 where it comes from elsewhere
+        self.unpadded = False  # known once the bytes were read to their end
 
     @classmethod
     def of(cls, content: bytes) -> Content:
@@ -110,19 +111,25 @@ class Content:
     @classmethod
     def of_base64(cls, source: Source, offset: int, length: int) -> Content:
         """Return what the base64 at that place of a source holds. Its pieces raise as ``decoded``."""
-        return cls(lambda: decoded(text_pieces(source, offset, length)), text_bytes=length)
+        return cls._decoding(lambda: text_pieces(source, offset, length), length)
 
     @classmethod
     def of_base64_text(cls, text: str) -> Content:
         """Return what a base64 text holds. Its pieces raise as ``decoded``."""
 
         def pieces() -> Iterator[bytes]:
-            return decoded(
-                text[at : at + _TEXT_PIECE].encode("utf-8", "replace")
-                for at in range(0, len(text), _TEXT_PIECE)
-            )
+            for at in range(0, len(text), _TEXT_PIECE):
+                yield text[at : at + _TEXT_PIECE].encode("utf-8", "replace")
 
-        return cls(pieces, text_bytes=len(text))
+        return cls._decoding(pieces, len(text))
+
+    @classmethod
+    def _decoding(cls, pieces: Callable[[], Iterator[bytes]], length: int) -> Content:
+        content = cls(lambda: decoded(pieces(), content._found_unpadded), text_bytes=length)
+        return content
+
+    def _found_unpadded(self) -> None:
+        self.unpadded = True
 
     def pieces(self) -> Iterator[bytes]:
         """Yield the bytes, none of the pieces empty and all but the last of a size that 3 divides."""
@@ -185,8 +192,8 @@ def text_pieces(source: Source, offset: int, length: int) -> Iterator[bytes]:
         offset += len(piece)
 
 
-def decoded(pieces: Iterator[bytes]) -> Iterator[bytes]:
-    """Yield what base64 holds. White space anywhere and missing padding are taken.
+def decoded(pieces: Iterator[bytes], on_unpadded: Callable[[], None] | None = None) -> Iterator[bytes]:
+    """Yield what base64 holds. White space anywhere and missing padding are taken; the latter is told.
 
     Raises:
         RefusedError: BAD-VALUE: other characters, text behind the padding, or a rest of one character.
@@ -210,6 +217,8 @@ def decoded(pieces: Iterator[bytes]) -> Iterator[bytes]:
         bare = rest.rstrip(b"=")
         if len(bare) < 2 or len(rest) - len(bare) > 4 - len(bare):
             raise _no_base64()
+        if on_unpadded is not None:
+            on_unpadded()
         yield from _block(bare + b"=" * (4 - len(bare)))
 
 

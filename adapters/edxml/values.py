@@ -52,15 +52,18 @@ def read_time(text: str) -> tuple[datetime | None, Oddity | None]:
     match = _TIME.fullmatch(text)
     if match is not None:
         try:
-            return datetime(*map(int, match.groups()), tzinfo=VIETNAM), None  # type: ignore[misc, arg-type]
+            year, month, day_number, hour, minute, second = map(int, match.groups())
+            return datetime(year, month, day_number, hour, minute, second, tzinfo=VIETNAM), None
         except ValueError:
             return None, Oddity.TIME_UNREAD
     parts = _parts(text)
-    if parts is None or parts[2] is None:
+    if parts is None:
         return None, Oddity.TIME_UNREAD
     _, (year, month, day_number), clock, zone = parts
+    if clock is None:
+        return None, Oddity.TIME_UNREAD
     try:
-        value = datetime(year, month, day_number, *clock, tzinfo=VIETNAM)
+        value = datetime(year, month, day_number, clock[0], clock[1], clock[2], tzinfo=VIETNAM)
         if zone == "Z":
             value = value.replace(tzinfo=UTC)
         elif zone:

@@ -107,7 +107,7 @@ def test_a_damaged_archive_is_kept_and_told(damage: bytes) -> None:
 
 
 def test_a_pdf_that_is_none_or_was_read_as_text_is_told() -> None:
-    assert only(b"hello").warnings == ("named as a PDF, but it is none",)
+    assert only(b"hello").warnings == ("The file is not what the extension of its name says.",)
     damaged = b"%PDF-1.4\n" + "\ufffd".encode() * 100
     assert "damaged" in only(damaged).warnings[0]
     assert only(small_pdf().content).warnings == ()
@@ -151,7 +151,7 @@ def test_ids_match_with_and_without_their_prefix_and_strangers_are_told() -> Non
     stranger = received_files(
         view_of(package.replace(b"<ContentId>cid:attachment-1<", b"<ContentId>other<"))
     )[0]
-    assert stranger.warnings == ("the manifest does not name this attachment",)
+    assert stranger.warnings == ("An attachment that the manifest does not list.",)
 
 
 def test_a_name_missing_beside_the_payload_comes_from_the_manifest() -> None:
