@@ -318,7 +318,9 @@ def _policy(settings: Settings) -> HandlerPolicy:
             min_deadline=timedelta(seconds=deadlines.min_s),
             max_deadline=timedelta(seconds=deadlines.max_s),
         ),
-        route=RouteLimits(limits.recipients, limits.fanout_bytes),
+        route=RouteLimits(
+            limits.recipients, limits.fanout_bytes, timedelta(seconds=deadlines.give_up_s)
+        ),
         urgent_deadline=timedelta(seconds=deadlines.urgent_s),
         normal_deadline=timedelta(seconds=deadlines.normal_s),
         give_up=timedelta(seconds=deadlines.give_up_s),

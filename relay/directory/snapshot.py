@@ -8,6 +8,7 @@ from datetime import date
 from pathlib import Path
 from types import MappingProxyType
 
+from relay.directory.admission import standing
 from relay.errors import Code, RefusedError
 from relay.model.agency import Admission, Agency, AgencyCertificate, Resolution
 from relay.model.codes import normal_form
@@ -160,7 +161,7 @@ class AgencyDirectory:
     def _objection(agency: Agency, day: date) -> Code | None:
         if not agency.valid_on(day):
             return Code.UNKNOWN_RECIPIENT
-        if agency.admission is Admission.SUSPENDED:
+        if standing(agency, day) is Admission.SUSPENDED and agency.suspended_until is None:
             return Code.RECIPIENT_SUSPENDED
         if agency.gateway is None:
             return Code.RECIPIENT_NOT_SERVED

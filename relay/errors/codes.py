@@ -91,6 +91,7 @@ class Code(StrEnum):
     UNKNOWN_RECIPIENT = "UNKNOWN-RECIPIENT"
     RECIPIENT_CLOSED = "RECIPIENT-CLOSED"  # no successor, or several: the candidates are named
     RECIPIENT_SUSPENDED = "RECIPIENT-SUSPENDED"
+    TRIAL_ONLY = "TRIAL-ONLY"
     RECIPIENT_NOT_SERVED = "RECIPIENT-NOT-SERVED"  # in the directory, but behind no gateway
 
     # replay

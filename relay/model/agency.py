@@ -127,3 +127,4 @@ class Resolution:
     refusal: Code | None = None
     candidates: tuple[str, ...] = ()  # of a closed code with several successors
     via: tuple[str, ...] = ()  # the closed codes passed on the way
+    until: date | None = None  # first day on which a suspended agency takes part again

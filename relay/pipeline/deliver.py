@@ -9,11 +9,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Final
 
 from relay.broker import names
+from relay.directory.admission import standing
 from relay.errors import Code
+from relay.model.agency import Admission
 from relay.model.delivery import Delivery, State
 from relay.model.message import Outgoing, Published
 from relay.model.ports import Clock, Directory, Publisher
@@ -94,7 +96,9 @@ class Deliverer:
 
         ``ours`` is asked before anything is published a second time: whether the document still is this worker's.
         """
-        waiting = [delivery for delivery in document.deliveries if delivery.open]
+        listed = [delivery for delivery in document.deliveries if delivery.open]
+        paused = {one.delivery_id: until for one in listed if (until := self._paused(one)) is not None}
+        waiting = [one for one in listed if one.delivery_id not in paused]
         results = await self._publish(document, waiting, body, refers_to)
         undecided = [one for one in waiting if results[one.delivery_id] is Published.UNDECIDED and ours()]
         if undecided:
@@ -105,7 +109,32 @@ class Deliverer:
             results |= await self._publish(
                 document, await self._resolved_anew(document, returned), body, refers_to
             )
-        return tuple(self._move(one, results[one.delivery_id], attempt) for one in waiting)
+        return tuple(
+            self._pause(one, paused[one.delivery_id], attempt)
+            if one.delivery_id in paused
+            else self._move(one, results[one.delivery_id], attempt)
+            for one in listed
+        )
+
+    def _paused(self, delivery: Delivery) -> date | None:
+        """Return until when the recipient is suspended, as the directory says now; None: it takes part."""
+        agency, today = self._directory().agency(delivery.recipient), vietnam_day(self._clock.now())
+        if agency is None or standing(agency, today) is not Admission.SUSPENDED:
+            return None
+        return agency.suspended_until
+
+    def _pause(self, delivery: Delivery, until: date, attempt: int) -> Move:
+        now = self._clock.now()
+        _, delay = self._ladder.rung(attempt + 1)
+        return Move(
+            delivery.delivery_id,
+            State.PLANNED,
+            now,
+            Code.RECIPIENT_SUSPENDED,
+            due_at=now + delay,
+            attempt=attempt + 1,
+            detail=until.isoformat(),
+        )
 
     async def _publish(
         self, document: Document, deliveries: Sequence[Delivery], body: bytes, refers_to: str | None

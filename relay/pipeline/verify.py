@@ -12,18 +12,15 @@ from collections.abc import Callable
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import date, datetime
-from typing import Final
 
+from relay.directory.admission import may_send
 from relay.errors import Code, RefusedError
-from relay.model.agency import Admission
 from relay.model.codes import normal_form
 from relay.model.envelope import Envelope
 from relay.model.message import Kind
 from relay.model.ports import Directory, PackageFormat, Verifier
 from relay.model.verdict import Verdict
 from relay.pipeline.accept import Submission
-
-_SILENT: Final = frozenset({Admission.SUSPENDED, Admission.CLOSED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +95,7 @@ def _speaker_fault(
     if not directory.may_speak(user, envelope.sender):
         return Code.SENDER_NOT_ALLOWED
     gateway = directory.agency(agency.gateway) if agency.gateway is not None else None
-    silenced = {one.admission for one in (agency, gateway) if one is not None} & _SILENT
+    silenced = any(not may_send(one, day) for one in (agency, gateway) if one is not None)
     if silenced or not agency.valid_on(day):
         return Code.SENDER_SUSPENDED
     return None
