@@ -87,7 +87,8 @@ def ground(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ground]:
     try:
         up(home, tls=True, detach=True)
         issue_keys(home, OTHER, kind="rsa-2048")
-        commands = {"python": (sys.executable, str(EXAMPLES / "python" / "exchange.py"))}
+        program = EXAMPLES / "python" / "exchange.py"
+        commands: dict[str, tuple[str, ...]] = {"python": (sys.executable, str(program))}
         commands["java"] = _compiled(built / "java")
         commands["javascript"] = _with_modules(built / "javascript")
         yield Ground(home, Sandbox.load(home / "sandbox.json"), commands)
