@@ -224,6 +224,7 @@ def close(code: str, force: bool, config: Path | None, home: Path, dry_run: bool
 def _users(config: Path | None, home: Path, *, dry_run: bool = False) -> Iterator[Users]:
     """Open what the commands work with."""
     from relay import settings
+    from relay.broker.browse import QueueBrowser
     from relay.broker.connection import Endpoint
     from relay.broker.management import Management
     from relay.observe.clock import SystemClock
@@ -240,17 +241,20 @@ def _users(config: Path | None, home: Path, *, dry_run: bool = False) -> Iterato
     management = Management(
         broker.management_url, broker.management_user, password, vhost=broker.vhost, ca_file=broker.ca_file
     )
+    endpoint = Endpoint.from_url(broker.url, broker.management_user, password, ca_file=broker.ca_file)
     registry = open_registry(chosen.registry.url, chosen.registry.lease_seconds)
     try:
         yield Users(
             management=management,
-            endpoint=Endpoint.from_url(broker.url, broker.management_user, password, ca_file=broker.ca_file),
+            endpoint=endpoint,
             directory_file=chosen.directory.file,
             registry=registry,
             relay_user=broker.user,
             clock=SystemClock(),
             who=who(),
             password=lambda: secrets.token_urlsafe(_BYTES),
+            ready=QueueBrowser(endpoint, name="truc user").depth,
+            known_after=chosen.directory.reload_seconds + 1,
             dry_run=dry_run,
         )
     finally:

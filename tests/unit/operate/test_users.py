@@ -100,6 +100,9 @@ class Api:
             if user in {None, who}
         ]
 
+    def connections_of(self, user: str) -> list[str]:
+        return [row["name"] for row in self.connections(user)]
+
     def queues(self, _columns: str = "") -> list[dict[str, Any]]:
         return [{"name": name, "messages": count} for name, count in self.messages.items()]
 
@@ -174,6 +177,7 @@ class Office:
             clock=self,
             who="nga",
             password=lambda: f"secret-{next(self.numbers)}",
+            ready=lambda queue: self.api.messages.get(queue, 0) - 1,
             sleep=lambda _seconds: None,
             **more,
         )
