@@ -29,6 +29,7 @@ Exit codes:
   0  everything was looked at, and nothing is wrong
   1  at least one fault: documents stand still, are refused or at risk
   2  wrong usage
+  5  no sandbox in --home
   6  no fault, but a warning, or something that could not be looked at
 """
 )

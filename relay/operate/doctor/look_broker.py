@@ -85,15 +85,15 @@ class Hello:
     clock: ClockFacts | Unseen
 
 
-def hello(settings: Settings, now: Callable[[], datetime], *, deep: bool) -> Hello:
-    """Log in as the relay does, read the broker's clock, and ask for the largest body where that is in doubt.
+def hello(settings: Settings, now: Callable[[], datetime], *, clock: bool, deep: bool) -> Hello:
+    """Log in as the relay does, and ask for the largest body where that is in doubt.
 
-    ``deep``: ask for the largest body in any case.
+    ``clock``: read the broker's clock, which may take some seconds. ``deep``: ask for the largest body in any case.
     """
     asked = _asker(settings)
     try:
         with greeting(endpoint(settings), now, TIMEOUT) as hi:
-            clock = _clock(hi, asked)
+            read = _clock(hi, asked) if clock else Unseen("not asked")
             largest = _largest(hi, asked, settings, deep=deep)
             login = LoginFacts(
                 None,
@@ -102,7 +102,7 @@ def hello(settings: Settings, now: Callable[[], datetime], *, deep: bool) -> Hel
                 heartbeat=hi.heartbeat,
                 largest_taken=largest,
             )
-        return Hello(login, clock)
+        return Hello(login, read)
     except BrokerError as error:
         return Hello(LoginFacts(error.code, error.detail), Unseen(str(error)))
 

@@ -155,7 +155,7 @@ def look(patient: Patient, wanted: Iterable[str], limit: float = LIMIT) -> Facts
     def seen(promise: Promise[Any]) -> Any:  # noqa: ANN401 - one of the fields of Facts
         return promise.result(end - time.monotonic())
 
-    hello = begin("login", lambda s: look_broker.hello(s, now, deep=patient.deep))
+    hello = begin("login", lambda s: look_broker.hello(s, now, clock="clock" in asked, deep=patient.deep))
     begun = {
         "tls": begin("tls", lambda s: look_broker.tls(s, at)),
         "broker": begin("broker", look_broker.broker),
