@@ -8,6 +8,7 @@ from __future__ import annotations
 import binascii
 import hashlib
 import os
+import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final, Protocol
@@ -53,8 +54,9 @@ class FileSource:
 
     def __init__(self, path: Path) -> None:
         """Open a file. Raises ``OSError``."""
-        self._file = path.open("rb")
-        self._size = os.fstat(self._file.fileno()).st_size
+        self._handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        weakref.finalize(self, os.close, self._handle)
+        self._size = os.fstat(self._handle).st_size
 
     @property
     def size(self) -> int:
@@ -65,7 +67,7 @@ class FileSource:
         """Return up to ``count`` bytes from ``offset`` on."""
         parts = []
         while count > 0:
-            part = os.pread(self._file.fileno(), count, offset)
+            part = os.pread(self._handle, count, offset)
             if not part:
                 break
             parts.append(part)

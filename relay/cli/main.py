@@ -14,6 +14,7 @@ from relay.cli.doctor import doctor
 from relay.cli.errors import EXIT_CODES, TrucGroup
 from relay.cli.inbox import inbox
 from relay.cli.options import lang_option
+from relay.cli.package import package
 from relay.cli.quarantine import quarantine
 from relay.cli.registry import registry
 from relay.cli.reply import reply, take_back
@@ -53,6 +54,7 @@ for command in (
     inbox,
     keeper,
     keys,
+    package,
     quarantine,
     registry,
     reply,

@@ -44,6 +44,9 @@ CHANGES = {
     "directory certificate add",
     "directory certificate retire",
     "quarantine release",
+    "package build",
+    "package extract",
+    "package repair",
 }
 """Commands that change something for others; each takes --dry-run. (demo makes a world of its own.)"""
 
