@@ -266,7 +266,7 @@ def test_the_python_example_needs_three_libraries() -> None:
     imported = {name.name for node in nodes if isinstance(node, ast.Import) for name in node.names}
     imported |= {node.module or "" for node in nodes if isinstance(node, ast.ImportFrom)}
     foreign = {each.split(".")[0] for each in imported} - sys.stdlib_module_names
-    assert foreign == {"pika", "lxml", "cryptography", "edxml", "gateway"}
+    assert foreign == {"pika", "lxml", "cryptography", "directory", "edxml", "gateway"}
 
 
 def test_the_lock_file_has_hashes_and_names_no_host() -> None:

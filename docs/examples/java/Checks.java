@@ -13,12 +13,12 @@ import org.w3c.dom.*;
 final class Checks {
     private static final String RELAY = "urn:truc:relay:";
     final Map<String, Object> box;
-    private final List<Map<String, Object>> directory;
+    private final Directory directory;
     private final X509Certificate anchor;
 
     Checks(Path sandbox) throws Exception {
         box = json(sandbox);
-        directory = at(json(Path.of(Checks.<String>at(box, "directory"))), "agencies");
+        directory = new Directory(at(box, "directory"));
         anchor = pem(at(box, "ca_cert")).get(0);
     }
 
@@ -38,32 +38,14 @@ final class Checks {
         Instant at = Instant.parse(told(properties, "truc-accepted-at"));
         EdXml.Signed signed = EdXml.verify(body, "/edXML/edXMLEnvelope/edXMLHeader", anchor, at);
         Element root = signed.document().getDocumentElement();
-        Map<String, Object> sender = entry(text(root, "From", "OrganId").get(0));
+        Map<String, Object> sender = directory.entry(text(root, "From", "OrganId").get(0), at);
         EdXml.need(sender.get("code").equals(told(properties, "truc-sender")), "another sender than the relay says");
-        boolean known = registered(sender, signed.signer())
-                || registered(entry(at(sender, "gateway")), signed.signer());
-        EdXml.need(known, "signed by somebody else");
+        EdXml.need(directory.signs(signed.signer(), sender, at), "signed by somebody else");
         boolean named = false;
         for (String each : text(root, properties.getType().equals("edoc") ? "To" : "ResponseFor", "OrganId"))
-            named |= entry(each).get("code").equals(code);
+            named |= directory.entry(each, at).get("code").equals(code);
         EdXml.need(named && code.equals(told(properties, "truc-recipient")), "not for us");
         return root;
-    }
-
-    /** Returns the directory's entry of a code as written; a closed agency leads to its only successor. */
-    private Map<String, Object> entry(String written) {
-        Map<String, Object> found = directory.stream().filter(each -> written.equals(each.get("code"))
-                || ((List<?>) each.getOrDefault("aliases", List.of())).contains(written)).findFirst().orElseThrow();
-        List<?> after = (List<?>) found.getOrDefault("successors", List.of());
-        return "closed".equals(found.get("admission")) && after.size() == 1 ? entry((String) after.get(0)) : found;
-    }
-
-    private static boolean registered(Map<String, Object> agency, X509Certificate signer) throws Exception {
-        for (Map<String, Object> each : Checks.<List<Map<String, Object>>>at(agency, "certificates")) {
-            byte[] pem = Checks.<String>at(each, "pem").getBytes();
-            if (EdXml.certificates(new ByteArrayInputStream(pem)).contains(signer)) return true;
-        }
-        return false;
     }
 
     /** Returns the MessageHeader of the status 01 that answers a document. */
@@ -94,10 +76,14 @@ final class Checks {
         return (T) map.get(key);
     }
 
-    /** Reads JSON with what RabbitMQ's client brings along; it stumbles over an empty object. */
     @SuppressWarnings("unchecked")
+    static Map<String, Object> map(Object value) {
+        return (Map<String, Object>) value;
+    }
+
+    /** Reads JSON with what RabbitMQ's client brings along; it stumbles over an empty object. */
     static Map<String, Object> json(Path file) throws Exception {
-        return (Map<String, Object>) new JSONReader().read(Files.readString(file).replace("{}", "null"));
+        return map(new JSONReader().read(Files.readString(file).replace("{}", "null")));
     }
 
     static List<X509Certificate> pem(String file) throws Exception {

@@ -3,18 +3,17 @@ import { X509Certificate, createHash } from "node:crypto";
 import { EventEmitter, on } from "node:events";
 import { mkdirSync, readFileSync } from "node:fs";
 import amqp from "amqplib";
+import { Directory } from "./directory.js";
 import { arrived, need, signed, texts, verified } from "./edxml.js";
 import { answerId, answerTo, keep } from "./store.js";
-
-const json = (file) => JSON.parse(readFileSync(file, "utf8"));
 
 export class Gateway {
   constructor(sandbox, code, store) {
     this.code = code;
-    this.box = json(sandbox);
+    this.box = JSON.parse(readFileSync(sandbox, "utf8"));
     this.agency = this.box.agencies[code];
     this.anchor = new X509Certificate(readFileSync(this.box.ca_cert));
-    this.directory = json(this.box.directory).agencies;
+    this.directory = new Directory(this.box.directory);
     this.store = store;
     mkdirSync(store, { recursive: true });
   }
@@ -95,20 +94,13 @@ export class Gateway {
     need(createHash("sha256").update(body).digest("hex") === headers["truc-sha256"], "not what the relay took");
     const at = new Date(headers["truc-accepted-at"]);
     const { root, signer } = verified(body, "/edXML/edXMLEnvelope/edXMLHeader", this.anchor, at);
-    const sender = this.entry(texts(root, "From", "OrganId")[0]);
+    const sender = this.directory.entry(texts(root, "From", "OrganId")[0], at);
     need(sender.code === headers["truc-sender"], "another sender than the relay says");
-    const known = [...sender.certificates, ...this.entry(sender.gateway).certificates];
-    const prints = known.map((each) => new X509Certificate(each.pem).fingerprint256);
-    need(prints.includes(signer.fingerprint256), "signed by somebody else");
-    const to = texts(root, type === "edoc" ? "To" : "ResponseFor", "OrganId").map((each) => this.entry(each).code);
-    need(to.includes(this.code) && headers["truc-recipient"] === this.code, "not for us");
+    const known = this.directory.signers(sender, at).map((each) => each.fingerprint256);
+    need(known.includes(signer.fingerprint256), "signed by somebody else");
+    const to = texts(root, type === "edoc" ? "To" : "ResponseFor", "OrganId");
+    const named = to.some((each) => this.directory.entry(each, at).code === this.code);
+    need(named && headers["truc-recipient"] === this.code, "not for us");
     return root;
-  }
-
-  /** Return the directory's entry of a code as written; a closed agency leads to its only successor. */
-  entry(written) {
-    const found = this.directory.find((each) => each.code === written || each.aliases?.includes(written));
-    const after = found.admission === "closed" ? (found.successors ?? []) : [];
-    return after.length === 1 ? this.entry(after[0]) : found;
   }
 }

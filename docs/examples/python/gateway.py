@@ -13,6 +13,7 @@ from xml.sax.saxutils import escape
 import pika
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from directory import Directory
 from edxml import HEADER, NS, need, signed, verified
 
 
@@ -21,7 +22,7 @@ class Gateway:
         self.code, self.box = code, json.loads(Path(sandbox).read_text("utf-8"))
         self.agency = self.box["agencies"][code]
         self.anchor = x509.load_pem_x509_certificate(Path(self.box["ca_cert"]).read_bytes())
-        self.directory = json.loads(Path(self.box["directory"]).read_text("utf-8"))["agencies"]
+        self.directory = Directory(self.box["directory"])
         self.store = sqlite3.connect(store)
         self.store.execute("create table if not exists inbox (delivery_id primary key, document, answer)")
 
@@ -79,22 +80,18 @@ class Gateway:
             need(uris == ["urn:truc:relay:" + root.get("relay")], "not signed by the relay that it names")
             return root
         need(hashlib.sha256(body).hexdigest() == told["truc-sha256"], "not the bytes that the relay took")
-        root, leaf = verified(body, HEADER, self.anchor, datetime.fromisoformat(told["truc-accepted-at"]))
-        sender = self.entry(root.findtext(".//e:From/e:OrganId", None, NS))
+        at = datetime.fromisoformat(told["truc-accepted-at"])
+        root, leaf = verified(body, HEADER, self.anchor, at)
+        sender = self.directory.entry(root.findtext(".//e:From/e:OrganId", None, NS), at)
         need(sender["code"] == told["truc-sender"], "another sender than the relay says")
-        known = sender["certificates"] + self.entry(sender["gateway"])["certificates"]
-        ours = [x509.load_pem_x509_certificate(each["pem"].encode()) for each in known]
-        need(leaf in ours, "signed by somebody else")
+        need(leaf in self.directory.signers(sender, at), "signed by somebody else")
         to = root.iterfind(f".//e:{'To' if properties.type == 'edoc' else 'ResponseFor'}/e:OrganId", NS)
         need(told["truc-recipient"] == self.code, "not for us")
-        need(self.code in [self.entry(each.text)["code"] for each in to], "its sender did not name us")
+        need(
+            self.code in [self.directory.entry(each.text, at)["code"] for each in to],
+            "not named by its sender",
+        )
         return root
-
-    def entry(self, written):
-        """Return the directory's entry of a code as written; a closed agency leads to its only successor."""
-        found = next(each for each in self.directory if written in {each["code"], *each.get("aliases", [])})
-        after = found.get("successors", []) if found.get("admission") == "closed" else []
-        return self.entry(after[0]) if len(after) == 1 else found
 
     def keep(self, properties, body, root):
         """Store the document and the 01 that answers it in one commit, unless it is there already."""
