@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from relay.broker.clock import BrokerClock
+from relay.broker.link import AmqpLink
 from relay.directory.watch import DirectoryWatch
 from relay.model.ports import Clock
 from relay.observe.metrics import Metrics
@@ -48,6 +49,13 @@ def guard(settings: Settings, metrics: Metrics, clock: Clock) -> Callable[[], Se
     return lambda: time.look() + disk.look()
 
 
+def link(broker: AmqpLink, metrics: Metrics) -> None:
+    """Show the state of the link to the broker."""
+    metrics.read("truc_broker_connected", lambda: {(): broker.connected})
+    metrics.read("truc_broker_blocked", lambda: {(): broker.blocked})
+    metrics.read("truc_publish_suspects", lambda: {(): broker.suspects})
+
+
 def readiness(process: Asked, metrics: Metrics) -> None:
     """Show to scrapes what ``/ready`` answers."""
 
@@ -74,7 +82,7 @@ def lists(store: TrustStore, metrics: Metrics, clock: Clock) -> None:
 def certificates(watch: DirectoryWatch, metrics: Metrics, clock: Clock) -> None:
     """Show until when the agencies' certificates hold."""
     known = AgencyCertificates(watch.current, clock)
-    metrics.read("truc_certificate_days_left", known.days_left)
+    metrics.read("truc_certificate_left_seconds", known.left)
     metrics.read("truc_agencies_certificate_ending", known.ending)
 
 

@@ -119,7 +119,7 @@ def common(settings: Settings, name: str) -> Common:
         ),
         on_incident=metrics.incident,
     )
-    metrics.read("truc_publish_suspects", lambda: {(): link.suspects})
+    watching.link(link, metrics)
     store = trust_store(settings)
     relay = settings.relay
     signer = RelaySigner(relay.name, relay.key, relay.certificates, clock, store)

@@ -136,7 +136,6 @@ class Keeper:
         tools = self._tools
         self._hindered = self._guard()
         self._watched = self._watch()
-        tools.metrics.broker(connected=self._link.connected, blocked=self._link.blocked)
         try:
             now = tools.clock.now()
             seconds = tools.policy.lease.total_seconds()

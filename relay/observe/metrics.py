@@ -240,10 +240,10 @@ CATALOGUE: Final[tuple[Metric, ...]] = (
         read=True,
     ),
     Metric(
-        "truc_certificate_days_left",
+        "truc_certificate_left_seconds",
         "gauge",
         ("purpose",),
-        "Days until the material ends, the nearest of each purpose: `relay` (its signing certificate), `anchor`, `crl` (the"
+        "Time until the material ends, the nearest of each purpose: `relay` (its signing certificate), `anchor`, `crl` (the"
         " next list is due), `tls`; `agency`: the first agency whose last certificate ends. From workers, `agency` from"
         " keepers.",
         read=True,
@@ -287,9 +287,13 @@ CATALOGUE: Final[tuple[Metric, ...]] = (
     ),
     Metric("truc_clock_jumps_total", "counter", (), "Steps of the clock by more than two seconds."),
     Metric("truc_build_info", "gauge", ("version", "python"), "Always 1; the labels say what runs."),
-    Metric("truc_broker_connected", "gauge", (), "1 while both connections to the broker are up."),
+    Metric("truc_broker_connected", "gauge", (), "1 while both connections to the broker are up.", read=True),
     Metric(
-        "truc_broker_blocked", "gauge", (), "1 while the broker blocks publishing for want of memory or disk."
+        "truc_broker_blocked",
+        "gauge",
+        (),
+        "1 while the broker blocks publishing for want of memory or disk.",
+        read=True,
     ),
     Metric(
         "truc_broker_incidents_total",
@@ -318,8 +322,8 @@ class Metrics:
         self._gauges = {m.name: self._gauge(m) for m in CATALOGUE if m.kind == "gauge" and not m.read}
         self._histograms = {m.name: self._histogram(m) for m in CATALOGUE if m.kind == "histogram"}
         self._readings: dict[str, list[Reading]] = {m.name: [] for m in CATALOGUE if m.read}
-        self._days: dict[tuple[str, ...], float] = {}
-        self.read("truc_certificate_days_left", self._days.copy)
+        self._left: dict[tuple[str, ...], float] = {}
+        self.read("truc_certificate_left_seconds", self._left.copy)
         self.registry.register(_Readings(self._readings))
         self._gauges["truc_build_info"].labels(version, platform.python_version()).set(1)
         # the child of a label is looked up once, not with each observation: that is half the price of counting
@@ -421,9 +425,9 @@ class Metrics:
         """Set whether this process holds the keeper's lease."""
         self._gauges["truc_keeper_active"].set(active)
 
-    def certificate_days(self, purpose: Purpose, days: float) -> None:
-        """Set the days left of the nearest end among the material of one purpose."""
-        self._days[purpose,] = days
+    def certificate_left(self, purpose: Purpose, seconds: float) -> None:
+        """Set the seconds to the nearest end among the material of one purpose."""
+        self._left[purpose,] = seconds
 
     def keeper_round(self, seconds: float) -> None:
         """Note a round of the keeper's duties."""
@@ -441,11 +445,6 @@ class Metrics:
     def incident(self, kind: Incident) -> None:
         """Count an end of the link to the broker."""
         self._counters["truc_broker_incidents_total"].labels(kind).inc()
-
-    def broker(self, *, connected: bool, blocked: bool) -> None:
-        """Set the state of the connections."""
-        self._gauges["truc_broker_connected"].set(connected)
-        self._gauges["truc_broker_blocked"].set(blocked)
 
     def directory(self, result: Reload) -> None:
         """Count a look at a changed directory file."""

@@ -15,7 +15,6 @@ from relay.model.ports import Clock
 from relay.model.times import VIETNAM, vietnam_day
 
 SOON: Final = timedelta(days=30)
-_DAY: Final = 86_400.0
 
 
 class AgencyCertificates:
@@ -36,11 +35,11 @@ class AgencyCertificates:
         self._version = ""
         self._ends: tuple[datetime, ...] = ()
 
-    def days_left(self) -> Mapping[tuple[str, ...], float]:
-        """Return the days until the first agency is without a certificate."""
+    def left(self) -> Mapping[tuple[str, ...], float]:
+        """Return the seconds until the first agency is without a certificate."""
         ends = self._known()
         left = min(ends) - self._clock.now() if ends else None
-        return {} if left is None else {("agency",): left.total_seconds() / _DAY}
+        return {} if left is None else {("agency",): left.total_seconds()}
 
     def ending(self) -> Mapping[tuple[str, ...], float]:
         """Return how many agencies are without a certificate within ``SOON``."""

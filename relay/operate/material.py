@@ -15,7 +15,6 @@ from relay.trust.chain import TrustStore
 
 _log = logs.get("operate.material")
 _EVERY: Final = 60.0  # seconds between two looks at the dates
-_DAY: Final = 86_400.0
 Purpose = Literal["relay", "anchor", "crl", "tls"]
 
 
@@ -33,7 +32,7 @@ class Material(Protocol):
 class MaterialWatch:
     """Sees to it that changed files are taken; says which are not, and when what is in use ends.
 
-    Feeds ``truc_certificate_days_left``, ``truc_material_unusable`` and ``truc_confirms_outstanding``.
+    Feeds ``truc_certificate_left_seconds``, ``truc_material_unusable`` and ``truc_confirms_outstanding``.
 
     Args:
         store: the anchors and lists in force.
@@ -109,4 +108,4 @@ class MaterialWatch:
         }
         for purpose, end in ends.items():
             if end is not None:
-                self._metrics.certificate_days(purpose, (end - now).total_seconds() / _DAY)
+                self._metrics.certificate_left(purpose, (end - now).total_seconds())

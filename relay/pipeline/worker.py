@@ -209,7 +209,6 @@ class Worker:
         except TimeoutError:
             pass
         self._metrics.in_flight(self._lanes.documents, self._lanes.bytes)
-        self._metrics.broker(connected=self._link.connected, blocked=self._link.blocked)
         self._watched = self._facts()
         self._hindered = self._guard()
         self._waits = not WAITED_FOR.isdisjoint(self._hindered)

@@ -34,12 +34,18 @@ _WORDS: Final = frozenset(
 )
 
 
-def promtool(*arguments: str, folder: Path = PROMETHEUS, limit: float = 120.0) -> str:
-    """Run promtool and return what it says; it must be content."""
+def promtool(*arguments: str, given: str = "", folder: Path = PROMETHEUS, limit: float = 120.0) -> str:
+    """Run promtool, ``given`` as its input, and return what it says; it must be content."""
     program = shutil.which("promtool", path=f"{sys.prefix}/bin") or shutil.which("promtool")
     assert program, "promtool is missing: scripts/setup brings it"
     done = subprocess.run(
-        [program, *arguments], cwd=folder, capture_output=True, text=True, timeout=limit, check=False
+        [program, *arguments],
+        input=given,
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=limit,
+        check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout + done.stderr

@@ -82,7 +82,7 @@ CASES: list[tuple[Count, str, dict[str, str], float]] = [
     (lambda m: m.receipts_pending(4), "truc_receipts_pending", {}, 4),
     (lambda m: m.notice("lost", 3), "truc_keeper_notices_total", {"kind": "lost"}, 3),
     (lambda m: m.keeper_active(True), "truc_keeper_active", {}, 1),
-    (lambda m: m.certificate_days("crl", 6.5), "truc_certificate_days_left", {"purpose": "crl"}, 6.5),
+    (lambda m: m.certificate_left("crl", 6.5), "truc_certificate_left_seconds", {"purpose": "crl"}, 6.5),
     (
         lambda m: m.registry_failure(Code.REGISTRY_BUSY),
         "truc_registry_commit_failures_total",
@@ -95,8 +95,6 @@ CASES: list[tuple[Count, str, dict[str, str], float]] = [
     (lambda m: m.duty_failed("lost"), "truc_keeper_duty_failures_total", {"duty": "lost"}, 1),
     (lambda m: m.clock_jumped(), "truc_clock_jumps_total", {}, 1),
     (lambda m: m.incident("refused"), "truc_broker_incidents_total", {"kind": "refused"}, 1),
-    (lambda m: m.broker(connected=True, blocked=False), "truc_broker_connected", {}, 1),
-    (lambda m: m.broker(connected=False, blocked=True), "truc_broker_blocked", {}, 1),
     (lambda m: m.directory("invalid"), "truc_directory_reloads_total", {"result": "invalid"}, 1),
 ]
 
@@ -149,10 +147,10 @@ def test_a_reading_that_fails_costs_nothing_but_itself(
 
 
 def test_readings_of_one_gauge_are_put_together(metrics: Metrics) -> None:
-    metrics.certificate_days("relay", 9)
-    metrics.read("truc_certificate_days_left", lambda: {("agency",): 4})
-    assert metrics.value("truc_certificate_days_left", purpose="relay") == 9
-    assert metrics.value("truc_certificate_days_left", purpose="agency") == 4
+    metrics.certificate_left("relay", 9)
+    metrics.read("truc_certificate_left_seconds", lambda: {("agency",): 4})
+    assert metrics.value("truc_certificate_left_seconds", purpose="relay") == 9
+    assert metrics.value("truc_certificate_left_seconds", purpose="agency") == 4
 
 
 def test_every_refusal_is_there_at_zero_before_it_happens(metrics: Metrics) -> None:

@@ -44,7 +44,8 @@ def test_days_left_and_failed_changes_of_the_files_are_told(
     well = {"trust_files": "", "relay_key": ""}
 
     def days(purpose: str) -> float | None:
-        return metrics.value("truc_certificate_days_left", purpose=purpose)
+        left = metrics.value("truc_certificate_left_seconds", purpose=purpose)
+        return None if left is None else left / 86_400
 
     def unusable() -> list[float | None]:
         return [metrics.value("truc_material_unusable", purpose=one) for one in ("trust", "relay")]
