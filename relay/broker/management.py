@@ -142,6 +142,12 @@ class Management:
         status, _ = self._call("GET", "/api/health/checks/alarms", None, allowed=frozenset({503}))
         return status != http.client.OK
 
+    def alarms_in_force(self) -> list[tuple[str, str]]:
+        """Return (node, resource) of each alarm, resource ``memory`` or ``disk``; nodes tell of theirs seconds later."""
+        _, answer = self._call("GET", "/api/health/checks/alarms", None, allowed=frozenset({503}))
+        rows = answer.get("alarms", ()) if isinstance(answer, dict) else ()
+        return [(str(row.get("node")), str(row.get("resource"))) for row in rows if isinstance(row, dict)]
+
     def healthy(self) -> bool:
         """Whether the vhosts are up. Green also while queues have no leader."""
         status, _ = self._call("GET", "/api/health/checks/virtual-hosts", None, allowed=frozenset({503}))
