@@ -6,11 +6,12 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Protocol
 
 from relay.directory.entries import Finding
-from relay.directory.file import check, load, version_now
+from relay.directory.file import Checked, check, summary, version_now
 from relay.directory.snapshot import AgencyDirectory
+from relay.errors import Code, ConfigurationError
 
 _Stamp = tuple[tuple[int, int, int] | None, ...]
 
@@ -25,15 +26,42 @@ class Reload:
     findings: tuple[Finding, ...] = ()
 
 
+class Reader(Protocol):
+    """Reads one kind of directory file. Never raises for what stands in it."""
+
+    def first(self, path: Path) -> Checked:
+        """Read it at the start."""
+        ...
+
+    def check(self, path: Path) -> Checked:
+        """Read it after a change."""
+        ...
+
+
+class PlainReader:
+    """Reads a directory file that the operator keeps."""
+
+    def first(self, path: Path) -> Checked:
+        """Read it at the start."""
+        return check(path)
+
+    def check(self, path: Path) -> Checked:
+        """Read it after a change."""
+        return check(path)
+
+
 class DirectoryWatch:
     """The snapshot in use. ``current`` may be called from any thread; it never waits and never fails."""
 
-    def __init__(self, path: Path, report: Callable[[Reload], None] | None = None) -> None:
+    def __init__(
+        self, path: Path, report: Callable[[Reload], None] | None = None, reader: Reader | None = None
+    ) -> None:
         """Load the file.
 
         Args:
             path: the directory file.
             report: told of each look at a changed file, from the thread that looked.
+            reader: what reads it; a plain file without.
 
         Raises:
             ConfigurationError: DIRECTORY-INVALID, there is nothing to begin with.
@@ -45,7 +73,11 @@ class DirectoryWatch:
         self._thread: threading.Thread | None = None
         # Stamped before reading: a change in between is seen by the next look.
         stamp = _stamp((path,))
-        self._current = load(path)
+        self._reader = reader or PlainReader()
+        checked = self._reader.first(path)
+        if checked.directory is None:
+            raise ConfigurationError(Code.DIRECTORY_INVALID, summary(checked.findings, path))
+        self._current = checked.directory
         self._stamp = stamp + _stamp(self._current.sources[1:])
 
     def current(self) -> AgencyDirectory:
@@ -65,7 +97,7 @@ class DirectoryWatch:
                 # Hashing is some hundred times as fast as reading a whole country anew.
                 self._stamp = before
                 outcome = self._outcome("unchanged")
-            elif (checked := check(self._path)).directory is None:
+            elif (checked := self._reader.check(self._path)).directory is None:
                 self._stamp = before
                 outcome = self._outcome("invalid", checked.findings)
             else:
