@@ -130,11 +130,15 @@ class Supervisor:
         if not self.home.lock_file.exists():
             self._say("the folder is gone")
             raise _Stopping
+        asked = self.home.asked  # what is asked for from here on is for the next look
+        if asked and self._was_ready:
+            self._repair()
         self._notice_changes()
         self._keep_broker()
         self._keep_processes()
         self._look_whether_ready()
-        self.home.answer()
+        if asked:
+            self.home.answer()
 
     def _check(self) -> None:
         if self._stop.is_set():
@@ -154,7 +158,16 @@ class Supervisor:
             if slot.process is not None:
                 self._say(f"{name} is not wanted any more")
                 process.end([slot.process], 20.0)
+        if self._broker.process is not None and not self.home.node(self._kept).as_configured():
+            self._end_broker()
         self._publish()
+
+    def _repair(self) -> None:
+        """Make anew what is missing or damaged among the files. What cannot be made does not end what runs."""
+        try:
+            self._provide()
+        except TrucError as error:
+            self._say(f"the files cannot be repaired: {error}")
 
     def _notice_changes(self) -> None:
         try:
@@ -165,8 +178,6 @@ class Supervisor:
             return
         if kept != self._kept:
             self._provide()
-            if self._broker.process is not None and not self.home.node(self._kept).as_configured():
-                self._end_broker()
         elif time.monotonic() - self._lists_renewed > RENEW_LISTS:
             provision.prepare(self.home, datetime.now(UTC))
             self._lists_renewed = time.monotonic()
@@ -214,6 +225,7 @@ class Supervisor:
                 return
             delay = slot.died(now)
             self._not_ready(f"the broker ended: starting it again{_in(delay)}")
+            self._repair()
         if now < slot.not_before:
             return
         try:

@@ -22,11 +22,15 @@ QUICK: Mapping[str, Mapping[str, Any]] = {"keeper": {"interval_s": 0.5}}
 
 @contextmanager
 def running_sandbox(
-    folder: Path, *, workers: int = 1, settings: Mapping[str, Mapping[str, Any]] = QUICK
+    folder: Path,
+    *,
+    workers: int = 1,
+    settings: Mapping[str, Mapping[str, Any]] = QUICK,
+    tls: bool | None = None,
 ) -> Iterator[Sandbox]:
     """Bring a sandbox up, and down again whatever happens."""
     try:
-        yield up(folder, workers=workers, settings=settings, detach=True)
+        yield up(folder, workers=workers, settings=settings, tls=tls, detach=True)
     finally:
         down(folder)
 
