@@ -11,11 +11,13 @@ from relay.cli.codes import errors
 from relay.cli.directory import directory
 from relay.cli.directory_data import data_commands
 from relay.cli.doctor import doctor
+from relay.cli.drain import drain
 from relay.cli.errors import EXIT_CODES, TrucGroup
 from relay.cli.inbox import inbox
 from relay.cli.options import lang_option
 from relay.cli.package import package
 from relay.cli.quarantine import quarantine
+from relay.cli.queue import queue
 from relay.cli.registry import registry
 from relay.cli.reply import reply, take_back
 from relay.cli.run import keeper, worker
@@ -50,12 +52,14 @@ for command in (
     directory,
     doctor,
     down,
+    drain,
     errors,
     inbox,
     keeper,
     keys,
     package,
     quarantine,
+    queue,
     registry,
     reply,
     send,

@@ -69,7 +69,7 @@ def worker(config: Path, name: str | None, changes: dict[str, str]) -> None:
     from relay.settings import load
 
     process, parts = build_worker(load(config, {**changes, **({"worker.name": name} if name else {})}))
-    _serve(process, parts)
+    _serve(process, parts, "worker", parts.settings.worker.name)
 
 
 @click.command()
@@ -84,14 +84,16 @@ def keeper(config: Path, changes: dict[str, str]) -> None:
     from relay.settings import load
 
     process, parts = build_keeper(load(config, changes))
-    _serve(process, parts)
+    _serve(process, parts, "keeper", "keeper")
 
 
-def _serve(process: Runner, parts: object) -> None:
+def _serve(process: Runner, parts: object, role: str, name: str) -> None:
+    from relay import __version__
     from relay.cli.wiring import Common
     from relay.observe import logs
     from relay.observe.http import HttpServer
     from relay.observe.pulse import Pulse
+    from relay.operate.processes import enrolled, this_process
 
     if not isinstance(parts, Common):
         raise TypeError("parts of a process")
@@ -108,8 +110,10 @@ def _serve(process: Runner, parts: object) -> None:
             port=settings.http.port,
         )
         server.start()
+    myself = this_process(parts.owner, name, role, parts.clock.now(), __version__)
     try:
-        asyncio.run(_until_told(process, pulse))
+        with enrolled(parts.registry, myself):
+            asyncio.run(_until_told(process, pulse))
     finally:
         if server is not None:
             server.stop()

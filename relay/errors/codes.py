@@ -138,6 +138,7 @@ class Code(StrEnum):
     SANDBOX_LOCKED = "SANDBOX-LOCKED"
     SANDBOX_BROKEN = "SANDBOX-BROKEN"
     NOT_FOUND = "NOT-FOUND"
+    NOT_PERMITTED = "NOT-PERMITTED"  # the operating system does not let this user do it
     FILE_UNUSABLE = "FILE-UNUSABLE"  # a file that a command was given cannot be read or written
     USER_EXISTS = "USER-EXISTS"
     UNSAFE_CHANGE = "UNSAFE-CHANGE"  # it would cut somebody off, or strand what is waiting
