@@ -52,6 +52,13 @@ from relay.cli.options import default_home, json_option, note, print_json
     help="Tell where a worker's CPU time goes, in the place of the comparison.",
 )
 @click.option(
+    "--serves",
+    type=click.IntRange(1, 50_000),
+    multiple=True,
+    metavar="N",
+    help="Instead: publishing alone, by gateways that serve N agencies each; may be repeated.",
+)
+@click.option(
     "--out",
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE",
@@ -66,11 +73,25 @@ from relay.cli.options import default_home, json_option, note, print_json
 )
 @click.option("--keep", is_flag=True, help="Leave that folder.")
 @json_option
-def bench(out: Path | None, folder: Path | None, keep: bool, as_json: bool, **wanted: Any) -> None:  # noqa: ANN401
+def bench(
+    serves: tuple[int, ...],
+    out: Path | None,
+    folder: Path | None,
+    keep: bool,
+    as_json: bool,
+    **wanted: Any,  # noqa: ANN401
+) -> None:
     """Measure the relay beside a bare loop in its place: same broker, queues, sender and readers, taking turns.
 
     Starts a broker of its own; ends by itself. The figures mean something on a quiet machine only.
     """
+    if serves:
+        if out is not None:
+            raise click.UsageError("--serves prints its figures; --out is for the whole path")
+        _gateways(
+            folder or _new_folder(), serves, wanted["seconds"], wanted["pairs"], keep=keep, as_json=as_json
+        )
+        return
     from relay.sandbox.bench import Plan, run_bench
     from relay.sandbox.bench.plan import KIB
     from relay.sandbox.bench.report import as_json as facts
@@ -93,6 +114,26 @@ def bench(out: Path | None, folder: Path | None, keep: bool, as_json: bool, **wa
         click.echo(markdown(report), nl=False)
     if not report.clean:
         click.get_current_context().exit(1)
+
+
+def _gateways(
+    folder: Path, serves: tuple[int, ...], seconds: float, pairs: int, *, keep: bool, as_json: bool
+) -> None:
+    import shutil
+
+    from relay.sandbox.bench.gateways import as_json as facts
+    from relay.sandbox.bench.gateways import markdown, run_gateways
+
+    fresh = not folder.exists()
+    try:
+        report = run_gateways(folder, serves, seconds=seconds, pairs=pairs, command=_command(), say=note)
+    finally:
+        if fresh and not keep:
+            shutil.rmtree(folder, ignore_errors=True)
+    if as_json:
+        print_json(facts(report))
+    else:
+        click.echo(markdown(report), nl=False)
 
 
 def _new_folder() -> Path:

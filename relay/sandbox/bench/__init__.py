@@ -8,6 +8,7 @@
       legs.py      one system under both loads; the profile
       scrape.py    the workers' own metrics
       talk.py      questions to the load processes
+    gateways.py    another question: publishing by gateways that serve few agencies and many
     sender.py      process: the sending gateway
     reader.py      process: the recipients' gateways
     profiled.py    process: a worker under a sampler

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -13,12 +15,13 @@ from relay.broker.topology import (
     Rights,
     TopologyConfig,
     desired_topology,
+    gateway_logins,
     gateway_rights,
     topic_pattern,
 )
 from relay.broker.versions import behaviour, version_of
 from relay.errors import Code, ConfigurationError
-from relay.model.agency import Admission
+from relay.model.agency import Admission, GatewayUser, LoginBy
 from relay.model.levels import Level
 from tests.support.topology import AGENCIES, RELAY, agency
 
@@ -159,3 +162,42 @@ def test_versions_have_one_table() -> None:
     assert behaviour((4, 1)).requeue_counts
     assert not behaviour((4, 3)).requeue_counts
     assert behaviour(None) == behaviour((3, 10))
+
+
+def test_a_gateway_has_the_users_that_the_directory_says() -> None:
+    now = datetime(2026, 3, 1, tzinfo=UTC)
+    both = (GatewayUser("H53", until=now), GatewayUser("H53+1"), GatewayUser("cn=x", LoginBy.CERTIFICATE))
+    agencies = [
+        replace(agency("H53"), users=both),
+        agency("H53.1", own_queue=False, gateway="H53"),
+        replace(agency("H29"), admission=Admission.CLOSED),
+    ]
+    before, after = (gateway_logins(agencies, at) for at in (now - timedelta(seconds=1), now))
+    assert before == {"H53": "H53", "H53+1": "H53", "cn=x": "H53"}
+    assert after == {"H53+1": "H53", "cn=x": "H53"}
+    desired = desired_topology(TopologyConfig.load(), agencies, RELAY, dict.fromkeys(after))
+    assert desired.rights["H53+1"] == desired.rights["cn=x"]
+    assert desired.rights["H53+1"].topic == r"^(urgent|normal|status)\.(H53|H53\.1)$"
+    assert desired.ended == {"H53", "H29"}
+    assert desired.by_certificate == {"cn=x"}
+    live = Live(True, {}, {}, frozenset(), {}, {}, {"H53": "", "H29": "", "other": ""})
+    users = [str(change) for change in plan(desired, live) if change.kind == "user"]
+    assert users == [
+        f"+ user {RELAY}",
+        "+ user H53+1",
+        "+ user cn=x",
+        *(f"- user {one}: its time has ended" for one in ("H29", "H53")),
+    ]
+
+
+def test_too_many_queues_to_read_are_a_problem_and_no_permission_that_the_broker_refuses() -> None:
+    agencies = [
+        agency("H53"),
+        *(replace(agency(f"H53.{number}", gateway="H53"), own_queue=True) for number in range(3000)),
+    ]
+    desired = desired_topology(TopologyConfig.load(), agencies, RELAY, {"H53": None})
+    assert desired.rights["H53"].read == r"^agency\.H53$"
+    assert any("H53: it has too many queues" in problem for problem in desired.problems)
+    few = desired_topology(TopologyConfig.load(), agencies[:456], RELAY, {"H53": None})
+    assert few.rights["H53"].read.count("agency") == 456
+    assert not few.problems
