@@ -108,15 +108,16 @@ def open_reader(settings_file: Path) -> Reader:
     """
     from adapters.edxml.format import EdxmlFormat
     from relay import settings
+    from relay.cli.following import load_directory
     from relay.cli.wiring import parse_limits, trust_store
-    from relay.directory.file import load
     from relay.evidence.receipts import ReceiptVerifier
+    from relay.observe.clock import SystemClock
     from relay.trust.verifier import DocumentVerifier
 
     chosen = settings.load(settings_file, files=False)
     store = trust_store(chosen)
     return Reader(
-        directory=load(chosen.directory.file),
+        directory=load_directory(chosen, store, SystemClock()),
         verifier=DocumentVerifier(store, parse_limits(chosen)),
         receipt_verifier=ReceiptVerifier(store),
         package_format=EdxmlFormat(),

@@ -12,6 +12,7 @@ from relay.cli.directory import directory
 from relay.cli.directory_data import data_commands
 from relay.cli.doctor import doctor
 from relay.cli.drain import drain
+from relay.cli.edition import edition_commands
 from relay.cli.errors import EXIT_CODES, TrucGroup
 from relay.cli.inbox import inbox
 from relay.cli.options import lang_option
@@ -20,6 +21,7 @@ from relay.cli.quarantine import quarantine
 from relay.cli.queue import queue
 from relay.cli.registry import registry
 from relay.cli.reply import reply, take_back
+from relay.cli.resend import resend
 from relay.cli.run import keeper, worker
 from relay.cli.sandbox import demo, down, keys, up
 from relay.cli.send import send
@@ -62,6 +64,7 @@ for command in (
     queue,
     registry,
     reply,
+    resend,
     send,
     take_back,
     topology,
@@ -73,5 +76,5 @@ for command in (
     worker,
 ):
     main.add_command(command)
-for command in data_commands:
+for command in (*data_commands, *edition_commands):
     directory.add_command(command)

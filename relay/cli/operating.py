@@ -70,9 +70,11 @@ class Relay:
 
     def directory(self) -> AgencyDirectory:
         """Read the directory. Raises ``ConfigurationError`` DIRECTORY-INVALID."""
-        from relay.directory.file import load
+        from relay.cli.following import load_directory
+        from relay.cli.wiring import trust_store
+        from relay.observe.clock import SystemClock
 
-        return load(self.settings.directory.file)
+        return load_directory(self.settings, trust_store(self.settings), SystemClock())
 
     def directory_if_any(self) -> AgencyDirectory | None:
         """Read the directory, where that can be done: it only says more."""

@@ -109,7 +109,8 @@ def _look(home: Path, config: Path | None, passwords: Path | None) -> _View:
     from relay.broker.management import Management
     from relay.broker.plan import plan, read_live
     from relay.broker.topology import TopologyConfig, desired_topology, gateway_logins
-    from relay.directory.file import load
+    from relay.cli.following import load_directory
+    from relay.cli.wiring import trust_store
     from relay.observe.clock import SystemClock
 
     known: Mapping[str, str] = {}
@@ -132,7 +133,7 @@ def _look(home: Path, config: Path | None, passwords: Path | None) -> _View:
         vhost=broker.vhost,
         ca_file=broker.ca_file,
     )
-    directory = load(chosen.directory.file)
+    directory = load_directory(chosen, trust_store(chosen), SystemClock())
     desired = desired_topology(
         TopologyConfig.load(),
         directory.agencies(),

@@ -9,6 +9,7 @@ from typing import Protocol
 
 from relay.broker.clock import BrokerClock
 from relay.broker.link import AmqpLink
+from relay.directory.follow import SignedReader, Standing
 from relay.directory.watch import DirectoryWatch
 from relay.model.ports import Clock
 from relay.observe.metrics import Metrics
@@ -56,6 +57,13 @@ def link(broker: AmqpLink, metrics: Metrics) -> None:
     metrics.read("truc_publish_suspects", lambda: {(): broker.suspects})
 
 
+def both(
+    one: Callable[[], Sequence[Reason]], other: Callable[[], Sequence[Reason]]
+) -> Callable[[], Sequence[Reason]]:
+    """Return what asks two guards."""
+    return lambda: [*one(), *other()]
+
+
 def readiness(process: Asked, metrics: Metrics) -> None:
     """Show to scrapes what ``/ready`` answers."""
 
@@ -89,6 +97,19 @@ def certificates(watch: DirectoryWatch, metrics: Metrics, clock: Clock) -> None:
 def directory(watch: DirectoryWatch, metrics: Metrics) -> None:
     """Show how many agencies are known."""
     metrics.read("truc_directory_agencies", lambda: {(): len(watch.current().by_code)})
+
+
+def validity(reader: SignedReader | None, metrics: Metrics, clock: Clock) -> Callable[[], Sequence[Reason]]:
+    """Show how long the signed directory holds; return what is to be asked at each tick."""
+    if reader is None:
+        return tuple
+
+    def left() -> Series:
+        edition = reader.edition
+        return {} if edition is None else {(): (edition.expires_at - clock.now()).total_seconds()}
+
+    metrics.read("truc_directory_validity_seconds", left)
+    return lambda: (Reason.DIRECTORY_OVER,) if reader.standing() is Standing.OVER else ()
 
 
 def connected(watch: DirectoryWatch) -> Callable[[], Sequence[str]]:

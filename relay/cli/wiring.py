@@ -16,6 +16,8 @@ from relay.broker.connection import Endpoint
 from relay.broker.link import AmqpLink
 from relay.broker.publishing import PublishLimits
 from relay.cli import watching
+from relay.cli.following import signed_reader
+from relay.directory.follow import SignedReader
 from relay.directory.watch import DirectoryWatch
 from relay.errors import ConfigurationError
 from relay.evidence.signer import RelaySigner
@@ -143,11 +145,25 @@ def common(settings: Settings, name: str) -> Common:
     )
 
 
+def directory_watch(
+    settings: Settings, parts: Common, name: str
+) -> tuple[DirectoryWatch, SignedReader | None]:
+    """Return what looks after the directory file, and the reader of signed editions if it is one.
+
+    Raises:
+        ConfigurationError: DIRECTORY-INVALID: there is nothing to begin with.
+    """
+    own = settings.directory
+    reader = signed_reader(settings, parts.store, parts.clock, name)
+    watch = DirectoryWatch(own.file, lambda seen: parts.metrics.directory(seen.result), reader)
+    watch.start(own.reload_seconds)
+    return watch, reader
+
+
 def build_worker(settings: Settings) -> tuple[Worker, Common]:
     """Return a worker ready to run."""
     parts = common(settings, settings.worker.name)
-    watch = DirectoryWatch(settings.directory.file, lambda seen: parts.metrics.directory(seen.result))
-    watch.start(settings.directory.reload_seconds)
+    watch, signed = directory_watch(settings, parts, settings.worker.name)
 
     def reload() -> Directory:
         watch.poll(force=True)
@@ -218,7 +234,10 @@ def build_worker(settings: Settings) -> tuple[Worker, Common]:
         metrics=parts.metrics,
         clock=parts.clock,
         watch=lambda: {**parts.material.look(), "directory": watch.current().version},
-        guard=watching.guard(settings, parts.metrics, parts.clock),
+        guard=watching.both(
+            watching.guard(settings, parts.metrics, parts.clock),
+            watching.validity(signed, parts.metrics, parts.clock),
+        ),
     )
     watching.lists(parts.store, parts.metrics, parts.clock)
     watching.readiness(worker, parts.metrics)
@@ -229,8 +248,7 @@ def build_keeper(settings: Settings, name: str = "keeper") -> tuple[Keeper, Comm
     """Return a keeper ready to run."""
     parts = common(settings, name)
     own = settings.keeper
-    watch = DirectoryWatch(settings.directory.file, lambda seen: parts.metrics.directory(seen.result))
-    watch.start(settings.directory.reload_seconds)
+    watch, signed = directory_watch(settings, parts, name)
     tools = Tools(
         registry=parts.registry,
         commits=parts.commits,
@@ -259,7 +277,10 @@ def build_keeper(settings: Settings, name: str = "keeper") -> tuple[Keeper, Comm
         relay_user=settings.broker.user,
         numbers=parts.numbers,
         more=(("queues", queues.run),),
-        guard=watching.guard(settings, parts.metrics, parts.clock),
+        guard=watching.both(
+            watching.guard(settings, parts.metrics, parts.clock),
+            watching.validity(signed, parts.metrics, parts.clock),
+        ),
         watch=lambda: {**parts.material.look(), "directory": watch.current().version},
     )
     parts.metrics.read("truc_keeper_lag_seconds", keeper.lag)
@@ -318,9 +339,7 @@ def _policy(settings: Settings) -> HandlerPolicy:
             min_deadline=timedelta(seconds=deadlines.min_s),
             max_deadline=timedelta(seconds=deadlines.max_s),
         ),
-        route=RouteLimits(
-            limits.recipients, limits.fanout_bytes, timedelta(seconds=deadlines.give_up_s)
-        ),
+        route=RouteLimits(limits.recipients, limits.fanout_bytes, timedelta(seconds=deadlines.give_up_s)),
         urgent_deadline=timedelta(seconds=deadlines.urgent_s),
         normal_deadline=timedelta(seconds=deadlines.normal_s),
         give_up=timedelta(seconds=deadlines.give_up_s),

@@ -140,6 +140,22 @@ def read(content: bytes, store: TrustStore, at: datetime) -> Edition | Differenc
     return found
 
 
+def opened(content: bytes) -> Edition:
+    """Return the whole edition of a file that we published or kept ourselves, without looking at its signature.
+
+    Raises:
+        ConfigurationError: DIRECTORY-INVALID: it was damaged, or is a difference.
+    """
+    payload = content.partition(b"\n")[2]
+    try:
+        found = _read(json.loads(payload), payload)
+    except (ValueError, KeyError, TypeError, RecursionError) as fault:
+        raise _invalid("not a published edition") from fault
+    if isinstance(found, Difference):
+        raise _invalid("a difference, not a whole edition")
+    return found
+
+
 def apply(base: Edition, difference: Difference) -> tuple[Edition, bytes]:
     """Return the edition that a difference makes of the one that it leads on from, and its signed file.
 

@@ -76,6 +76,8 @@ def load(path: str | os.PathLike[str]) -> AgencyDirectory:
 def check(path: str | os.PathLike[str]) -> Checked:
     """Read and validate a file; every finding is told, not only the first. Never raises for what stands in it."""
     file = Path(path).absolute()
+    if file.suffix == ".signed":
+        return _failed("is a signed edition: it is followed, and changed where it is published")
     try:
         content = file.read_bytes()
     except OSError as fault:

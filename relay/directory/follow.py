@@ -7,14 +7,13 @@ follows it stops deciding by it.
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
-from relay.directory.edition import ANCESTORS, Difference, Edition, apply, read
+from relay.directory.edition import ANCESTORS, Difference, Edition, apply, opened, read
 from relay.directory.entries import Entries, Finding
 from relay.directory.file import Checked
 from relay.directory.snapshot import AgencyDirectory
@@ -66,10 +65,9 @@ class Follower:
             return None
         except OSError as fault:
             raise _refused(f"{self.kept}: {fault.strerror}") from fault
-        found = read(content, self.store, _issued(content))
-        if isinstance(found, Difference):
-            raise _refused(f"{self.kept}: not a whole edition")
-        return found
+        edition = opened(content)
+        read(content, self.store, edition.issued_at)  # its certificate need not hold any more today
+        return edition
 
     def standing(self, edition: Edition) -> Standing:
         """Return how fresh an edition is now."""
@@ -183,15 +181,6 @@ def _directory(edition: Edition, path: Path) -> Checked:
     if entries.findings:
         return Checked(None, tuple(entries.findings))
     return Checked(AgencyDirectory.of(entries.agencies, edition.name[:16], (path.absolute(),)), ())
-
-
-def _issued(content: bytes) -> datetime:
-    """Return when our own kept edition says that it was issued: its certificate need not hold any more today."""
-    try:
-        raw = json.loads(content.partition(b"\n")[2])
-        return datetime.fromisoformat(raw["issued_at"]).astimezone(UTC)
-    except (ValueError, KeyError, TypeError) as fault:
-        raise _refused("the kept edition was damaged") from fault
 
 
 def _refused(problem: str) -> ConfigurationError:

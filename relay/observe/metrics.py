@@ -301,6 +301,13 @@ CATALOGUE: Final[tuple[Metric, ...]] = (
         ("kind",),
         "Ends of the link to the broker: `lost` (gone or not there), `refused` (login or rights), `hook-failed`.",
     ),
+    Metric(
+        "truc_directory_validity_seconds",
+        "gauge",
+        (),
+        "Time until the signed directory in use expires, negative in its period of grace; absent for a plain file.",
+        read=True,
+    ),
     Metric("truc_directory_agencies", "gauge", (), "Agencies in the directory that is in use.", read=True),
     Metric(
         "truc_directory_reloads_total",

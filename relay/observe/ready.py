@@ -30,6 +30,8 @@ class Reason(StrEnum):
     """The clock was set by more than two seconds, and nothing has vouched for the new time yet."""
     CLOCK_APART = "clock-apart"
     """The clock differs from the broker's by more than a minute."""
+    DIRECTORY_OVER = "directory-over"
+    """The signed directory expired, and its period of grace is over too."""
     STALLED = "stalled"
     """Documents are in hand and none is settled."""
     KEEPER_LATE = "keeper-late"
@@ -40,9 +42,9 @@ class Reason(StrEnum):
     """The check itself failed."""
 
 
-WAITED_FOR: Final = frozenset({Reason.REGISTRY_FULL, Reason.CLOCK_JUMP})
+WAITED_FOR: Final = frozenset({Reason.REGISTRY_FULL, Reason.CLOCK_JUMP, Reason.DIRECTORY_OVER})
 """What a worker waits for before it takes a further document: a commit that must fail helps nobody, and a verdict that
-rests on a wrong clock would be final."""
+rests on a wrong clock or on a directory that nobody vouches for any more would be final."""
 
 
 def of_registry(trouble: RegistryError | None, *, healthy: bool) -> Reason | None:

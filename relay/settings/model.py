@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import os
 import stat
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,7 +49,6 @@ def check_secret_mode(path: Path, key: str) -> None:
         )
 
 
-@dataclass(frozen=True, kw_only=True)
 def _handed_over(path: Path, mode: int) -> bool:
     """Whether systemd handed the file to this process alone (``LoadCredential=``): from version 254 on its reader stands
     in an access list, whose mask looks like a right of the group."""
@@ -56,6 +56,7 @@ def _handed_over(path: Path, mode: int) -> bool:
     return bool(folder) and path.parent == Path(folder) and mode == 0o440
 
 
+@dataclass(frozen=True, kw_only=True)
 class RelaySettings:
     """Who this relay is."""
 
@@ -181,9 +182,29 @@ class RegistrySettings:
 class DirectorySettings:
     """The agencies."""
 
-    file: Path = required("Directory of agencies, YAML or JSON.", file=True)
+    file: Path = required(
+        "Directory of agencies: YAML or JSON, or a signed edition that another relay publishes (a name that ends in"
+        " `.signed`).",
+        file=True,
+    )
     reload_seconds: float = setting(
         2.0, "How often the file is looked at for changes.", unit="seconds", low=0.1, high=3600
+    )
+    publisher: str = setting(
+        "", "Relay whose signed editions are taken; empty: any relay whose certificate leads to an anchor."
+    )
+    kept: Path | None = setting(
+        None,
+        "Folder where the last good signed edition is kept over restarts, a file for each worker and keeper; the"
+        " folder of the signed file if absent.",
+    )
+    grace_days: int = setting(
+        7,
+        "How long a signed edition is used after it has expired. After that nothing is taken from the broker until a new"
+        " one is there.",
+        unit="days",
+        low=0,
+        high=90,
     )
 
 
