@@ -146,7 +146,11 @@ class Management:
         """Return (node, resource) of each alarm, resource ``memory`` or ``disk``; nodes tell of theirs seconds later."""
         _, answer = self._call("GET", "/api/health/checks/alarms", None, allowed=frozenset({503}))
         rows = answer.get("alarms", ()) if isinstance(answer, dict) else ()
-        return [(str(row.get("node")), str(row.get("resource"))) for row in rows if isinstance(row, dict)]
+        return [
+            (str(row.get("node")), str(row.get("resource")).partition(" ")[0])  # 3.10 says "disk space"
+            for row in rows
+            if isinstance(row, dict)
+        ]
 
     def healthy(self) -> bool:
         """Whether the vhosts are up. Green also while queues have no leader."""
