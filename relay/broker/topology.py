@@ -25,7 +25,7 @@ LONGEST_PATTERN: Final = 32_000
 NOTHING: Final = "^$"
 RELAY_CONFIGURE: Final = r"^epoch\..*$"
 RELAY_WRITE: Final = r"^(level\.(central|province|district|commune)|receipts|retry|due|quarantine|inspect)$"
-RELAY_READ: Final = r"^(ingress\.(urgent|normal|status)|due|quarantine|inspect)$"
+RELAY_READ: Final = r"^(ingress\.(urgent|normal|status)|retry\.(5s|1m|10m|1h)|due|quarantine|inspect)$"
 GATEWAY_WRITE: Final = "^ingress$"
 
 _ACTIVE: Final = frozenset({Admission.TRIAL, Admission.ADMITTED})
