@@ -102,7 +102,7 @@ def test_a_worker_follows_a_signed_directory(truc: Truc, config: Path, tmp_path:
     config.write_text(yaml.safe_dump(raw))
     chosen = settings.load(config)
     store = trust_store(chosen)
-    assert load_directory(chosen, store, SystemClock()).by_code["H26"]
+    assert "H26" in load_directory(chosen, store, SystemClock()).by_code
     assert check(out).directory is None  # nobody reads it as if it were a plain file
     clock = Later(0)
     reader = signed_reader(chosen, store, clock, "w1")
