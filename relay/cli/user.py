@@ -175,7 +175,7 @@ def rotate(
 @user.command()
 @_common
 def expire(config: Path | None, home: Path, dry_run: bool, as_json: bool) -> None:
-    """Remove every user whose overlap has ended from the broker; for a timer, once an hour."""
+    """Remove every user whose overlap has ended, resume every suspension that has; for a timer, once an hour."""
     with _users(config, home, dry_run=dry_run) as users:
         done = users.expire()
     if as_json:
@@ -188,14 +188,22 @@ def expire(config: Path | None, home: Path, dry_run: bool, as_json: bool) -> Non
 
 @user.command()
 @_CODE
+@click.option(
+    "--until",
+    type=click.DateTime(["%Y-%m-%d"]),
+    help="First day on which it takes part again, in Vietnam; truc user expire resumes it.",
+)
 @_common
-def suspend(code: str, config: Path | None, home: Path, dry_run: bool, as_json: bool) -> None:
+def suspend(
+    code: str, until: datetime | None, config: Path | None, home: Path, dry_run: bool, as_json: bool
+) -> None:
     """Stop an agency: nothing from it or to it is taken, its gateway loses its rights, its connections are closed.
 
     What stands in its queue stays there.
     """
     with _users(config, home, dry_run=dry_run) as users:
-        _show(users.suspend(code), None, dry_run=dry_run, as_json=as_json)
+        done = users.suspend(code, until.date() if until else None)
+        _show(done, None, dry_run=dry_run, as_json=as_json)
 
 
 @user.command()

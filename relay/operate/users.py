@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 from typing import Final
 
@@ -29,7 +29,7 @@ from relay.errors import Code, OperationError, TrucError
 from relay.model.agency import Admission, Agency, GatewayUser, LoginBy
 from relay.model.audit import Act
 from relay.model.ports import Clock, Registry
-from relay.model.times import rfc3339
+from relay.model.times import rfc3339, vietnam_day
 
 SECOND: Final = "+1"
 """Behind a gateway's code: its other broker user. A plus sign stands in no code."""
@@ -261,11 +261,17 @@ class Users:
         )
 
     def expire(self) -> list[Done]:
-        """Remove every user whose time has ended from the broker; for a timer. Changes nothing in the directory."""
+        """Remove every user whose time has ended from the broker, and resume every suspension that has; for a timer."""
         now = self.clock.now()
         there = self._broker_users()
         done = []
         for agency in load(self.directory_file).agencies():
+            if (
+                agency.admission is Admission.SUSPENDED
+                and agency.suspended_until is not None
+                and agency.suspended_until <= vietnam_day(now)
+            ):
+                done.append(self.resume(agency.code))
             ended = [user.name for user in agency.logins if user.ended(now) and user.name in there]
             if ended and agency.admission is not Admission.CLOSED:
                 with self._acting("user.expire", agency.code, " ".join(ended)):
@@ -282,15 +288,18 @@ class Users:
                 )
         return done
 
-    def suspend(self, code: str) -> Done:
+    def suspend(self, code: str, until: date | None = None) -> Done:
         """Stop an agency: workers refuse what it sends and what is sent to it; its gateway loses its rights.
 
-        For an agency that is served by another's gateway, that gateway loses the right to its code alone.
+        For an agency that is served by another's gateway, that gateway loses the right to its code alone. ``until``:
+        first day on which it takes part again, if that is known; senders are told, and ``expire`` gives the rights back.
         """
+        if until is not None and until <= vietnam_day(self.clock.now()):
+            raise OperationError(Code.UNSAFE_CHANGE, "the end of the suspension has to lie ahead")
         agency = self._agency(code)
         if agency.admission is Admission.CLOSED:
             raise OperationError(Code.NOT_FOUND, f"{code} is closed")
-        return self._admit(agency, "user.suspend", Admission.SUSPENDED)
+        return self._admit(agency, "user.suspend", Admission.SUSPENDED, until)
 
     def resume(self, code: str) -> Done:
         """Take a suspended agency up again, as it was admitted before."""
@@ -352,12 +361,12 @@ class Users:
 
     # --- steps
 
-    def _admit(self, agency: Agency, act: str, admission: Admission) -> Done:
+    def _admit(self, agency: Agency, act: str, admission: Admission, until: date | None = None) -> Done:
         code, closed = agency.code, 0
         users = [user.name for user in agency.logins]
         before = self._open(users)
         with self._acting(act, code, f"was {agency.admission.value}"):
-            after = self._change(code, lambda one: replace(one, admission=admission))
+            after = self._change(code, lambda one: replace(one, admission=admission, suspended_until=until))
             changes = self._follow(after, code, {})
             if admission not in {Admission.ADMITTED, Admission.TRIAL}:
                 # whatever was found to change: an earlier try may have died just before this

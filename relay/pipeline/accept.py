@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from hashlib import sha256
@@ -37,7 +38,7 @@ class AcceptPolicy:
 class Submission:
     """A message whose properties are in order, or (``refusal``) the one reason why they are not.
 
-    ``user`` is what the broker has checked; ``claimed_sender`` is the routing key's word, to be compared with the
+    ``user`` is the gateway whose broker user the broker has checked; ``claimed_sender`` is the routing key's word, to be compared with the
     signed one and used for nothing else.
     """
 
@@ -86,14 +87,21 @@ class Absorbed:
 
 
 def accept(
-    message: Incoming, lane: Lane, policy: AcceptPolicy, now: datetime
+    message: Incoming,
+    lane: Lane,
+    policy: AcceptPolicy,
+    now: datetime,
+    gateway_of: Callable[[str], str] = str,
 ) -> Submission | Unanswerable | Absorbed:
-    """Judge one message by its properties."""
+    """Judge one message by its properties.
+
+    ``gateway_of`` puts the gateway in the place of its broker user, of which it may have two for a while.
+    """
     properties = message.properties
     if not properties.user_id:
         return Unanswerable(message, Code.NO_USER, "published without user_id")
     if lane is Lane.DUE:
-        return _from_due(message, policy)
+        return _from_due(message, policy, gateway_of)
     key_lane, _, claimed = message.routing_key.partition(".")
     if key_lane != lane.value and key_lane in {Lane.URGENT.value, Lane.NORMAL.value, Lane.STATUS.value}:
         return Absorbed(message)
@@ -110,7 +118,7 @@ def accept(
         correlation_id=properties.message_id,
         kind=Kind.STATUS if properties.type == Kind.STATUS else Kind.EDOC,
         lane=lane,
-        user=properties.user_id,
+        user=gateway_of(properties.user_id),
         sha256=sha256(message.body).hexdigest(),
         claimed_sender=claimed,
         hint=properties.correlation_id,
@@ -179,7 +187,9 @@ def _deadline(value: object) -> datetime | None:
         return None
 
 
-def _from_due(message: Incoming, policy: AcceptPolicy) -> Submission | Unanswerable:
+def _from_due(
+    message: Incoming, policy: AcceptPolicy, gateway_of: Callable[[str], str]
+) -> Submission | Unanswerable:
     """Read a retry of our own: its properties were judged when it came first."""
     properties = message.properties
     if properties.user_id != policy.relay_user:
@@ -189,7 +199,7 @@ def _from_due(message: Incoming, policy: AcceptPolicy) -> Submission | Unanswera
         lane = Lane(str(headers[names.H_LANE]))
         attempt = int(str(headers[names.H_ATTEMPT]))
         first_seen = datetime.fromisoformat(str(headers[names.H_FIRST_SEEN]))
-        user = str(headers[names.H_USER])
+        user = gateway_of(str(headers[names.H_USER]))
         kind = Kind(properties.type or "")
     except (KeyError, ValueError) as error:
         return Unanswerable(message, Code.HELD, f"retry headers are damaged: {type(error).__name__}")

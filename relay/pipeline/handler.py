@@ -29,7 +29,7 @@ from relay.model.times import rfc3339, vietnam_day
 from relay.observe import logs
 from relay.observe.metrics import Metrics
 from relay.pipeline import report
-from relay.pipeline.accept import Absorbed, AcceptPolicy, Submission, Unanswerable, accept
+from relay.pipeline.accept import AcceptPolicy, Submission, Unanswerable, accept
 from relay.pipeline.deliver import Deliverer, Ladder
 from relay.pipeline.frozen import claim_again
 from relay.pipeline.quarantine import Quarantine
@@ -164,7 +164,7 @@ class Handler:
             self._spared = True
             return ending
         started = self._clock.monotonic()
-        taken = self._accept(message, lane, now)
+        taken = accept(message, lane, self._policy.accept, now, self._directory().gateway_of)
         if isinstance(taken, Unanswerable):
             return await self._set_aside(lane, message, taken.code, taken.detail)
         if not isinstance(taken, Submission):
@@ -180,16 +180,6 @@ class Handler:
         if isinstance(judged, Unproven):
             return await self._refuse(judged)
         return await self._claim(judged, now)
-
-    def _accept(
-        self, message: Incoming, lane: Lane, now: datetime
-    ) -> Submission | Unanswerable | Absorbed:
-        """Accept, and put the gateway in the place of the broker user: a gateway may have changed its user meanwhile."""
-        taken = accept(message, lane, self._policy.accept, now)
-        if isinstance(taken, Submission):
-            gateway = self._directory().gateway_of(taken.user)
-            return taken if gateway == taken.user else replace(taken, user=gateway)
-        return taken
 
     # T1
 
@@ -506,7 +496,8 @@ class Handler:
         """Transient trouble of ours: put the message off, or (None) keep it."""
         if not self._link.current(message):
             return Ending.ABANDONED
-        taken = self._accept(message, lane, self._clock.now())
+        now, gateway_of = self._clock.now(), self._directory().gateway_of
+        taken = accept(message, lane, self._policy.accept, now, gateway_of)
         if not isinstance(taken, Submission) or taken.refusal is not None:
             return None  # the ladder would wash off what it is refused for
         with suppress(TransientError):

@@ -345,6 +345,23 @@ def test_suspended_is_silent_and_resumed_is_as_before(office: Office) -> None:
     ]
 
 
+def test_a_suspension_with_an_end_is_over_on_that_day(office: Office) -> None:
+    office.users().add("H29")
+    rights = office.api.rights["H29"]
+    end = at(86_400).date()
+    assert "ahead" in unsafe(lambda: office.users().suspend("H29", at(0).date()))
+    office.users().suspend("H29", end)
+    assert office.agency("H29").suspended_until == end
+    assert office.users().expire() == []
+    office.seconds = 86_400.0
+    (done,) = office.users().expire()
+    assert (done.act, done.admission, office.api.rights["H29"]) == ("user.resume", Admission.TRIAL, rights)
+    assert office.agency("H29").suspended_until is None
+    office.users().suspend("H29", at(200_000).date())
+    office.users().suspend("H29")  # and now without an end
+    assert office.agency("H29").suspended_until is None
+
+
 def test_a_served_agency_is_suspended_alone(office: Office) -> None:
     office.users().add("H30")
     assert office.api.topics["H30"] == r"^(urgent|normal|status)\.(H30|H30\.10)$"
