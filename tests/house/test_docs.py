@@ -155,8 +155,11 @@ OURS = (
         "TOPOLOGY-",
         "REGISTRY-",
         "SANDBOX-",
+        "USER-",
+        "UNSAFE-",
+        "PROOF-",
     ),
-    *("NOT-FOUND", "RECEIPT-", "DEMO-", "OK", "WITHDRAWN"),
+    *("NOT-FOUND", "CERTIFICATE-TAKEN", "RECEIPT-", "DEMO-", "OK", "WITHDRAWN"),
 )
 
 
@@ -212,7 +215,7 @@ def _objection(words: list[str]) -> str:
     return ", ".join(word for word in words if word.startswith("--") and word not in options)
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/vi/bat-dau-nhanh.md"])
+@pytest.mark.parametrize("page", ["README.md", "docs/vi/bat-dau-nhanh.md", "docs/users.md"])
 def test_command_lines_on_the_front_pages_can_be_typed(page: str) -> None:
     lines = list(_command_lines((ROOT / page).read_text(encoding="utf-8")))
     assert len(lines) > 4
