@@ -52,6 +52,7 @@ def pages() -> dict[Path, str]:
     from relay.observe.docs import page as metrics_page
     from relay.operate.doctor.docs import page as doctor_page
     from relay.settings.docs import page as configuration_page
+    from scripts import protocoldocs
 
     return {
         ROOT / "docs" / "cli.md": cli_page(root),
@@ -59,6 +60,7 @@ def pages() -> dict[Path, str]:
         ROOT / "docs" / "doctor.md": doctor_page(),
         ROOT / "docs" / "errors.md": errors_page(list(catalogue().values())),
         ROOT / "docs" / "metrics.md": metrics_page(),
+        protocoldocs.PAGE: protocoldocs.page(),
     }
 
 
