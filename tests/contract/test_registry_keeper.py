@@ -125,6 +125,26 @@ def test_what_was_claimed_and_left_is_lost_and_told_once(registry: Registry, mak
     assert registry.claim([refused], "w2", at(121))[0].outcome is Claimed.RESUMED
 
 
+def test_the_oldest_unfinished_of_each_lane(registry: Registry, make: Maker) -> None:
+    assert registry.oldest_unfinished() == {}
+    accepted(registry, make, make.claim("a"))  # queued: what is to come is the recipient's
+    assert registry.oldest_unfinished() == {}
+    deferred = make.claim("b", recipients=("H29",), now=at(1))
+    (result,) = registry.claim([deferred], "w1", at(1))
+    assert result.document
+    row = result.document.row
+    assert registry.oldest_unfinished() == {"normal": at(1)}
+    later = Move(deferred.deliveries[0].delivery_id, State.PLANNED, at(1), Code.QUEUE_FULL, at(60), 1)
+    registry.settle([Settlement(row, (later,))], "w1", at(1))
+    urgent = replace(make.claim("c", now=at(2)), lane="urgent")
+    registry.claim([urgent, make.claim("d", now=at(3))], "w1", at(3))
+    assert registry.oldest_unfinished() == {"normal": at(1), "urgent": at(2)}
+    registry.settle([make.queued(deferred, row)], "w1", at(4))
+    registry.claim([deferred], "w1", at(4))
+    registry.settle([make.queued(deferred, row)], "w1", at(5))
+    assert registry.oldest_unfinished() == {"normal": at(3), "urgent": at(2)}
+
+
 def test_a_deferral_that_never_came_back(registry: Registry, make: Maker) -> None:
     claim = make.claim("a", recipients=("H29",))
     (result,) = registry.claim([claim], "w1", START)

@@ -154,7 +154,13 @@ class Simulation:
             commits=commits,
             examiner=Examiner(self.verifier, self.form),
             directory=lambda: self.directory,
-            deliverer=Deliverer(link, lambda: self.directory, lambda: self.directory, self.clock),
+            deliverer=Deliverer(
+                link,
+                lambda: self.directory,
+                lambda: self.directory,
+                self.clock,
+                on_repeat=lambda count: metrics.duplicate_publish("undecided", count),
+            ),
             reporter=reporter,
             settler=settler,
             quarantine=Quarantine(

@@ -9,7 +9,7 @@ from typing import Any, Final
 import pytest
 import yaml
 
-from tests.support.promtool import PROMETHEUS, known_series, names_in, promtool
+from tests.support.promtool import PROMETHEUS, ROOT, known_series, names_in, promtool
 
 LETTERS: Final = re.compile(
     r"[ạảãâấầẩẫậăắằẳẵặđêếềểễệôốồổỗộơớờởỡợưứừửữựẹẻẽịỉĩọỏõụủũỳỵỷỹáàéèíìóòúùý]", re.IGNORECASE
@@ -83,3 +83,10 @@ def test_jobs_of_the_rules_are_those_of_the_example() -> None:
     asked = {job for rule in ALERTS for job in re.findall(r'job="([^"]+)"', rule["expr"])}
     assert asked <= jobs
     assert jobs == {"truc-worker", "truc-keeper", "rabbitmq"}
+
+
+def test_the_page_lists_each_alert_in_a_line() -> None:
+    page = (ROOT / "docs" / "monitoring.md").read_text(encoding="utf-8")
+    for rule in ALERTS:
+        name, severity = rule["alert"], rule["labels"]["severity"]
+        assert f"| [`{name}`](operations.md#alert-{name.lower()}) | {severity} |" in page

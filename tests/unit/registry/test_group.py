@@ -252,3 +252,42 @@ def test_an_idle_worker_beats_and_is_healthy(watched: Watched) -> None:
             assert watched.beats == 2
 
     asyncio.run(scene())
+
+
+def test_a_failure_is_told_counted_and_forgotten_with_the_next_commit(watched: Watched) -> None:
+    make = Maker()
+    counted: list[Code] = []
+
+    def why(committer: GroupCommitter) -> str:
+        return "" if committer.failure is None else committer.failure.detail
+
+    async def scene() -> None:
+        committer = GroupCommitter(watched, "w1", WallClock(), patience=0.02, on_failure=counted.append)
+        assert not committer.broken, "not started yet"
+        committer.start()
+        await committer.run(int)
+        assert why(committer) == ""
+        watched.errors = [RegistryError(Code.REGISTRY_UNUSABLE, "SQLITE_FULL: disk full")]
+        with pytest.raises(RegistryError):
+            await committer.claim(make.claim("a"))
+        assert why(committer) == "SQLITE_FULL: disk full"
+        assert counted == [Code.REGISTRY_UNUSABLE]
+        assert (await committer.claim(make.claim("a"))).outcome is Claimed.NEW
+        assert why(committer) == ""
+        assert not committer.broken
+        await committer.stop()
+        assert not committer.broken, "it was stopped"
+
+    asyncio.run(scene())
+
+
+def test_a_writer_that_ended_by_itself_is_broken(watched: Watched) -> None:
+    async def scene() -> None:
+        committer = GroupCommitter(watched, "w1", WallClock())
+        committer._run = lambda: None  # type: ignore[method-assign]
+        committer.start()
+        assert committer._thread is not None
+        committer._thread.join(10)
+        assert committer.broken
+
+    asyncio.run(scene())
