@@ -61,7 +61,7 @@ KINDS: Final = (
           ".exe .dll .com .scr .msi .class .so", "application/x-msdownload application/x-executable", program=True),
     _kind("html", (b"<!DOCTYPE html", b"<!doctype html", b"<html", b"<HTML"), ".html .htm .xls .doc",
           "text/html application/xhtml+xml application/vnd.ms-excel application/msword"),
-    _kind("xml", (b"<?xml", b"\xef\xbb\xbf<?xml", b"<edXML"), ".xml .edxml .svg .xsd .xsl .xhtml .html .xls .doc",
+    _kind("xml", (b"<?xml", b"\xef\xbb\xbf<?xml", b"<edXML"), ".xml .edxml .svg .xsd .xsl .xhtml .html",
           "text/xml application/xml application/edxml+xml image/svg+xml application/xhtml+xml text/html"),
 )  # fmt: skip
 # Extensions whose files always start as the table says.

@@ -180,7 +180,7 @@ class _Reader:
         for stub in stubs:
             walker.find(Oddity.SIGNATURE_STUB, stub, f"{inside}/Signature")
         if len(_SPELT.findall(self._skeleton.body)) != 2 or not traces or traces[0].find(_BUSSINESS) is None:
-            self._misplaced_business(header, traces[0] if traces else None, inside)
+            self._misplaced_business(header, inside)
         if message.find(_STATUS_CODE) is not None:
             return self._status(message, [*traces, *bodies], holders, signature, inside)
         if message.find(names.q("To")) is None and message.find(names.q("DocumentId")) is None:
@@ -402,13 +402,13 @@ class _Reader:
             self._walker.fault(Code.DUPLICATE_VALUE, extra, here, f"{name} stands more than once")
         return found[0]
 
-    def _misplaced_business(self, header: Any, trace: Any | None, path: str) -> None:
+    def _misplaced_business(self, header: Any, path: str) -> None:
         """A business block that the axis and the relay overlook: harmless where it says "new", a fault where it does not."""
         for node in header.iterdescendants():
             if not isinstance(node.tag, str) or names.local_name(node.tag) not in _BUSINESS:
                 continue
             name = names.local_name(node.tag)
-            if name == "Bussiness" and trace is not None and node.getparent() is trace:
+            if name == "Bussiness" and node.getparent().tag == _TRACES:
                 misspelt = next(
                     (
                         one

@@ -80,9 +80,9 @@ def proposal_of(reading: Reading) -> Proposal:
     changes = [
         Change(one.oddity, one.path, one.line, one.found, one.read)
         for one in reading.findings
-        if one.oddity not in _FOR_PEOPLE
+        if not _for_people(one)
     ]
-    left = tuple(one for one in reading.findings if one.oddity in _FOR_PEOPLE)
+    left = tuple(one for one in reading.findings if _for_people(one))
     mended = _mended_document(package, changes) if isinstance(package, Document) else _mended_status(package)
     mended = replace(mended, kept=(), signature=SignatureKind.NONE)
     try:
@@ -91,6 +91,12 @@ def proposal_of(reading: Reading) -> Proposal:
     except RefusedError as error:
         objection = error
     return Proposal(mended, tuple(changes), left, objection)
+
+
+def _for_people(finding: Finding) -> bool:
+    # a date of another document is said again as that one wrote it
+    echoed = "/ResponseFor" in finding.path and finding.path.endswith("/PromulgationDate")
+    return finding.oddity in _FOR_PEOPLE or echoed
 
 
 def _mended_status(status: StatusMessage) -> StatusMessage:

@@ -124,6 +124,7 @@ class Walker:
             if slot is None:
                 if aside and child.tag == aside and asides is not None:
                     asides.append(child)
+                    last = len(shape.slots)
                 elif isinstance(child.tag, str):
                     self.stranger(child, shape, found, path)
                 continue
@@ -142,6 +143,8 @@ class Walker:
                 found[slot.name] = self._held(child, slot, f"{path}/{rule.within}")
             else:
                 found[slot.name] = self._one(child, slot, f"{path}/{rule.tag}")
+        if not found and not shape.due:
+            self.find(Oddity.EMPTY, element, path)
         for slot in shape.due:
             if slot.name not in found:
                 self.missing(element, slot, path)
@@ -218,6 +221,8 @@ class Walker:
             self.fault(Code.BAD_DOCUMENT_TYPE, element, path, "BussinessDocType is none of 0, 1, 2, 3")
             return None
         if value is None:
+            if rule.vital:
+                self.fault(Code.BAD_VALUE, element, path, f"{rule.tag} is none of its list")
             self.keep(element, path)
         self.find(oddity, element, path, text, shown(value))
         return value

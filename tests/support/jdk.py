@@ -41,3 +41,16 @@ def sign(
         local,
         *(str(p) for pair in pairs for p in pair),
     )
+
+
+def dump(listing: Path) -> dict[str, dict[str, str]]:
+    """Return what the JDK's DOM sees in each file that a listing names: path to base64 of the text."""
+    found: dict[str, dict[str, str]] = {}
+    current: dict[str, str] = {}
+    for line in _java("DumpXml.java", str(listing)).splitlines():
+        name, _, rest = line.partition(" ")
+        if name == "file":
+            current = found.setdefault(rest, {})
+        else:
+            current[name] = rest
+    return found
