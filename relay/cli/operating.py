@@ -49,6 +49,14 @@ class Relay:
         return QueueBrowser(self.endpoint, name="truc operator")
 
     @property
+    def browser_if_any(self) -> QueueBrowser | None:
+        """Looks into queues, where the login can be read: for what only says more."""
+        try:
+            return self.browser
+        except TrucError:
+            return None
+
+    @property
     def management(self) -> Management | None:
         """The management API, where it is configured and its password can be read."""
         from relay.broker.management import Management
@@ -99,7 +107,7 @@ def relay_of(home: Path, config: Path | None) -> Iterator[Relay]:
         from relay.sandbox.contents import running
 
         config = running(home).settings
-    chosen = settings.load(config)
+    chosen = settings.load(config, files=False)  # of keys and passwords only those that a command needs
     registry = open_registry(chosen.registry.url, chosen.registry.lease_seconds)
     try:
         yield Relay(chosen, registry)

@@ -102,8 +102,11 @@ def _look(relay: Relay, directory: AgencyDirectory | None) -> dict[str, tuple[in
     connected = (
         [names.agency_queue(one.code) for one in directory.agencies() if one.own_queue] if directory else []
     )
+    browser = relay.browser_if_any
+    if browser is None:
+        return None
     try:
-        return dict(relay.browser.seen((*OWN, *connected[:_ASKED_ONE_BY_ONE])))
+        return dict(browser.seen((*OWN, *connected[:_ASKED_ONE_BY_ONE])))
     except BrokerError:
         return None
 

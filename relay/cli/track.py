@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from relay.cli.operating import config_option, relay_of
 from relay.cli.options import (
     agency_code,
     home_option,
@@ -19,10 +20,13 @@ from relay.cli.options import (
 from relay.errors import Code, OperationError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
     from adapters.gateway import ReceiptFacts
     from relay.model.delivery import Delivery
     from relay.model.receipt import SignedReceipt
-    from relay.model.record import Document, TrackEvent
+    from relay.model.record import TrackEvent
+    from relay.operate.tracking import Story
 
 
 @click.command()
@@ -30,37 +34,44 @@ if TYPE_CHECKING:
 @click.option(
     "--sender", type=agency_code, metavar="CODE", help="Only this sender's; several may use one transport id."
 )
-@click.option(
-    "--config",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Configuration of a relay; without it the sandbox of --home.",
-)
+@config_option
 @home_option
 @json_option
 def track(transport_id: str, sender: str | None, config: Path | None, home: Path, as_json: bool) -> None:
-    """Tell the story of a document: what was decided, where each delivery stands, what was told to whom.
+    """Tell the story of a document: what was decided, where each delivery stands, what was told to whom, who acted.
 
-    A submission that was refused before its sender was proven is no document; if there is nothing else under the id,
-    the receipts that refused it are shown, whatever --sender says.
+    First what happened to each recipient, then what concerns the whole. A submission that was refused before its sender
+    was proven, or that is only known from quarantine, is no document; if there is nothing else under the id, its
+    receipts and events are shown, whatever --sender says. Names of agencies are those of the directory.
     """
-    from relay.registry import open_registry
+    from relay.observe.clock import SystemClock
+    from relay.operate.tracking import track as stories_of
 
-    registry = open_registry(registry_url(home, config))
-    try:
-        stories = [(one, registry.story(one.row)) for one in registry.find(transport_id, sender)]
-        refused = [] if stories else registry.refused(transport_id)
-    finally:
-        registry.close()
-    if not stories and not refused:
+    with relay_of(home, config) as relay:
+        registry, now = relay.registry, SystemClock().now()
+        found = [registry.standing(one.row, now) for one in registry.find(transport_id, sender)]
+        known = stories_of(
+            transport_id, registry, relay.directory_if_any(), tuple(one for one in found if one is not None)
+        )
+        refused = [] if known.stories else registry.refused(transport_id)
+    if not known.stories and not refused and not known.loose:
         raise OperationError(Code.NOT_FOUND, transport_id)
     if as_json:
-        documents = [_json(*story) for story in stories]
-        print_json({"transport_id": transport_id, "documents": documents, "refused": _refused_json(refused)})
+        print_json(
+            {
+                "transport_id": transport_id,
+                "documents": [_json(story) for story in known.stories],
+                "refused": _refused_json(refused),
+                "events": [_event_json(event) for event in known.loose],
+                "names": known.names,
+            }
+        )
         return
     if refused:
         _print_refused(refused)
-    for story in stories:
-        _print(*story)
+    _print_events(known.loose)
+    for story in known.stories:
+        _print(story, known.names)
 
 
 def registry_url(home: Path, config: Path | None) -> str:
@@ -78,7 +89,8 @@ def registry_url(home: Path, config: Path | None) -> str:
     return running(home).registry_url
 
 
-def _json(document: Document, events: list[TrackEvent]) -> dict[str, Any]:
+def _json(story: Story) -> dict[str, Any]:
+    document, standing = story.document, story.standing
     verdict = document.verdict
     return {
         "sender": document.sender,
@@ -106,17 +118,31 @@ def _json(document: Document, events: list[TrackEvent]) -> dict[str, Any]:
             "algorithm": verdict.algorithm,
             "verified_at": verdict.verified_at,
         },
-        "deliveries": [_delivery_json(one) for one in document.deliveries],
-        "events": [
+        "directory_version": document.directory_version,
+        "same_content_as": standing.first.transport_id if standing.first else "",
+        "deliveries": [_delivery_json(one.delivery) for one in standing.deliveries],
+        "receipts": [
             {
-                "at": event.at,
-                "event": event.event,
-                "recipient": event.recipient,
-                "code": event.code,
-                "detail": event.detail,
+                "number": one.number,
+                "kind": one.kind,
+                "code": one.code,
+                "to": one.to,
+                "at": one.at,
+                "published_at": one.published_at,
             }
-            for event in events
+            for one in standing.receipts
         ],
+        "events": [_event_json(event) for event in story.events],
+    }
+
+
+def _event_json(event: TrackEvent) -> dict[str, Any]:
+    return {
+        "at": event.at,
+        "event": event.event,
+        "recipient": event.recipient,
+        "code": event.code,
+        "detail": event.detail,
     }
 
 
@@ -161,17 +187,21 @@ def _delivery_json(delivery: Delivery) -> dict[str, Any]:
     }
 
 
-def _print(document: Document, events: list[TrackEvent]) -> None:
+def _print(story: Story, names: Mapping[str, str]) -> None:
     from relay.cli.words import state_name
 
+    document = story.document
     head = (
-        document.sender,
+        _named(document.sender, names),
         document.kind.value,
         document.code,
         people_time(document.accepted_at),
         document.refusal.value if document.refusal else "",
     )
     click.echo("  ".join(part for part in head if part))
+    if story.standing.first is not None:
+        before = story.standing.first.transport_id
+        click.echo("  " + words(f"same bytes as {before}", f"cùng nội dung với {before}"))
     verdict = document.verdict
     click.echo(
         words(
@@ -179,13 +209,26 @@ def _print(document: Document, events: list[TrackEvent]) -> None:
             f"  chữ ký: {verdict.reason.value}  {verdict.signer}",
         ).rstrip()
     )
-    for delivery in document.deliveries:
+    deliveries = [one.delivery for one in story.standing.deliveries]
+    for delivery in deliveries:
         resolved = f" -> {delivery.recipient}" if delivery.recipient != delivery.written else ""
+        name = f" ({names[delivery.recipient]})" if delivery.recipient in names else ""
         click.echo(
-            f"  {delivery.written}{resolved}: {state_name(delivery.state.value)}"
+            f"  {delivery.written}{resolved}{name}: {state_name(delivery.state.value)}"
             + (f"  {delivery.code.value}" if delivery.code else "")
             + (f"  {people_time(delivery.at)}" if delivery.at else "")
         )
+        _print_events(event for event in story.events if event.recipient == delivery.recipient)
+    apart = {delivery.recipient for delivery in deliveries}
+    click.echo(words("  the whole:", "  toàn bộ:"))
+    _print_events(event for event in story.events if event.recipient not in apart)
+
+
+def _named(code: str, names: Mapping[str, str]) -> str:
+    return f"{code} ({names[code]})" if code in names else code
+
+
+def _print_events(events: Iterable[TrackEvent]) -> None:
     print_table(
         [(people_time(event.at), event.event, event.recipient, event.code, event.detail) for event in events],
         indent="    ",

@@ -36,7 +36,9 @@ def why(transport_id: str, sender: str | None, config: Path | None, home: Path, 
 
     with relay_of(home, config) as relay:
         now = SystemClock().now()
-        facts = gather(transport_id, sender, relay.registry, relay.directory_if_any(), relay.browser, now)
+        facts = gather(
+            transport_id, sender, relay.registry, relay.directory_if_any(), relay.browser_if_any, now
+        )
     reasons = reasons_of(facts)
     if as_json:
         print_json(

@@ -44,7 +44,7 @@ def gather(
     sender: str | None,
     registry: Registry,
     directory: Agencies | None,
-    looks: Looks,
+    looks: Looks | None,
     now: datetime,
 ) -> Facts:
     """Return all that is known about a transport id; a broker that does not answer is a fact too.
@@ -54,7 +54,7 @@ def gather(
         sender: only this one's document; several may use the same id.
         registry: what is stored.
         directory: which queue serves a recipient; None where there is none to be read.
-        looks: the broker.
+        looks: the broker; None where its login cannot be had.
         now: by the clock of this machine.
 
     Raises:
@@ -87,7 +87,9 @@ def held_of(registry: Registry, transport_id: str, standings: Iterable[Standing]
     return registry.held_about(sorted(ids))
 
 
-def _look(looks: Looks, queues: Iterable[str]) -> dict[str, Seen] | None:
+def _look(looks: Looks | None, queues: Iterable[str]) -> dict[str, Seen] | None:
+    if looks is None:
+        return None
     try:
         return looks.seen(tuple(dict.fromkeys(queues)))
     except BrokerError:
