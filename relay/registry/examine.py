@@ -93,7 +93,9 @@ class Examination:
         return any(name == owner and beat >= limit for name, beat in self.workers)
 
 
-def examine(url: str, now: datetime, lease_seconds: float, seconds: float = 10.0) -> Examination:
+def examine(
+    url: str, now: datetime, lease_seconds: float, seconds: float = 10.0, patience: float = 3.0
+) -> Examination:
     """Look at a registry. Nothing is created and nothing is changed.
 
     Args:
@@ -102,20 +104,21 @@ def examine(url: str, now: datetime, lease_seconds: float, seconds: float = 10.0
         lease_seconds: how long a silent worker keeps its documents.
         seconds: limit for the reading, and once more for the check of the file's wholeness. A file too large for that
             is checked in part.
+        patience: seconds over which the write lock has to be held by one process to count as held for good.
     """
     found = Examination(now, lease_seconds)
     try:
         file = dialect.file_of(url)
         if file is None:
             return _read(create_engine(url, poolclass=NullPool), found)
-        return _examine_file(Path(file), found, seconds)
+        return _examine_file(Path(file), found, seconds, patience)
     except RegistryError as error:
         return replace(found, trouble=error.code, detail=error.detail)
     except (SQLAlchemyError, ImportError, OSError, sqlite3.Error) as error:
         return replace(found, trouble=Code.REGISTRY_UNUSABLE, detail=f"{type(error).__name__}: {error}"[:200])
 
 
-def _examine_file(file: Path, found: Examination, seconds: float) -> Examination:
+def _examine_file(file: Path, found: Examination, seconds: float, patience: float) -> Examination:
     try:
         state = file.stat()
         folder = file.parent.stat()
@@ -133,7 +136,7 @@ def _examine_file(file: Path, found: Examination, seconds: float) -> Examination
         writable=writable,
         wal_bytes=_size(file, "-wal"),
         # Before we open it ourselves: closing any descriptor of that file drops all locks that its process has on it.
-        locked_by=_writer(Path(f"{file}-shm")),
+        locked_by=_writer(Path(f"{file}-shm"), patience),
     )
     found = replace(found, damage=_damage(file, seconds))
     if found.damage:
@@ -173,7 +176,7 @@ def _damage(file: Path, seconds: float) -> str:
     return "" if lines == ["ok"] else "; ".join(lines)[:200]
 
 
-def _writer(shared: Path, patience: float = 3.0) -> int | None:
+def _writer(shared: Path, patience: float) -> int | None:
     """Return the process that holds the write lock over the whole of ``patience``; None if it is free for a moment."""
     try:
         file = os.open(shared, os.O_RDONLY | os.O_CLOEXEC)

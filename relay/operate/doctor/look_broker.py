@@ -196,10 +196,11 @@ def broker(settings: Settings) -> BrokerFacts:
 def _nodes(api: Management) -> tuple[Node, ...]:
     """Read the nodes; of one that has just started the broker tells nothing for some seconds."""
     limit = time.monotonic() + _STATISTICS
+    alarms = frozenset(api.alarms_in_force())
     while True:
         rows = api.nodes()
         if all("mem_limit" in row or not row.get("running") for row in rows) or time.monotonic() > limit:
-            return tuple(_node(row) for row in rows)
+            return tuple(_node(row, alarms) for row in rows)
         time.sleep(1.0)
 
 
@@ -210,7 +211,7 @@ def _listener(row: Row) -> Listener:
     return Listener(str(row.get("protocol")), str(bound or row.get("ip_address")), int(row.get("port", 0)))
 
 
-def _node(row: Row) -> Node:
+def _node(row: Row, alarms: frozenset[tuple[str, str]]) -> Node:
     versions = [
         str(one.get("version", ""))
         for one in row.get("applications", ())
@@ -221,8 +222,8 @@ def _node(row: Row) -> Node:
         running=bool(row.get("running")),
         version=versions[0] if versions else "",
         uptime=float(row.get("uptime", 0)) / 1000,
-        memory_alarm=bool(row.get("mem_alarm")),
-        disk_alarm=bool(row.get("disk_free_alarm")),
+        memory_alarm=(str(row.get("name")), "memory") in alarms,
+        disk_alarm=(str(row.get("name")), "disk") in alarms,
         memory_used=_whole(row.get("mem_used")),
         memory_limit=_whole(row.get("mem_limit")),
         disk_free=_whole(row.get("disk_free")),
