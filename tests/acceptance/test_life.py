@@ -1,23 +1,26 @@
-"""Users and certificates in life, on a real sandbox: what an operator types, and what running workers make of it."""
+"""Users and certificates in life, on a real sandbox with TLS: what an operator types, what running workers make of it."""
 
 from __future__ import annotations
 
 import contextlib
 import itertools
 import json
+import ssl
 import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pika
 import pytest
 from click.testing import CliRunner
-from pika.exceptions import AMQPError, ProbableAuthenticationError
+from pika.credentials import ExternalCredentials
+from pika.exceptions import AMQPError
 
 from relay.cli.main import main
 from relay.directory.file import load
@@ -26,11 +29,12 @@ from relay.model.agency import Agency
 from relay.model.levels import Level
 from relay.sandbox.ca import DevelopmentCa, Issued
 from relay.sandbox.home import Home
+from relay.sandbox.tlsca import TlsAuthorities
 from tests.support.sandbox import running_sandbox
 from tests.support.stranger import Sandbox, Stranger
 from tests.support.stranger_xml import Facts, Signer, document, sign
 
-CODES = ("K71", "K72", "K73")
+CODES = ("K71", "K72", "K73", "K74")
 OBEYED = 10.0  # seconds within which running workers obey, with the settings that a relay has by default
 
 
@@ -72,11 +76,25 @@ class Ground:
         self.open.append(made)
         return made
 
-    def parameters(self, user: str, password: str) -> pika.ConnectionParameters:
-        port = Home(self.home).kept().ports.amqp
+    def parameters(self, user: str, password: str, login: Issued | None = None) -> pika.ConnectionParameters:
+        """Return the way in by password, or by the certificate of ``login``."""
+        url = urlsplit(self.sandbox.raw["amqp_url"])
+        context = ssl.create_default_context(cafile=self.sandbox.raw["tls_ca_cert"])
+        if login is not None:
+            context.load_cert_chain(login.cert, login.key)
         return pika.ConnectionParameters(
-            "127.0.0.1", port, "truc", pika.PlainCredentials(user, password), connection_attempts=1
+            url.hostname,
+            url.port,
+            url.path[1:],
+            ExternalCredentials() if login else pika.PlainCredentials(user, password),
+            connection_attempts=1,
+            ssl_options=pika.SSLOptions(context, str(url.hostname)),
         )
+
+    def refused(self, user: str, password: str, login: Issued | None = None) -> None:
+        """Show that the broker lets nobody in like this."""
+        with pytest.raises(AMQPError):
+            pika.BlockingConnection(self.parameters(user, password, login))
 
     def issue(self, code: str, name: str) -> Issued:
         """Return another key and certificate of an agency, by the authority of the sandbox."""
@@ -102,7 +120,7 @@ class Ground:
 @pytest.fixture(scope="module")
 def ground(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ground]:
     home = tmp_path_factory.mktemp("life") / "home"
-    with running_sandbox(home):
+    with running_sandbox(home, tls=True):
         place = Home(home)
         known = load(place.directory_file).agencies()
         ours = [
@@ -163,8 +181,7 @@ def test_a_gateway_comes_to_life_changes_its_password_and_nothing_stops_meanwhil
     assert [one for one in ground.pending() if "K71" in one["name"]] == []
     done = ground.truc("user", "rotate", "K71", "--finish")
     assert done["closed"] >= 1
-    with pytest.raises(ProbableAuthenticationError):
-        pika.BlockingConnection(ground.parameters("K71", ground.passwords["K71"]))
+    ground.refused("K71", ground.passwords["K71"])
     assert submit(second, signer) == ""
     assert [one for one in ground.pending() if "K71" in one["name"]] == []
     rows = {row["user"]: row for row in ground.truc("user", "ls") if row["code"] == "K71"}
@@ -173,7 +190,8 @@ def test_a_gateway_comes_to_life_changes_its_password_and_nothing_stops_meanwhil
     leaked = [
         path
         for path in ground.home.rglob("*")
-        if path.is_file() and any(word.encode() in path.read_bytes() for word in ground.passwords.values())
+        if path.is_file()
+        and any(word.encode() in path.read_bytes() for word in ground.passwords.values() if word)
     ]
     assert leaked == []
     second.close()
@@ -293,23 +311,31 @@ def test_a_certificate_is_changed_over_while_documents_flow(ground: Ground, tmp_
 
     becomes(waits)
     assert ground.truc("user", "close", "K73", "--force")["queued"]["agency.K73"] > 0
-    with pytest.raises(ProbableAuthenticationError):
-        pika.BlockingConnection(ground.parameters("K73", ground.passwords["K73"]))
-    assert ground.pending() == []
+    ground.refused("K73", ground.passwords["K73"])
+    assert [one for one in ground.pending() if "K74" not in one["name"]] == []
     assert "K73" not in {one["user"] for one in ground.truc("user", "ls")}
     assert ground.truc("user", "resume", "K73", code=5)["code"] == "NOT-FOUND"
 
 
-def test_a_login_by_certificate_has_no_password_on_the_broker(ground: Ground) -> None:
+def test_a_login_by_certificate_has_no_password_and_works(ground: Ground, tmp_path: Path) -> None:
     place = Home(ground.home)
-    agencies = load(place.directory_file).agencies()
-    more = Agency("K74", "K74", Level.CENTRAL, gateway="K74", own_queue=True)
-    dump(place.directory_file, [*agencies, replace(more, name="Cơ quan K74 (mẫu)")], "mẫu")
-    made = ground.truc("user", "add", "K74", "--external", "--login", "gw.k74.example")
+    login = TlsAuthorities(place.tls).login(place.logins, "K74", datetime.now(UTC))
+    ground.refused("K74", "", login)  # an authority's word alone lets nobody in
+    made = ground.truc("user", "add", "K74", "--external")
     assert "password" not in made
     (row,) = [one for one in ground.truc("user", "ls") if one["code"] == "K74"]
-    assert (row["user"], row["by"]) == ("gw.k74.example", "certificate")
+    assert (row["user"], row["by"]) == ("K74", "certificate")
+    assert [one for one in ground.pending() if "K74" in one["name"]] == []
     for password in ("", "guest"):
-        with pytest.raises(AMQPError):
-            pika.BlockingConnection(ground.parameters("gw.k74.example", password))
-    assert ground.pending() == []
+        ground.refused("K74", password)
+    ground.register("K74", ground.keys["K74"], tmp_path)
+    ground.passwords["K74"] = ""
+    gateway = ground.gateway("K74")
+    gateway._parameters = ground.parameters("K74", "", login)
+    gateway.start()
+    becomes(lambda: submit(gateway, gateway.signer()) == "")
+    assert ground.truc("user", "rotate", "K74", code=1)["code"] == "UNSAFE-CHANGE"
+    ground.truc("user", "suspend", "K74")
+    gone = ground.gateway("K74")
+    gone._parameters = ground.parameters("K74", "", login)
+    assert gone.publish(b"x") == "closed 403"
