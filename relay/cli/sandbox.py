@@ -157,7 +157,7 @@ def keys() -> None:
 @click.option(
     "--kind",
     type=click.Choice(["ec-p256", "ec-p384", "rsa-2048", "rsa-3072"]),
-    help="Give it a new key of this kind; the old certificate is revoked.",
+    help="Give it a new key of this kind; the old certificate is revoked, that of its login too.",
 )
 @home_option
 @dry_run_option

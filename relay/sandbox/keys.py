@@ -11,12 +11,14 @@ from relay.sandbox import contents, provision
 from relay.sandbox.ca import DevelopmentCa, Issued, KeyKind
 from relay.sandbox.contents import Sandbox, SandboxAgency
 from relay.sandbox.home import Home
+from relay.sandbox.tlsca import TlsAuthorities
 
 
 def issue_keys(home: Path, written: str, *, kind: KeyKind | None = None) -> SandboxAgency:
     """Give an agency of a sandbox what its gateway needs; an unknown one joins the directory, level by rule.
 
-    A known agency keeps what it has; with ``kind`` it gets a new key of that kind and its old certificate is revoked.
+    A known agency keeps what it has; with ``kind`` it gets a new key of that kind and its old certificate is revoked,
+    and where TLS is used the same is done to its gateway's login.
     Where the broker runs, its topology follows at once.
 
     Args:
@@ -78,3 +80,8 @@ def _renew(place: Home, code: str, kind: KeyKind) -> None:
     old = ca.agency(place.keys, code, agency.name, now).leaf()
     ca.agency(place.keys, code, agency.name, now, kind=kind, renew=True)
     ca.revoke(old, now)
+    if place.kept().tls and agency.gateway == code:
+        logins = TlsAuthorities(place.tls)
+        former = logins.login(place.logins, code, now).leaf()
+        logins.login(place.logins, code, now, renew=True)
+        logins.revoke(former, now)

@@ -38,6 +38,20 @@ WAL_SIZE: Final = 64 * 1024 * 1024  # of the Raft log; the default of 512 MiB is
 # beyond Latin-1, and a folder whose place the broker never learns may be moved.
 _HERE: Final = "/proc/self/cwd"
 
+_TLS: Final = f"{_HERE}/tls"
+_TLS_OPTIONS: Final = f"""\
+[{{rabbit, [{{ssl_options, [
+  {{certfile, "{_TLS}/server.pem"}},
+  {{keyfile, "{_TLS}/server.key"}},
+  {{cacertfile, "{_TLS}/logins.pem"}},
+  {{verify, verify_peer}},
+  {{fail_if_no_peer_cert, false}},
+  {{versions, ['tlsv1.3', 'tlsv1.2']}},
+  {{crl_check, peer}},
+  {{crl_cache, {{ssl_crl_hash_dir, {{internal, [{{dir, "{_TLS}/crls"}}]}}}}}}
+]}}]}}].
+"""
+
 START_LIMIT: Final = 60.0
 STOP_LIMIT: Final = 30.0
 
@@ -58,7 +72,8 @@ class Node:
 
     @property
     def tls_folder(self) -> Path:
-        """Where the node reads ``server.pem``, ``server.key`` and ``logins.pem``, the anchor of client certificates."""
+        """Where the node reads ``server.pem``, ``server.key``, ``logins.pem`` (the anchor of client certificates) and
+        ``crls/`` (what of that anchor is revoked, by hashed names)."""
         return self.folder / "tls"
 
     @property
@@ -297,6 +312,9 @@ class Node:
             "RABBITMQ_MNESIA_BASE": f"{_HERE}/data",
             "RABBITMQ_LOG_BASE": f"{_HERE}/log",
             "RABBITMQ_CONFIG_FILE": f"{_HERE}/rabbitmq.conf",
+            # Else those of the machine's own broker, in /etc/rabbitmq, would be read too.
+            "RABBITMQ_CONFIG_FILES": f"{_HERE}/conf.d/*.conf",
+            "RABBITMQ_ADVANCED_CONFIG_FILE": f"{_HERE}/advanced.config",
             "RABBITMQ_ENABLED_PLUGINS_FILE": f"{_HERE}/enabled_plugins",
             "RABBITMQ_PID_FILE": f"{_HERE}/pid",
             "RABBITMQ_CONF_ENV_FILE": "/dev/null",
@@ -332,6 +350,7 @@ class Node:
         return {
             self.folder / "enabled_plugins": f"[{','.join(plugins)}].\n",
             self.folder / "rabbitmq.conf": self._configuration(),
+            self.folder / "advanced.config": "[].\n" if self.ca_file is None else _TLS_OPTIONS,
         }
 
     def _configuration(self) -> str:
@@ -363,25 +382,18 @@ class Node:
         )
 
     def _tls_listeners(self) -> tuple[str, ...]:
-        """The same lines as in production (docs/tls.md), but for places and ports."""
-        files = f"{_HERE}/tls"
+        """The same lines as in production (docs/tls.md), but for places and ports. For AMQP the rest is in
+        ``advanced.config``: 3.10 has no line for revocation."""
         return (
             "listeners.tcp = none",
             f"listeners.ssl.1 = 127.0.0.1:{self.ports.amqp}",
-            f"ssl_options.certfile = {files}/server.pem",
-            f"ssl_options.keyfile = {files}/server.key",
-            f"ssl_options.cacertfile = {files}/logins.pem",
-            "ssl_options.verify = verify_peer",
-            "ssl_options.fail_if_no_peer_cert = false",
-            "ssl_options.versions.1 = tlsv1.3",
-            "ssl_options.versions.2 = tlsv1.2",
             "ssl_cert_login_from = common_name",
             "auth_mechanisms.1 = PLAIN",
             "auth_mechanisms.2 = EXTERNAL",
             "management.ssl.ip = 127.0.0.1",
             f"management.ssl.port = {self.ports.management}",
-            f"management.ssl.certfile = {files}/server.pem",
-            f"management.ssl.keyfile = {files}/server.key",
+            f"management.ssl.certfile = {_TLS}/server.pem",
+            f"management.ssl.keyfile = {_TLS}/server.key",
             "management.ssl.versions.1 = tlsv1.3",
             "management.ssl.versions.2 = tlsv1.2",
         )

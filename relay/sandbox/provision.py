@@ -19,7 +19,6 @@ from relay.model.times import vietnam_day
 from relay.sandbox.agencies import new_agency, sample_agencies
 from relay.sandbox.ca import DevelopmentCa, Issued
 from relay.sandbox.config import RELAY_USER, write_config
-from relay.sandbox.files import write_private
 from relay.sandbox.home import Home, Kept
 from relay.sandbox.node import ADMIN
 from relay.sandbox.tlsca import TlsAuthorities
@@ -76,9 +75,7 @@ def _secure(home: Home, kept: Kept, agencies: Sequence[Agency], now: datetime) -
     authorities.ensure(now)
     folder = home.node(kept).tls_folder
     authorities.server(folder, now)
-    anchor = authorities.logins_cert.read_bytes()
-    if not (there := folder / "logins.pem").exists() or there.read_bytes() != anchor:
-        write_private(there, anchor)
+    authorities.publish(folder, now)
     for gateway in sorted({agency.gateway for agency in agencies if agency.gateway}):
         if gateway in kept.passwords:
             authorities.login(home.logins, gateway, now)

@@ -8,7 +8,9 @@ and nothing else, never a name that is no agency's code (``admin`` and ``relay``
 
 from __future__ import annotations
 
+import hashlib
 import ipaddress
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
@@ -20,8 +22,10 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from relay.errors import Code, ConfigurationError
 from relay.model.codes import normal_form
+from relay.sandbox.ca import CRL_LIFE
 from relay.sandbox.files import private_folder, write_private
 from relay.sandbox.issuing import (
+    BACKDATED,
     CA_LIFE,
     Issued,
     PrivateKey,
@@ -87,7 +91,60 @@ class TlsAuthorities:
             "logins", folder, code, subject, ExtendedKeyUsageOID.CLIENT_AUTH, (), now, life, renew
         )
 
+    def revoke(self, login: x509.Certificate, now: datetime) -> None:
+        """Put a login certificate on the list (once); see ``publish``."""
+        entries = {entry.serial_number: entry for entry in self._revoked()}
+        if login.serial_number not in entries:
+            entries[login.serial_number] = (
+                x509.RevokedCertificateBuilder()
+                .serial_number(login.serial_number)
+                .revocation_date(now)
+                .build()
+            )
+            self._write_list(entries.values(), now)
+
+    def publish(self, folder: Path, now: datetime) -> None:
+        """Give the broker what it judges client certificates by: ``logins.pem`` and the list, renewed, in ``crls``.
+
+        The broker looks for a list by its issuer's hashed name at each login; where there is none it takes nobody.
+        """
+        authority, _ = self._load("logins")
+        self._write_list(self._revoked(), now)
+        anchor = self.logins_cert.read_bytes()
+        if not (there := folder / "logins.pem").exists() or there.read_bytes() != anchor:
+            write_private(there, anchor)
+        name = f"{short_hash(authority.subject):08x}.r0"
+        write_private(private_folder(folder / "crls") / name, self.list_file.read_bytes())
+
+    @property
+    def list_file(self) -> Path:
+        """The list of revoked login certificates, PEM."""
+        return self.folder / "logins.crl"
+
     # --- inside
+
+    def _revoked(self) -> list[x509.RevokedCertificate]:
+        try:
+            return list(x509.load_pem_x509_crl(self.list_file.read_bytes()))
+        except FileNotFoundError:
+            return []
+        except ValueError as error:
+            raise ConfigurationError(Code.KEY_UNUSABLE, f"{self.list_file}: {error}") from error
+
+    def _write_list(self, entries: Iterable[x509.RevokedCertificate], now: datetime) -> None:
+        authority, signer = self._load("logins")
+        request = (
+            x509.CertificateRevocationListBuilder()
+            .issuer_name(authority.subject)
+            .last_update(now - BACKDATED)
+            .next_update(now + CRL_LIFE)
+            .add_extension(authority_id(authority, signer), critical=False)
+            .add_extension(x509.CRLNumber(int(now.timestamp() * 1000)), critical=False)
+        )
+        for entry in entries:
+            request = request.add_revoked_certificate(entry)
+        crl = request.sign(signer, hashes.SHA256())
+        write_private(self.list_file, crl.public_bytes(serialization.Encoding.PEM))
 
     def _root(self, name: str, common_name: str, now: datetime) -> None:
         if (self.folder / f"{name}.pem").exists():
@@ -152,6 +209,19 @@ class TlsAuthorities:
 def _subject(common_name: str) -> x509.Name:
     # One common name and nothing else: the broker joins several with a comma, which would be another user.
     return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
+
+
+def short_hash(name: x509.Name) -> int:
+    """Return the hash by which OpenSSL and Erlang name the files of a folder of lists (``openssl crl -hash``).
+
+    For names of common names alone: the hash is over their canonical form, UTF-8 in lower case without spaces at the
+    ends.
+    """
+    canonical = x509.Name(
+        [x509.NameAttribute(one.oid, " ".join(str(one.value).split()).lower()) for one in name]
+    ).public_bytes()
+    # Without the outer SEQUENCE; a name this short has one octet of length.
+    return int.from_bytes(hashlib.sha1(canonical[2:], usedforsecurity=False).digest()[:4], "little")
 
 
 def _of(issued: Issued, authority: x509.Certificate) -> bool:

@@ -35,7 +35,7 @@ from relay.resources import shipped
 from relay.sandbox import contents
 from relay.sandbox.home import Home
 from relay.sandbox.issuing import Issued
-from relay.sandbox.keys import renew_relay
+from relay.sandbox.keys import issue_keys, renew_relay
 from relay.sandbox.tlsca import TlsAuthorities
 from relay.sandbox.up import up
 from tests.support.jsonschema import faults
@@ -225,6 +225,21 @@ def test_who_has_no_right_to_is_kept_out(place: Place, tmp_path: Path) -> None:
     refused(replace(by_password, password=""), Code.BROKER_REFUSED)
     refused(replace(by_password, ca_file=stranger.root_cert), Code.BROKER_UNTRUSTED)
     refused(replace(by_password, ca_file=own.logins_cert), Code.BROKER_UNTRUSTED)
+
+
+def test_a_revoked_certificate_logs_nobody_in_and_a_new_one_does(place: Place) -> None:
+    before = place.sandbox.endpoint("G14")
+    assert before.cert_file is not None
+    assert before.key_file is not None
+    cert, key = place.home.path / "former.pem", place.home.path / "former.key"
+    cert.write_bytes(before.cert_file.read_bytes())
+    key.write_bytes(before.key_file.read_bytes())
+    issue_keys(place.home.path, "G14", kind="ec-p256")
+    error = turned_away(replace(before, cert_file=cert, key_file=key))
+    assert error.code is Code.BROKER_REFUSED
+    assert "REVOKED" in error.detail
+    assert check_login(place.sandbox.endpoint("G14"))
+    assert check_login(place.sandbox.endpoint("G18")), "no other's login"
 
 
 @pytest.mark.parametrize("name", ["admin", "relay", "guest", "H26+1", "H26,admin", "*", ""])

@@ -13,9 +13,10 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from relay.errors import Code, ConfigurationError, OperationError
 from relay.sandbox import contents, provision
-from relay.sandbox.ca import DevelopmentCa, former
+from relay.sandbox.ca import CRL_LIFE, DevelopmentCa, former
 from relay.sandbox.home import Home, Kept
-from relay.sandbox.tlsca import RENEW_BEFORE, TLS_LIFE, TlsAuthorities
+from relay.sandbox.tlsca import RENEW_BEFORE, TLS_LIFE, TlsAuthorities, short_hash
+from tests.support import pki
 
 NOW = datetime(2026, 3, 2, 8, 30, tzinfo=UTC)
 
@@ -148,3 +149,36 @@ def test_a_gateway_without_a_certificate_does_not_log_in_by_one(home: Home) -> N
         with pytest.raises(OperationError) as raised:
             sandbox.endpoint(gateway, login)  # type: ignore[arg-type]
         assert raised.value.code is Code.NOT_FOUND
+
+
+def test_a_revoked_login_stands_on_the_list_that_the_broker_finds(
+    authorities: TlsAuthorities, tmp_path: Path
+) -> None:
+    folder = tmp_path / "node"
+    folder.mkdir()
+    leaf = authorities.login(tmp_path / "logins", "H26", NOW).leaf()
+    authorities.publish(folder, NOW)
+    (published,) = (folder / "crls").iterdir()
+    assert list(x509.load_pem_x509_crl(published.read_bytes())) == []
+    authorities.revoke(leaf, NOW)
+    authorities.revoke(leaf, NOW + timedelta(hours=1))
+    authorities.publish(folder, NOW + timedelta(days=20))
+    listed = x509.load_pem_x509_crl(published.read_bytes())
+    assert [(one.serial_number, one.revocation_date_utc) for one in listed] == [(leaf.serial_number, NOW)]
+    assert listed.next_update_utc == NOW + timedelta(days=20) + CRL_LIFE
+    root = x509.load_pem_x509_certificate(authorities.logins_cert.read_bytes())
+    assert listed.is_signature_valid(root.public_key())  # type: ignore[arg-type]
+    assert (folder / "logins.pem").read_bytes() == authorities.logins_cert.read_bytes()
+
+
+@pytest.mark.parametrize("name", ["Trục development gateway logins (mẫu)", "H26.15", "  Two   Words "])
+def test_the_list_is_named_as_openssl_names_it(tmp_path: Path, name: str) -> None:
+    import subprocess
+
+    authority = pki.issue(name, ca=True)
+    path = tmp_path / "list.pem"
+    path.write_bytes(pki.crl(authority))
+    told = subprocess.run(
+        ["openssl", "crl", "-in", str(path), "-noout", "-hash"], capture_output=True, text=True, check=True
+    )
+    assert f"{short_hash(authority.certificate.subject):08x}" == told.stdout.strip()
