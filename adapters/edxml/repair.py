@@ -36,6 +36,13 @@ _FOR_PEOPLE = frozenset(
         *(Oddity.REASON_MISSING, Oddity.DUE_BEFORE_PROMULGATION, Oddity.DOCUMENT_ID_FORM),
     }
 )
+# Of these, what stands there is in no new writing.
+_DROPPED = frozenset(
+    {
+        *(Oddity.DATE_IMPOSSIBLE, Oddity.DATE_UNREAD, Oddity.TIME_UNREAD, Oddity.NOT_A_NUMBER),
+        Oddity.OUT_OF_RANGE,
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +67,8 @@ class Proposal:
 
     @property
     def complete(self) -> bool:
-        """Whether nothing is left to do but to sign it."""
-        return self.objection is None
+        """Whether the strict writer takes it and no value was dropped because nobody can read it."""
+        return self.objection is None and not any(_is_dropped(one) for one in self.left)
 
 
 def propose(source: Source | bytes) -> Proposal:
@@ -80,7 +87,7 @@ def proposal_of(reading: Reading) -> Proposal:
     changes = [
         Change(one.oddity, one.path, one.line, one.found, one.read)
         for one in reading.findings
-        if not _for_people(one)
+        if not _for_people(one) or _is_dropped(one)
     ]
     left = tuple(one for one in reading.findings if _for_people(one))
     mended = _mended_document(package, changes) if isinstance(package, Document) else _mended_status(package)
@@ -95,8 +102,15 @@ def proposal_of(reading: Reading) -> Proposal:
 
 def _for_people(finding: Finding) -> bool:
     # a date of another document is said again as that one wrote it
-    echoed = "/ResponseFor" in finding.path and finding.path.endswith("/PromulgationDate")
-    return finding.oddity in _FOR_PEOPLE or echoed
+    return finding.oddity in _FOR_PEOPLE or _is_echo(finding)
+
+
+def _is_echo(finding: Finding) -> bool:
+    return "/ResponseFor" in finding.path and finding.path.endswith("/PromulgationDate")
+
+
+def _is_dropped(finding: Finding) -> bool:
+    return finding.oddity in _DROPPED and not finding.read and not _is_echo(finding)
 
 
 def _mended_status(status: StatusMessage) -> StatusMessage:

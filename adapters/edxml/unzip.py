@@ -70,18 +70,16 @@ def unwrapped(content: Content, name: str, limits: UnpackLimits) -> Unwrapped:
     """
     if content.start(len(_START)) != _START:
         return Unwrapped(content)
-    archive = tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY)  # noqa: SIM115 -- closed below
-    size = 0
-    for piece in content.pieces():
-        size += archive.write(piece)
-    try:
-        if _entries(archive, size) != 1:
-            return Unwrapped(content)
-        return _from_archive(content, archive, size, name, limits)
-    except _TROUBLE:
-        return Unwrapped(content, oddities=(Oddity.ZIP_DAMAGED,))
-    finally:
-        archive.close()
+    with tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY) as archive:
+        size = 0
+        for piece in content.pieces():
+            size += archive.write(piece)
+        try:
+            if _entries(archive, size) != 1:
+                return Unwrapped(content)
+            return _from_archive(content, archive, size, name, limits)
+        except _TROUBLE:
+            return Unwrapped(content, oddities=(Oddity.ZIP_DAMAGED,))
 
 
 def _entries(archive: IO[bytes], size: int) -> int:

@@ -62,7 +62,7 @@ _EMPTY: Final = {
     "DocumentId": Code.EMPTY_DOCUMENT_ID,
     "StatusCode": Code.BAD_STATUS_CODE,
 }
-_SHORT_2016: Final = re.compile(r"(?:[0-9]{2,3}\.){1,3}[A-Z][0-9]{2}", re.ASCII)
+_SHORT_2016: Final = re.compile(r"(?:[0-9]{2,3}\.){1,3}[A-KW][0-9]{2}", re.ASCII)
 _FULL_2016: Final = re.compile(r"[0-9]{3}\.[0-9]{2}\.[0-9]{2}\.[A-Z][0-9]{2}", re.ASCII)
 
 

@@ -13,7 +13,7 @@ from relay.errors import Code, RefusedError
 
 MAX_LENGTH: Final = 35  # Decision 20/2020, article 4
 
-_F2016 = re.compile(r"(?:[0-9]{2,3}\.){1,3}[A-Z][0-9]{2}", re.ASCII)
+_F2016 = re.compile(r"(?:[0-9]{2,3}\.){1,3}[A-KW][0-9]{2}", re.ASCII)
 _F2020 = re.compile(r"[A-KW][0-9]{2}(?:\.[0-9A-Z]+)*", re.ASCII)
 _SCHEME = re.compile(r"Z(?:0[1-9]|[1-9][0-9])\.?[0-9A-Z.]{1,32}", re.ASCII)
 _BUSINESS = re.compile(r"[0-9]{10}(?:-?[0-9]{3})?", re.ASCII)
@@ -54,6 +54,8 @@ def form_2016(code: str) -> str | None:
         return None
     if any(not group.isdigit() or len(group) != width for group, width in zip(rest, widths, strict=False)):
         return None
+    if any(not group.strip("0") for group in rest):
+        return None  # zeros mean an empty group there
     padded = rest + ["0" * width for width in widths[len(rest) :]]
     return ".".join([*reversed(padded), head])
 

@@ -56,9 +56,11 @@ def test_a_place_has_its_line_and_path(case: Case) -> None:
     checked = check(case.body)
     if checked.reading.tree is None:
         return
-    for one in (*checked.findings, *checked.faults):
-        assert not one.path or one.line >= 1
-        assert "{" not in one.path
+    places = [(one.path, one.line) for one in checked.findings]
+    places += [(one.path, one.line) for one in checked.faults]
+    for path, line in places:
+        assert not path or line >= 1
+        assert "{" not in path
 
 
 @each

@@ -55,9 +55,9 @@ def test_the_jdk_sees_the_same_values_and_the_same_bytes(tmp_path: Path) -> None
     for number, case in enumerate(CORPUS):
         if case.faults or case.relay.startswith("NOT-"):
             continue  # what is no XML, or cannot be read without a guess
-        path = tmp_path / f"{number}.edxml"
-        path.write_bytes(case.body)
-        cases[str(path)] = case
+        file = tmp_path / f"{number}.edxml"
+        file.write_bytes(case.body)
+        cases[str(file)] = case
     listing = tmp_path / "list"
     listing.write_text("\n".join(cases), encoding="utf-8")
     seen = jdk.dump(listing)

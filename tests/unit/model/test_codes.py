@@ -131,3 +131,9 @@ def test_default_levels(code: str, authority: Level | None, level: Level) -> Non
 @given(codes(), st.sampled_from([None, *Level]))
 def test_each_code_has_a_level(code: str, authority: Level | None) -> None:
     assert default_level(code, authority) in set(Level)
+
+
+def test_the_2016_form_has_the_letters_of_the_other_and_no_group_of_zeros() -> None:
+    with pytest.raises(RefusedError):
+        normal_form("000.20.31.L53")  # no body has that letter, so the 2020 form could not be read back
+    assert form_2016("H53.31.00") is None

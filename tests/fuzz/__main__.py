@@ -1,0 +1,114 @@
+"""The long form: ``python -m tests.fuzz TARGET --runs N`` with coverage (atheris) where that is installed.
+
+``python -m tests.fuzz`` alone runs every target one after the other. Exit code 1 and the input on disk where something
+other than the project's own errors comes out, an input takes over a second, or memory passes the bound.
+"""
+
+from __future__ import annotations
+
+import argparse
+import resource
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from tests.fuzz.mutations import inputs, seeds
+from tests.fuzz.targets import TARGETS, run_one
+
+_MEMORY = 512 * 1024 * 1024
+_MODULES = ("adapters.edxml",)
+
+
+def main() -> int:
+    """Run one target, or all."""
+    parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description=__doc__)
+    parser.add_argument("target", nargs="?", choices=sorted(TARGETS))
+    parser.add_argument(
+        "--runs",
+        type=int,
+        default=1_000_000,
+        help="inputs for each target; package takes three times as many",
+    )
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--plain", action="store_true", help="without coverage, as the short form does")
+    chosen = parser.parse_args()
+    if chosen.target is None:
+        for name in TARGETS:
+            runs = chosen.runs * (3 if name == "package" else 1)
+            command = [
+                sys.executable,
+                "-m",
+                "tests.fuzz",
+                name,
+                "--runs",
+                str(runs),
+                "--seed",
+                str(chosen.seed),
+            ]
+            if subprocess.run([*command, *(["--plain"] if chosen.plain else [])], check=False).returncode:
+                return 1
+        return 0
+    if chosen.plain or not _has_atheris():
+        return plain(chosen.target, chosen.runs, chosen.seed)
+    return covered(chosen.target, chosen.runs, chosen.seed)
+
+
+def plain(name: str, runs: int, seed: int) -> int:
+    """Run a number of inputs from a seed; leave the one that fails behind."""
+    started, source = time.monotonic(), inputs(name, seed)
+    for number in range(runs):
+        data = next(source)
+        try:
+            run_one(TARGETS[name], data)
+        except BaseException:
+            path = Path(f"fuzz-{name}-{seed}-{number}.bin")
+            path.write_bytes(data)
+            print(f"{name}: input {number} of seed {seed} failed; it is in {path}", file=sys.stderr)
+            raise
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    taken = time.monotonic() - started
+    print(
+        f"{name}: {runs} inputs in {taken:.0f} s, {runs / max(taken, 0.001):.0f}/s, {peak // 2**20} MiB at most"
+    )
+    return 1 if peak > _MEMORY else 0
+
+
+def _has_atheris() -> bool:
+    try:
+        import atheris  # type: ignore[import-untyped, import-not-found, unused-ignore]  # noqa: F401
+    except ImportError:
+        return False
+    return True
+
+
+def covered(name: str, runs: int, seed: int) -> int:
+    """Run under atheris, with the coverage of the format's modules as guide."""
+    import atheris  # type: ignore[import-untyped, import-not-found, unused-ignore]
+
+    with atheris.instrument_imports(include=list(_MODULES)):
+        for module in [one for one in sys.modules if one.startswith(_MODULES)]:
+            del sys.modules[module]
+        for module in [one for one in sys.modules if one.startswith("tests.fuzz.targets")]:
+            del sys.modules[module]
+        from tests.fuzz.targets import TARGETS as INSTRUMENTED
+    folder = Path(f".fuzz/{name}")
+    folder.mkdir(parents=True, exist_ok=True)
+    for index, body in enumerate(seeds(name)):
+        (folder / f"seed-{index}").write_bytes(body)
+    target = INSTRUMENTED[name]
+    flags = [
+        f"-runs={runs}",
+        f"-seed={seed}",
+        "-timeout=2",
+        "-rss_limit_mb=512",
+        "-max_len=16384",
+        str(folder),
+    ]
+    atheris.Setup([sys.argv[0], *flags], lambda data: run_one(target, data))
+    atheris.Fuzz()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

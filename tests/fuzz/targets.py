@@ -1,0 +1,116 @@
+"""What is fuzzed: functions that take any bytes and may end only in a value or in one of the project's own errors."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Final
+
+from adapters.edxml.attachments import UnpackLimits, examined, safe_name
+from adapters.edxml.check import check
+from adapters.edxml.content import BytesSource, Content
+from adapters.edxml.diff import differences
+from adapters.edxml.model import SignatureKind, StatusMessage
+from adapters.edxml.reader import survey
+from adapters.edxml.references import KnownDocument, meant
+from adapters.edxml.repair import proposal_of
+from adapters.edxml.sense import form_of
+from adapters.edxml.values import read_boolean, read_date, read_flag, read_number, read_time
+from adapters.edxml.writer import package_bytes
+from relay.errors import RefusedError
+from relay.model.codes import form_2016, normal_form
+
+Target = Callable[[bytes], None]
+
+LIMITS: Final = UnpackLimits(max_file_bytes=8 * 1024 * 1024, max_ratio=200)
+LONGEST: Final = 1.0  # seconds for one input
+KNOWN: Final = (
+    KnownDocument("a", "H53", "H53,2026,6", "7/UBND-VP", "2026/03/02"),
+    KnownDocument("b", "H53", "H53,2026,6", "8/UBND-VP", "2026/03/02"),
+)
+
+
+def fuzz_package(data: bytes) -> None:
+    """Read, judge, resolve, mend, write and compare whatever it is."""
+    reading = survey(data)
+    package = reading.package
+    if package is None:
+        assert reading.faults
+        return
+    meant(package, KNOWN)
+    if reading.faults:
+        return
+    proposal = proposal_of(reading)
+    try:
+        body = package_bytes(proposal.package, checked=False)
+    except RefusedError:
+        return  # garbage in an attachment
+    again = survey(body)
+    assert not again.faults, again.faults
+    assert again.package is not None
+    if not proposal.changes:
+        assert not differences(replace(package, signature=SignatureKind.NONE, kept=()), again.package)
+
+
+def fuzz_attachment(data: bytes) -> None:
+    """The first line names the attachment; the rest is base64, or is taken for the bytes themselves."""
+    name, _, rest = data.partition(b"\n")
+    written = name.decode("utf-8", "replace")[:300]
+    assert "/" not in safe_name(written)
+    try:
+        content = Content.of_base64(BytesSource(rest), 0, len(rest))
+        out = examined(content, written, "application/pdf", bounds=LIMITS)
+        assert out.size == len(out.content.whole()) <= max(len(rest), LIMITS.max_file_bytes)
+    except RefusedError:
+        pass
+    out = examined(Content.of(rest), written, "application/zip", bounds=LIMITS)
+    assert out.size <= max(len(rest), LIMITS.max_file_bytes)
+
+
+def fuzz_code(data: bytes) -> None:
+    """Identifier codes, document ids and single values."""
+    text = data.decode("utf-8", "replace")
+    try:
+        normal = normal_form(text)
+    except RefusedError:
+        normal = ""
+    if normal:
+        assert normal_form(normal) == normal
+        old = form_2016(normal)
+        assert old is None or normal_form(old) == normal
+    form_of(text)
+    for read in (read_date, read_time, read_number, read_boolean, read_flag):
+        value, oddity = read(text.strip())
+        assert value is not None or oddity is not None
+
+
+def fuzz_status(data: bytes) -> None:
+    """A status in full: the tolerant reader and the relay's own agree on what it says."""
+    checked = check(data)
+    package = checked.reading.package
+    if isinstance(package, StatusMessage) and not checked.faults and checked.relay is None:
+        assert package.status is not None
+        assert package.message_header.response_for is not None
+        assert package.message_header.response_for.addressee is not None
+
+
+TARGETS: Final[dict[str, Target]] = {
+    "package": fuzz_package,
+    "attachment": fuzz_attachment,
+    "code": fuzz_code,
+    "status": fuzz_status,
+}
+
+
+def run_one(target: Target, data: bytes) -> None:
+    """Run one input; too slow is a failure too."""
+    started = time.perf_counter()
+    target(data)
+    taken = time.perf_counter() - started
+    if taken > LONGEST:
+        # once more: a machine that is busy elsewhere is no finding
+        started = time.perf_counter()
+        target(data)
+        taken = min(taken, time.perf_counter() - started)
+    assert taken <= LONGEST, f"{taken:.1f} s for {len(data)} bytes"
