@@ -98,7 +98,8 @@ class BrokerSettings:
     )
     management_url: str = setting(
         "",
-        "Address of the management plugin, `http://` on loopback, else `https://`. Used by `truc topology` only.",
+        "Address of the management plugin, `http://` on loopback, else `https://`. Operators' commands use it; worker and"
+        " keeper ask it for the broker's clock, without a login.",
     )
     management_user: str = setting("", "Administrator for `truc topology`; workers never use it.")
     management_password_file: Path | None = setting(
