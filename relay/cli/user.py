@@ -84,7 +84,7 @@ def ls(config: Path | None, home: Path, as_json: bool) -> None:
                 row.code,
                 row.login,
                 _by(row.by.value) if row.by else words("not on the broker", "chưa có trên máy chủ"),
-                row.admission.value,
+                _admission(row.admission.value),
                 str(row.connections),
                 people_time(row.until) if row.until else "-",
                 last,
@@ -329,7 +329,7 @@ def _told(done: Done, dry_run: bool) -> Iterator[str]:
     if dry_run:
         yield words("nothing was done (--dry-run)", "chưa làm gì (--dry-run)")
     if done.admission is not None:
-        yield words(f"{done.code}: {done.admission.value}", f"{done.code}: {done.admission.value}")
+        yield f"{done.code}: {_admission(done.admission.value)}"
     if done.login:
         by = f", {_by(done.by.value)}" if done.by else ""
         yield words(f"user {done.login}{by}", f"người dùng {done.login}{by}")
@@ -343,6 +343,16 @@ def _told(done: Done, dry_run: bool) -> Iterator[str]:
     for queue, count in done.queued.items():
         if count:
             yield words(f"{count} messages stay in {queue}", f"{count} bản tin ở lại {queue}")
+
+
+def _admission(admission: str) -> str:
+    vietnamese = {
+        "trial": "dùng thử",
+        "admitted": "đang tham gia",
+        "suspended": "tạm ngừng",
+        "closed": "đã đóng",
+    }
+    return words(admission, vietnamese[admission])
 
 
 def _by(by: str) -> str:

@@ -155,6 +155,10 @@ class Certificates:
         directory = load(self.directory_file)
         agency, now = self._agency(directory, code), self.clock.now()
         moment = at or now
+        if moment < now and not force:
+            raise OperationError(
+                Code.UNSAFE_CHANGE, "that moment has passed: recipients would reject what was accepted since"
+            )
         found = [
             one
             for one in agency.certificates

@@ -246,6 +246,14 @@ def test_the_last_one_to_sign_with_is_kept(desk: Desk) -> None:
     assert refusal(lambda: desk.commands().retire("H26", name))[0] is Code.NOT_FOUND
 
 
+def test_what_was_accepted_is_not_made_wrong_afterwards(desk: Desk) -> None:
+    name = desk.add(desk.issue("first")).sha256
+    desk.add(desk.issue("second"))
+    past = NOW - timedelta(minutes=1)
+    assert "has passed" in refusal(lambda: desk.commands().retire("H53", name, past))[1]
+    assert desk.commands().retire("H53", name, past, force=True).state == "retired"
+
+
 def test_days_of_the_directory_bind_beside_the_certificates_own(desk: Desk) -> None:
     entity = desk.issue()
     row = desk.commands().add("H53", chain_of(entity), request=request(entity), not_before=date(2030, 5, 10))
