@@ -59,6 +59,20 @@ from relay.cli.options import default_home, json_option, note, print_json
     help="Instead: publishing alone, by gateways that serve N agencies each; may be repeated.",
 )
 @click.option(
+    "--agencies",
+    type=click.IntRange(100, 500_000),
+    metavar="N",
+    help="Instead: the directory with N agencies, and the topology of a part of them. 111000 is the country.",
+)
+@click.option(
+    "--connected",
+    type=click.IntRange(60, 20_000),
+    default=3000,
+    show_default=True,
+    metavar="N",
+    help="With --agencies: how many have a queue of their own.",
+)
+@click.option(
     "--out",
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE",
@@ -75,6 +89,8 @@ from relay.cli.options import default_home, json_option, note, print_json
 @json_option
 def bench(
     serves: tuple[int, ...],
+    agencies: int | None,
+    connected: int,
     out: Path | None,
     folder: Path | None,
     keep: bool,
@@ -91,6 +107,11 @@ def bench(
         _gateways(
             folder or _new_folder(), serves, wanted["seconds"], wanted["pairs"], keep=keep, as_json=as_json
         )
+        return
+    if agencies is not None:
+        if out is not None:
+            raise click.UsageError("--agencies prints its figures; --out is for the whole path")
+        _country(folder or _new_folder(), agencies, connected, keep=keep, as_json=as_json)
         return
     from relay.sandbox.bench import Plan, run_bench
     from relay.sandbox.bench.plan import KIB
@@ -127,6 +148,24 @@ def _gateways(
     fresh = not folder.exists()
     try:
         report = run_gateways(folder, serves, seconds=seconds, pairs=pairs, command=_command(), say=note)
+    finally:
+        if fresh and not keep:
+            shutil.rmtree(folder, ignore_errors=True)
+    if as_json:
+        print_json(facts(report))
+    else:
+        click.echo(markdown(report), nl=False)
+
+
+def _country(folder: Path, agencies: int, connected: int, *, keep: bool, as_json: bool) -> None:
+    import shutil
+
+    from relay.sandbox.bench.country import as_json as facts
+    from relay.sandbox.bench.country import markdown, run_country
+
+    fresh = not folder.exists()
+    try:
+        report = run_country(folder, count=agencies, connected=connected, command=_command(), say=note)
     finally:
         if fresh and not keep:
             shutil.rmtree(folder, ignore_errors=True)

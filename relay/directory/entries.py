@@ -74,6 +74,7 @@ class Entries:
             except _WrongError as wrong:
                 self.find(index, str(wrong), code if isinstance(code, str) else "")
                 continue
+            raw[index] = None  # read: what it was made of is free to go
             if agency.code in self._index:
                 self.find(index, f"stands twice, first as entry {self._index[agency.code] + 1}", agency.code)
                 continue

@@ -35,10 +35,12 @@ meant for a whole country (115,000 agencies: some 2 seconds instead of 20).
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -83,21 +85,25 @@ def check(path: str | os.PathLike[str]) -> Checked:
     except OSError as fault:
         return _failed(f"cannot be read: {fault.strerror}")
     try:
-        raw = _parse(content, file)
+        with _without_collection():
+            raw = _parse(content, file)
     except (ValueError, yaml.YAMLError, RecursionError) as fault:
         mark = getattr(fault, "problem_mark", None)
         line = mark.line + 1 if mark is not None else getattr(fault, "lineno", None)
         return _failed("is not JSON" if file.suffix == ".json" else "is not YAML", line)
     if not isinstance(raw, dict) or not isinstance(raw.get("agencies"), list):
         return _failed("has to hold a list named agencies")
+    digest = hashlib.sha256(content).digest()
+    del content  # a country is large: it stands in memory once
     entries = Entries(file.parent)
     for name in raw.keys() - _TOP:
         entries.find(None, f"no such part: {str(name)[:40]}")
-    entries.read(raw["agencies"])
+    with _without_collection():
+        entries.read(raw["agencies"])
     if entries.findings:
-        return Checked(None, _with_lines(entries.findings, content))
+        return Checked(None, _with_lines(entries.findings, file))
     parts = dict(entries.files)
-    version = _version([content, *parts.values()])
+    version = _version([digest, *(hashlib.sha256(part).digest() for part in parts.values())])
     return Checked(AgencyDirectory.of(entries.agencies, version, (file, *parts)), ())
 
 
@@ -111,7 +117,7 @@ def note_of(path: str | os.PathLike[str]) -> str:
 def version_now(directory: AgencyDirectory) -> str | None:
     """Return the version that a snapshot's files would give if they still name the same ones; None: unreadable."""
     try:
-        return _version([path.read_bytes() for path in directory.sources])
+        return _version([hashlib.sha256(path.read_bytes()).digest() for path in directory.sources])
     except OSError:
         return None
 
@@ -124,11 +130,23 @@ def summary(findings: Iterable[Finding], path: Path) -> str:
     return f"{path}: {shown}{more}"
 
 
-def _version(contents: Iterable[bytes]) -> str:
+def _version(digests: Iterable[bytes]) -> str:
     digest = hashlib.sha256()
-    for content in contents:
-        digest.update(hashlib.sha256(content).digest())
+    for one in digests:
+        digest.update(one)
     return digest.hexdigest()[:16]
+
+
+@contextmanager
+def _without_collection() -> Iterator[None]:
+    """Put the garbage collector off: it would look at hundreds of thousands of new objects again and again."""
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()
 
 
 def _failed(problem: str, line: int | None = None) -> Checked:
@@ -143,16 +161,17 @@ def _parse(content: bytes, file: Path) -> Any:  # noqa: ANN401 - anything may st
     return yaml.load(text, Loader=loader)  # noqa: S506 - one of the safe loaders
 
 
-def _with_lines(findings: list[Finding], content: bytes) -> tuple[Finding, ...]:
+def _with_lines(findings: list[Finding], file: Path) -> tuple[Finding, ...]:
     """Add lines, which the fast loaders do not keep: JSON is read as the YAML that it also is."""
     lines: list[int] = []
     try:
-        root = yaml.compose(content.decode("utf-8"), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+        text = file.read_bytes().decode("utf-8")
+        root = yaml.compose(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
         if isinstance(root, yaml.MappingNode):
             for key, value in root.value:
                 if key.value == "agencies" and isinstance(value, yaml.SequenceNode):
                     lines = [node.start_mark.line + 1 for node in value.value]
-    except yaml.YAMLError:
+    except (OSError, ValueError, yaml.YAMLError):
         pass
     return tuple(
         Finding(one.index, one.code, one.problem, lines[one.index])

@@ -9,12 +9,9 @@ from __future__ import annotations
 import asyncio
 import itertools
 import os
-import random
-import secrets
 import time
 import uuid
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,21 +23,18 @@ from relay.broker.blocking import BlockingClient
 from relay.broker.connection import Endpoint, call, close_quietly, open_channel, open_connection
 from relay.broker.topology import topic_pattern
 from relay.broker.wire import Foreign, properties_of
-from relay.directory.write import dump
 from relay.errors import Code, OperationError
 from relay.model.agency import Agency
 from relay.model.levels import Level
 from relay.model.message import Kind, Lane, Outgoing
 from relay.model.times import rfc3339
-from relay.sandbox import ports, provision
+from relay.sandbox import provision
 from relay.sandbox.bench import machine
+from relay.sandbox.bench.broker import lone_broker
 from relay.sandbox.bench.plan import KIB
 from relay.sandbox.bench.site import Say
-from relay.sandbox.ca import DevelopmentCa
 from relay.sandbox.home import Home, Kept
-from relay.sandbox.locks import Lock
-from relay.sandbox.node import ADMIN, server_binary
-from relay.sandbox.supervisor import stop_everything
+from relay.sandbox.node import ADMIN
 
 BODY: Final = 5 * KIB
 WINDOW: Final = 256  # publishes without a confirm
@@ -111,14 +105,15 @@ def run_gateways(
     """
     gateways = {size: f"K{number:02d}" for number, size in enumerate(sorted(set(sizes)), 1)}
     load = os.getloadavg()[0]
-    with _broker(folder, gateways, say) as (home, version):
+    agencies = [_agency(one, code) for size, code in gateways.items() for one in served(code, size)]
+    with lone_broker(folder, agencies, say) as (home, version):
         kept = home.kept()
-        agencies = provision.agencies_of(home, kept)
+        known = provision.agencies_of(home, kept)
         began = time.monotonic()
-        provision.apply_topology(home, kept, agencies)
+        provision.apply_topology(home, kept, known)
         took = time.monotonic() - began
-        again = provision.apply_topology(home, kept, agencies)
-        say(f"{len(agencies)} agencies: topology applied in {took:.1f} s, once more: {again} changes")
+        again = provision.apply_topology(home, kept, known)
+        say(f"{len(known)} agencies: topology applied in {took:.1f} s, once more: {again} changes")
         turns: list[Turn] = []
         for pair in range(pairs):
             order = list(gateways.items())
@@ -179,42 +174,6 @@ def as_json(report: GatewayReport) -> dict[str, Any]:
     raw["ratios"] = {str(size): round(report.ratio(size), 4) for size in report.sizes}
     raw["rates"] = {str(size): round(report.rate(size), 1) for size in report.sizes}
     return raw
-
-
-@contextmanager
-def _broker(folder: Path, gateways: dict[int, str], say: Say) -> Iterator[tuple[Home, str]]:
-    """A sandbox of a broker alone, whose directory holds the gateways with all whom they serve."""
-    server_binary()
-    home = Home(folder)
-    home.make_folders()
-    lock = Lock(home.lock_file)
-    if not lock.take() or home.exists():
-        raise OperationError(Code.SANDBOX_LOCKED, f"{home.path} is in use")
-    try:
-        with ports.choose(random.Random(secrets.randbits(64))) as chosen:
-            home.keep(
-                Kept(
-                    base_port=chosen.base,
-                    node_name=f"truc-{secrets.token_hex(4)}",
-                    passwords={ADMIN: secrets.token_urlsafe(18)},
-                    added=tuple(gateways.values()),
-                )
-            )
-            DevelopmentCa(home.ca).ensure(datetime.now(UTC))
-            dump(
-                home.directory_file,
-                [_agency(one, code) for size, code in gateways.items() for one in served(code, size)],
-                "Agencies of a bench (mẫu), no national data.",
-            )
-            provision.prepare(home, datetime.now(UTC))
-            say("starting a broker")
-            node = home.node(home.kept())
-            try:
-                yield home, node.wait_ready(node.start())
-            finally:
-                stop_everything(home)
-    finally:
-        lock.leave(remove=True)
 
 
 def _agency(code: str, gateway: str) -> Agency:
