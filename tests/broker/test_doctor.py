@@ -135,22 +135,9 @@ def test_a_healthy_installation_has_nothing(ward: Ward) -> None:
     assert report.seconds < 40
 
 
-def test_dead_letters_that_reach_nobody(ward: Ward) -> None:
-    """First half: the way back is cut, and a message falls due. Looked at once the broker's statistics know it."""
-    vhost = quote(ward.api.vhost, safe="")
-    ward.ask("DELETE", f"bindings/{vhost}/e/due/q/due/~")
-    assert ward.names(*LAWS) == {"topology.binding-missing"}
-    publish(ward, "retry", "5s")
-
-
 def publish(ward: Ward, exchange: str, key: str) -> None:
     body = {"properties": {}, "routing_key": key, "payload": "x", "payload_encoding": "string"}
     ward.ask("POST", f"exchanges/{quote(ward.api.vhost, safe='')}/{exchange}/publish", body)
-
-
-def test_queues_with_what_should_not_stand_there(ward: Ward) -> None:
-    publish(ward, "quarantine", "quarantine")
-    publish(ward, "receipts", "H26")
 
 
 def test_users_that_should_not_be(ward: Ward) -> None:
@@ -202,6 +189,19 @@ def test_topology_that_is_not_that_of_the_plan(ward: Ward) -> None:
         ward.ask("DELETE", f"queues/{vhost}/foreign")
         ward.apply()
     assert not ward.names(*LAWS)
+
+
+def test_dead_letters_that_reach_nobody(ward: Ward) -> None:
+    """First half: the way back is cut, and a message falls due. Looked at once the broker's statistics know it."""
+    vhost = quote(ward.api.vhost, safe="")
+    ward.ask("DELETE", f"bindings/{vhost}/e/due/q/due/~")
+    assert ward.names(*LAWS) == {"topology.binding-missing"}
+    publish(ward, "retry", "5s")
+
+
+def test_queues_with_what_should_not_stand_there(ward: Ward) -> None:
+    publish(ward, "quarantine", "quarantine")
+    publish(ward, "receipts", "H26")
 
 
 def test_a_configuration_that_cannot_be_used(ward: Ward) -> None:
@@ -433,12 +433,14 @@ def test_what_dead_sandboxes_left_behind(ward: Ward) -> None:
 def test_what_stands_in_queues_is_seen(ward: Ward) -> None:
     """Second half of the tests on queues, and the mending."""
     wanted = {"queue.dead-letters-stuck", "queue.quarantine", "queue.unread"}
-    until(lambda: wanted <= ward.names("queue"), 60)
     vhost = quote(ward.api.vhost, safe="")
-    for queue in ("quarantine", agency_queue("H26")):
-        ward.ask("DELETE", f"queues/{vhost}/{queue}/contents")
-    ward.ask("DELETE", f"queues/{vhost}/retry.5s")
-    ward.apply()
+    try:
+        until(lambda: wanted <= ward.names("queue"), 60)
+    finally:
+        for queue in ("quarantine", agency_queue("H26")):
+            ward.ask("DELETE", f"queues/{vhost}/{queue}/contents")
+        ward.ask("DELETE", f"queues/{vhost}/retry.5s")
+        ward.apply()
 
 
 def test_the_command_speaks_both_languages_and_shows_no_secret(ward: Ward) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from cryptography import x509
 
@@ -36,10 +36,14 @@ from relay.operate.doctor.facts import (
 from relay.operate.doctor.queues import suspicious, wanted_policies
 from relay.settings import Settings
 
+T = TypeVar("T")
+
 TIMEOUT: Final = 5.0  # seconds for one answer
 _SECOND_LOOK: Final = 6.0  # the broker renews its statistics each 5 s
 _STATISTICS: Final = 15.0  # seconds after which even a new queue or node has some
 _PAUSE: Final = 1.5
+_TRIES: Final = 5
+_INSIDE: Final = " answers 5"  # of a status of 500 and above
 _LISTED: Final = 8.0  # seconds until the management API, which looks each 5 s, must know a new connection
 _BLOCKED: Final = frozenset({"blocked", "blocking"})
 _RESERVE: Final = 65_536  # bytes for properties and frames around the largest package
@@ -72,6 +76,18 @@ def management(settings: Settings) -> Management:
         ca_file=broker.ca_file,
         timeout=TIMEOUT,
     )
+
+
+def _steady(ask: Callable[[], T]) -> T:
+    """Ask, and again where the API fails inside: right after a start it answers 500 until it has its statistics."""
+    for _ in range(_TRIES - 1):
+        try:
+            return ask()
+        except BrokerError as error:
+            if _INSIDE not in error.detail:
+                raise
+        time.sleep(_PAUSE)
+    return ask()
 
 
 # --- the login and the clock
@@ -121,7 +137,7 @@ def _clock(hi: Greeting, asked: Management | Unseen) -> ClockFacts | Unseen:
     limit = time.monotonic() + _LISTED
     try:
         while True:
-            for row in asked.connection_states():
+            for row in _steady(asked.connection_states):
                 at = row.get("connected_at")
                 if row.get("user_provided_name") == hi.name and isinstance(at, int):
                     return ClockFacts(datetime.fromtimestamp(at / 1000, UTC), hi.before, hi.after)
@@ -176,7 +192,7 @@ def tls(settings: Settings, at: datetime) -> TlsFacts | Unseen:
 def broker(settings: Settings) -> BrokerFacts:
     """Read versions, nodes, listeners, flags. Raises ``TrucError``."""
     api = management(settings)
-    overview = api.overview()
+    overview = _steady(api.overview)
     return BrokerFacts(
         version=str(overview.get("rabbitmq_version", "")),
         nodes=_nodes(api),
@@ -198,7 +214,7 @@ def _nodes(api: Management) -> tuple[Node, ...]:
     limit = time.monotonic() + _STATISTICS
     alarms = frozenset(api.alarms_in_force())
     while True:
-        rows = api.nodes()
+        rows = _steady(api.nodes)
         if all("mem_limit" in row or not row.get("running") for row in rows) or time.monotonic() > limit:
             return tuple(_node(row, alarms) for row in rows)
         time.sleep(1.0)
@@ -252,7 +268,7 @@ def connections(settings: Settings) -> ConnectionFacts:
     return ConnectionFacts(
         tuple(
             (str(row.get("name")), str(row.get("user")), str(row["state"]))
-            for row in management(settings).connection_states()
+            for row in _steady(management(settings).connection_states)
             if row.get("state") in _BLOCKED
         )
     )
@@ -261,16 +277,16 @@ def connections(settings: Settings) -> ConnectionFacts:
 def queues(settings: Settings, sleep: Callable[[float], None] = time.sleep) -> QueueFacts:
     """Read all queues, again some seconds later where the first look leaves a doubt. Raises ``TrucError``."""
     api = management(settings)
-    now = _queues(api.queues())
+    now = _queues(_steady(api.queues))
     earlier = {one.name: one for one in now if suspicious(one)}
     if earlier:
         sleep(_SECOND_LOOK)
-        now = _queues(api.queues())
+        now = _queues(_steady(api.queues))
         waited = _SECOND_LOOK
         while waited < _STATISTICS and any(one.messages is None for one in now):
             sleep(_PAUSE)
             waited += _PAUSE
-            now = _queues(api.queues())
+            now = _queues(_steady(api.queues))
     ours = tuple((policy.name, policy.pattern) for policy in TopologyConfig.load().policies)
     return QueueFacts(now, earlier, wanted_policies(tuple(one.name for one in now), ours))
 
@@ -311,7 +327,7 @@ def rights(settings: Settings) -> RightsFacts:
     """Read users, rights and definitions. Raises ``TrucError``."""
     api = management(settings)
     elsewhere = tuple((str(row.get("user")), str(row.get("vhost"))) for row in api.permissions_elsewhere())
-    return RightsFacts(read_live(api), elsewhere)
+    return RightsFacts(_steady(lambda: read_live(api)), elsewhere)
 
 
 def topology(
