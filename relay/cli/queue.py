@@ -83,32 +83,29 @@ def shape(
 
 
 def _look(relay: Relay, directory: AgencyDirectory | None) -> dict[str, tuple[int, int] | None] | None:
-    """Ask the broker: in one read where there is a management API, else queue by queue."""
+    """Ask the broker queue by queue, which is exact; for very many agency queues in one read of the management API,
+    whose figures are some seconds old."""
     from relay.broker import names
     from relay.operate.shape import OWN
 
-    try:
-        management = relay.management
-        if directory is not None and management is not None:
-            rows = management.queues("name,messages_ready,consumers")
-            found: dict[str, tuple[int, int] | None] = dict.fromkeys(OWN)
-            found |= {
-                str(row["name"]): (int(row.get("messages_ready") or 0), int(row.get("consumers") or 0))
-                for row in rows
-            }
-            return found
-    except BrokerError:
-        pass
     connected = (
         [names.agency_queue(one.code) for one in directory.agencies() if one.own_queue] if directory else []
     )
-    browser = relay.browser_if_any
-    if browser is None:
-        return None
+    found: dict[str, tuple[int, int] | None] = {}
     try:
-        return dict(browser.seen((*OWN, *connected[:_ASKED_ONE_BY_ONE])))
+        if len(connected) > _ASKED_ONE_BY_ONE and (management := relay.management) is not None:
+            for row in management.queues("name,messages_ready,consumers"):
+                found[str(row["name"])] = (
+                    int(row.get("messages_ready") or 0),
+                    int(row.get("consumers") or 0),
+                )
+            connected = []
+        browser = relay.browser_if_any
+        if browser is not None:
+            found |= browser.seen((*OWN, *connected[:_ASKED_ONE_BY_ONE]))
     except BrokerError:
-        return None
+        pass
+    return found or None
 
 
 def _json(found: Table) -> dict[str, Any]:

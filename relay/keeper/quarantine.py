@@ -38,6 +38,7 @@ class QuarantineDuty:
     def __init__(self, relay_user: str) -> None:
         self._relay_user = relay_user
         self._seen_depth = 0
+        self._seen_noted = 0  # of what is held, after the last look: a release or a drop makes it another
         self._looked = float("-inf")
         self._took = 0.0
 
@@ -51,7 +52,9 @@ class QuarantineDuty:
             if not depth:
                 self._seen_depth = 0
                 return 0
-            if since < _SHARE * self._took or (depth == self._seen_depth and since < _AGAIN):
+            noted = await tools.commits.run(tools.registry.held_count)
+            same = depth == self._seen_depth and noted == self._seen_noted
+            if since < _SHARE * self._took or (same and since < _AGAIN):
                 return 0
             at = tools.clock.now()  # a release after this is younger than what is seen now
             limit = max(_LIMIT, depth)
@@ -60,9 +63,10 @@ class QuarantineDuty:
             )
         except BrokerError:
             return 0
-        noted = {one.held_id for one in await tools.commits.run(tools.registry.held)}
         self._took = tools.clock.monotonic() - monotonic
-        done = sum([await self._note(tools, one) for one in found if one.entry.held_id not in noted])
+        known = {one.held_id for one in await tools.commits.run(tools.registry.held)}
+        done = sum([await self._note(tools, one) for one in found if one.entry.held_id not in known])
+        self._seen_noted = await tools.commits.run(tools.registry.held_count)
         self._seen_depth, self._looked = depth, monotonic
         return done
 

@@ -233,6 +233,10 @@ class Registry(Protocol):
         """Return what is noted as held and not released."""
         ...
 
+    def held_count(self) -> int:
+        """Return how many are held and not released."""
+        ...
+
     def released(self, held_id: str, now: datetime) -> None:
         """Note a release or drop."""
         ...

@@ -177,6 +177,11 @@ def held_one(connection: Connection, held_id: str) -> HeldStanding | None:
     return next(iter(_held_standings(connection, held.c.held_id == held_id)), None)
 
 
+def held_count(connection: Connection) -> int:
+    """Return how many are held and not released."""
+    return connection.execute(select(func.count()).select_from(held).where(_HELD)).scalar_one()
+
+
 def held_about(connection: Connection, transport_ids: Sequence[str]) -> list[HeldStanding]:
     """Return what was ever held under these transport ids, oldest first."""
     return [

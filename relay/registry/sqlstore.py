@@ -327,6 +327,10 @@ class SqlRegistry:
         """Return what is held and not released."""
         return self._ask(keeper.held_entries)
 
+    def held_count(self) -> int:
+        """Return how many are held and not released."""
+        return self._ask(looks.held_count)
+
     def released(self, held_id: str, now: datetime) -> None:
         """Note a release or drop."""
         with self._write() as connection:

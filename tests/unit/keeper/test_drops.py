@@ -12,13 +12,14 @@ import pytest
 from relay.broker import names
 from relay.broker.memory import Stored
 from relay.errors import Code
+from relay.keeper.quarantine import QuarantineDuty
 from relay.model.audit import Act
 from relay.model.delivery import State
 from relay.model.message import Kind, Published
 from relay.model.record import HeldEntry
 from relay.model.standing import Drop
 from tests.support.registry import Maker
-from tests.support.simulation import Simulation, edoc, fine_ticks, only, status
+from tests.support.simulation import RELAY, Simulation, edoc, fine_ticks, only, status
 from tests.support.virtual import VirtualLoop, run
 
 QUEUED = ("acknowledgement", "accepted", "")
@@ -178,6 +179,27 @@ def test_what_nobody_sent_is_dropped_in_silence() -> None:
         await sim.keep()
         assert sim.registry.untold_drops(9) == []
         assert sim.registry.unpublished(sim.clock.now() + timedelta(days=1), 9) == []
+
+    simulated(body)
+
+
+def test_what_is_rejected_again_after_a_release_is_seen_at_once() -> None:
+    async def body(sim: Simulation) -> None:
+        await settle(sim, edoc("H26", "H29"))
+        entry = await reject(sim, "H29")
+        (dead,) = sim.broker.queues[names.QUARANTINE].ready
+        tools, _, link = sim.tools()
+        await link.start(lambda _lane, _message: None, {})
+        await link.wait_connected()
+        duty = QuarantineDuty(RELAY)
+        assert await duty.run(tools) == 0
+        death = {"queue": "agency.H29", "reason": "rejected", "time": 2, "count": 2}
+        again = replace(dead.properties, headers={**dead.properties.headers, "x-death": [death]})
+        sim.broker.queues[names.QUARANTINE].ready[0] = replace(dead, properties=again)
+        assert await duty.run(tools) == 0, "as many as before"
+        sim.registry.released(entry.held_id, sim.clock.now())
+        assert await duty.run(tools) == 1
+        await link.stop()
 
     simulated(body)
 
