@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -46,24 +47,26 @@ def import_(
     from relay.directory.file import note_of
     from relay.directory.importing import propose
     from relay.directory.tables import read
+    from relay.directory.write import alone
     from relay.observe.clock import SystemClock
     from relay.operate.acting import who
 
     path = place_of(home, file)
-    found = propose(_current(path), read(list_file), complete=complete)
-    if isinstance(found, tuple):
-        from relay.directory.file import summary
+    with nullcontext() if dry_run else alone(path):
+        found = propose(_current(path), read(list_file), complete=complete)
+        if isinstance(found, tuple):
+            from relay.directory.file import summary
 
-        raise ConfigurationError(Code.DIRECTORY_INVALID, summary(found, list_file))
-    if not dry_run and found.changes:
-        history.write(
-            path,
-            found.agencies,
-            who=who(),
-            act="directory.import",
-            at=SystemClock().now(),
-            note=note_of(path) if path.exists() else "",
-        )
+            raise ConfigurationError(Code.DIRECTORY_INVALID, summary(found, list_file))
+        if not dry_run and found.changes:
+            history.write(
+                path,
+                found.agencies,
+                who=who(),
+                act="directory.import",
+                at=SystemClock().now(),
+                note=note_of(path) if path.exists() else "",
+            )
     if as_json:
         print_json(
             {

@@ -1,4 +1,4 @@
-"""Changing one agency of a directory file: read, change, check, replace, one process at a time.
+"""Changing one agency of a directory file: read, change, check, replace, one process at a time, with its history.
 
 The file is written anew as a whole, so comments in a YAML file are lost; its ``note`` stays. Nothing that would not be
 read again without a finding is ever put in its place.
@@ -6,21 +6,29 @@ read again without a finding is ever put in its place.
 
 from __future__ import annotations
 
-import fcntl
-import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
-from relay.directory.file import check, load, note_of, summary
+from relay.directory import history
+from relay.directory.file import load, note_of
 from relay.directory.snapshot import AgencyDirectory
-from relay.directory.write import render, replace_file, temporary
-from relay.errors import Code, ConfigurationError, OperationError
+from relay.directory.write import alone
+from relay.errors import Code, OperationError
 from relay.model.agency import Agency
 
 
-def change_agency(path: Path, code: str, change: Callable[[Agency], Agency]) -> AgencyDirectory:
+@dataclass(frozen=True, slots=True)
+class By:
+    """Who makes a change, by which act, and when: for the history."""
+
+    who: str
+    act: str
+    at: datetime
+
+
+def change_agency(path: Path, code: str, change: Callable[[Agency], Agency], by: By) -> AgencyDirectory:
     """Replace one agency of the file by what ``change`` makes of it; return the directory as it stands now.
 
     A change that changes nothing leaves the file alone. Readers see the old file or the new one, and so does a process
@@ -31,7 +39,7 @@ def change_agency(path: Path, code: str, change: Callable[[Agency], Agency]) -> 
         OperationError: NOT-FOUND: no such agency.
     """
     file = path.resolve()  # a link to the file stays a link
-    with _alone(file):
+    with alone(file):
         before = load(file)
         agency = before.agency(code)
         if agency is None:
@@ -40,37 +48,4 @@ def change_agency(path: Path, code: str, change: Callable[[Agency], Agency]) -> 
         if changed == agency:
             return before
         agencies = [changed if one.code == code else one for one in before.agencies()]
-        with temporary(file, render(file, agencies, note_of(file))) as new:
-            checked = check(new)
-            if checked.directory is None:
-                raise ConfigurationError(Code.DIRECTORY_INVALID, summary(checked.findings, path))
-            _like(file, new)
-            replace_file(new, file)
-        return replace(checked.directory, sources=(file,))
-
-
-@contextmanager
-def _alone(file: Path) -> Iterator[None]:
-    """Hold a lock beside the file; the kernel gives it back when its process dies."""
-    try:
-        lock = os.open(file.with_name(f".{file.name}.lock"), os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
-    except OSError as fault:
-        raise ConfigurationError(
-            Code.DIRECTORY_INVALID, f"{file}: its folder cannot be written: {fault.strerror}"
-        ) from fault
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(lock)
-
-
-def _like(old: Path, new: Path) -> None:
-    """Give the new file the mode and, where we may, the owner of the old one: the relay has to read it."""
-    state = old.stat()
-    new.chmod(state.st_mode & 0o777)
-    if (state.st_uid, state.st_gid) != (os.geteuid(), os.getegid()):
-        try:
-            os.chown(new, state.st_uid, state.st_gid)
-        except PermissionError:
-            pass
+        return history.write(file, agencies, who=by.who, act=by.act, at=by.at, note=note_of(file))[0]

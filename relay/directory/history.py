@@ -17,7 +17,7 @@ from typing import Any
 from relay.directory.diff import Change, diff
 from relay.directory.file import check, summary
 from relay.directory.snapshot import AgencyDirectory
-from relay.directory.write import render, replace_file, temporary
+from relay.directory.write import like, render, replace_file, temporary
 from relay.errors import Code, ConfigurationError
 from relay.model.agency import Agency
 from relay.model.times import rfc3339
@@ -62,7 +62,10 @@ def write(
             return old, ()
         before = old.version if old else ""
         _append(path, [_line(one, who, act, at, before, checked.directory.version) for one in changes])
-        new.chmod(0o644)
+        if old is not None:
+            like(path, new)
+        else:
+            new.chmod(0o644)
         replace_file(new, path)
     return replace(checked.directory, sources=(path.absolute(),)), changes
 

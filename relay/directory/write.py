@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import tempfile
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -148,6 +149,32 @@ def replace_file(new: Path, path: Path) -> None:
             os.close(folder)
     except OSError as fault:
         raise _unwritable(path, fault) from fault
+
+
+@contextmanager
+def alone(path: Path) -> Iterator[None]:
+    """Hold the lock beside a directory file while it is read, changed and replaced.
+
+    The kernel gives it back when the process dies. Raises ``ConfigurationError`` DIRECTORY-INVALID.
+    """
+    try:
+        lock = os.open(path.with_name(f".{path.name}.lock"), os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    except OSError as fault:
+        raise _unwritable(path, fault) from fault
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(lock)
+
+
+def like(old: Path, new: Path) -> None:
+    """Give the new file the mode and, where we may, the owner of the old one: the relay has to read it."""
+    state = old.stat()
+    new.chmod(state.st_mode & 0o777)
+    if (state.st_uid, state.st_gid) != (os.geteuid(), os.getegid()):
+        with suppress(PermissionError):
+            os.chown(new, state.st_uid, state.st_gid)
 
 
 def _unwritable(path: Path, fault: OSError) -> ConfigurationError:

@@ -13,7 +13,7 @@ from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Final, Literal
 
-from relay.directory.edit import change_agency
+from relay.directory.edit import By, change_agency
 from relay.directory.file import load
 from relay.directory.snapshot import AgencyDirectory
 from relay.errors import Code, OperationError, RefusedError, TrucError
@@ -134,6 +134,7 @@ class Certificates:
             return _row(code, known, now)
         with self._acting("certificate.add", code, f"{leaf.sha256} {shown}"):
             self._change(
+                "certificate.add",
                 code,
                 lambda one: replace(
                     one, certificates=(*(old for old in one.certificates if old.sha256 != new.sha256), new)
@@ -178,6 +179,7 @@ class Certificates:
             )
         with self._acting("certificate.retire", code, f"{old.sha256} from {rfc3339(moment)}"):
             self._change(
+                "certificate.retire",
                 code,
                 lambda one: replace(
                     one,
@@ -252,9 +254,9 @@ class Certificates:
                 if one.sha256 == leaf.sha256 or (known is not None and known.key == leaf.key):
                     raise RefusedError(Code.CERTIFICATE_TAKEN, f"{agency.code} has it or its key")
 
-    def _change(self, code: str, change: Callable[[Agency], Agency]) -> None:
+    def _change(self, act: str, code: str, change: Callable[[Agency], Agency]) -> None:
         if not self.dry_run:
-            change_agency(self.directory_file, code, change)
+            change_agency(self.directory_file, code, change, By(self.who, act, self.clock.now()))
 
     @contextmanager
     def _acting(self, act: str, code: str, detail: str) -> Iterator[None]:

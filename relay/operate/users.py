@@ -22,7 +22,7 @@ from relay.broker.connection import Endpoint
 from relay.broker.management import Management
 from relay.broker.plan import Change, What, plan, read_live
 from relay.broker.topology import TopologyConfig, desired_topology, gateway_logins
-from relay.directory.edit import change_agency
+from relay.directory.edit import By, change_agency
 from relay.directory.file import load
 from relay.directory.snapshot import AgencyDirectory
 from relay.errors import Code, OperationError, TrucError
@@ -123,7 +123,7 @@ class Users:
             raise OperationError(Code.USER_EXISTS, f"{user.name}, of {code}")
         password = "" if external else self._new_password()
         with self._acting("user.add", code, f"{user.name} by {by.value}"):
-            after = self._change(code, lambda now: replace(now, users=_with(now, user, there)))
+            after = self._change("user.add", code, lambda now: replace(now, users=_with(now, user, there)))
             if user.name in there and not self.dry_run:
                 self._set_password(user, password)
             changes = self._follow(after, code, {user.name: password})
@@ -167,6 +167,7 @@ class Users:
             if new.name in there and not leaving:
                 self._remove([new.name])  # left over from an earlier change, its time had ended
             after = self._change(
+                "user.rotate",
                 code,
                 lambda one: replace(
                     one,
@@ -203,6 +204,7 @@ class Users:
             if kept.name in self._broker_users() and not self.dry_run:
                 self._set_password(kept, password)
             after = self._change(
+                "user.rotate",
                 code,
                 lambda one: replace(
                     one,
@@ -239,6 +241,7 @@ class Users:
             )
         with self._acting("user.rotate", code, f"ends {' '.join(former)}"):
             after = self._change(
+                "user.rotate",
                 code,
                 lambda one: replace(
                     one,
@@ -366,7 +369,9 @@ class Users:
         users = [user.name for user in agency.logins]
         before = self._open(users)
         with self._acting(act, code, f"was {agency.admission.value}"):
-            after = self._change(code, lambda one: replace(one, admission=admission, suspended_until=until))
+            after = self._change(
+                act, code, lambda one: replace(one, admission=admission, suspended_until=until)
+            )
             changes = self._follow(after, code, {})
             if admission not in {Admission.ADMITTED, Admission.TRIAL}:
                 # whatever was found to change: an earlier try may have died just before this
@@ -398,10 +403,10 @@ class Users:
             raise OperationError(Code.NOT_FOUND, f"{code} is closed")
         return agency
 
-    def _change(self, code: str, change: Callable[[Agency], Agency]) -> AgencyDirectory:
+    def _change(self, act: str, code: str, change: Callable[[Agency], Agency]) -> AgencyDirectory:
         """Change one agency in the file; in a dry run in memory alone."""
         if not self.dry_run:
-            return change_agency(self.directory_file, code, change)
+            return change_agency(self.directory_file, code, change, By(self.who, act, self.clock.now()))
         before = load(self.directory_file)
         agencies = [change(one) if one.code == code else one for one in before.agencies()]
         return AgencyDirectory.of(agencies, before.version, before.sources)

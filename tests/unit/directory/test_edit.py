@@ -10,13 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from relay.directory.edit import change_agency
+from relay.directory import history
+from relay.directory.edit import By, change_agency
 from relay.directory.file import check, load
 from relay.directory.write import dump
 from relay.errors import Code, ConfigurationError, OperationError
 from relay.model.agency import Admission, Agency, AgencyCertificate, GatewayUser, LoginBy
 from relay.model.levels import Level
 
+BY = By("nga", "user.rotate", datetime(2026, 3, 1, tzinfo=UTC))
 END = datetime(2026, 3, 1, 17, 30, 0, 1, UTC)
 AGENCIES = (
     Agency("H53", "Tỉnh số 53", Level.PROVINCE, gateway="H53", own_queue=True),
@@ -37,21 +39,29 @@ def users(*listed: GatewayUser) -> Callable[[Agency], Agency]:
 
 def test_what_is_written_is_read_again(file: Path) -> None:
     both = (GatewayUser("H53", until=END), GatewayUser("cn=a b", LoginBy.CERTIFICATE))
-    made = change_agency(file, "H53", users(*both))
+    made = change_agency(file, "H53", users(*both), BY)
     again = load(file)
     assert made.version == again.version
     assert again.agencies() == (replace(AGENCIES[0], users=both), AGENCIES[1])
     assert again.by_code["H53"].logins == both
     assert "ghi chú" in file.read_text(encoding="utf-8")
     assert [again.gateway_of(user) for user in ("H53", "cn=a b", "H26", "x")] == ["H53", "H53", "H26", "x"]
-    assert sorted(path.name for path in file.parent.iterdir()) == [f".{file.name}.lock", file.name]
+    (line,) = history.read(file, "H53")
+    assert (line.who, line.act, line.made, list(line.change["fields"])) == (
+        "nga",
+        "user.rotate",
+        True,
+        ["users"],
+    )
+    there = sorted(path.name for path in file.parent.iterdir())
+    assert there == [f".{file.name}.lock", file.name, f"{file.name}.history.jsonl"]
 
 
 def test_a_file_keeps_its_mode_and_a_link_stays_a_link(file: Path, tmp_path: Path) -> None:
     file.chmod(0o640)
     link = tmp_path / f"link{file.suffix}"
     link.symlink_to(file)
-    change_agency(link, "H53", lambda agency: replace(agency, admission=Admission.SUSPENDED))
+    change_agency(link, "H53", lambda agency: replace(agency, admission=Admission.SUSPENDED), BY)
     assert link.is_symlink()
     assert file.stat().st_mode & 0o777 == 0o640
     assert load(file).by_code["H53"].admission is Admission.SUSPENDED
@@ -60,13 +70,13 @@ def test_a_file_keeps_its_mode_and_a_link_stays_a_link(file: Path, tmp_path: Pat
 def test_nothing_invalid_is_ever_put_in_its_place(file: Path) -> None:
     before = file.read_bytes()
     with pytest.raises(ConfigurationError) as caught:
-        change_agency(file, "H53", users(GatewayUser("H26")))
+        change_agency(file, "H53", users(GatewayUser("H26")), BY)
     assert caught.value.code is Code.DIRECTORY_INVALID
     assert "code of another agency" in caught.value.detail
     with pytest.raises(OperationError):
-        change_agency(file, "H99", lambda agency: agency)
+        change_agency(file, "H99", lambda agency: agency, BY)
     inode = file.stat().st_ino
-    change_agency(file, "H53", lambda agency: agency)
+    change_agency(file, "H53", lambda agency: agency, BY)
     assert (file.read_bytes(), file.stat().st_ino) == (before, inode)
 
 
@@ -77,7 +87,7 @@ def numbered(number: int) -> Callable[[Agency], Agency]:
 def test_two_at_once_lose_nothing(file: Path) -> None:
     def one(code: str) -> None:
         for number in range(5):
-            change_agency(file, code, numbered(number))
+            change_agency(file, code, numbered(number), BY)
 
     threads = [threading.Thread(target=one, args=(code,)) for code in ("H53", "H26")]
     for thread in threads:
