@@ -177,9 +177,9 @@ def _sum(report: Report) -> str:
             f"khỏe: {done} mục kiểm tra, không có gì sai ({when}, {report.seconds:.1f} s)",
         )
     return words(
-        f"{report.faults} faults, {warnings} warnings, {unseen} of {len(report.checks)} checks not made"
+        f"faults: {report.faults}, warnings: {warnings}, not made: {unseen} of {len(report.checks)} checks"
         f" ({when}, {report.seconds:.1f} s)",
-        f"{report.faults} lỗi, {warnings} cảnh báo, {unseen} trong {len(report.checks)} mục không kiểm tra được"
+        f"lỗi: {report.faults}, cảnh báo: {warnings}, không kiểm tra được: {unseen} trong {len(report.checks)} mục"
         f" ({when}, {report.seconds:.1f} s)",
     )
 
