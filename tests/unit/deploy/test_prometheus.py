@@ -98,3 +98,11 @@ def test_the_page_lists_each_alert_in_a_line() -> None:
     for rule in ALERTS:
         name, severity = rule["alert"], rule["labels"]["severity"]
         assert f"| [`{name}`](operations.md#alert-{name.lower()}) | {severity} |" in page
+
+
+def test_each_alert_has_its_page_for_three_in_the_morning() -> None:
+    page = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+    missing = [rule["alert"] for rule in ALERTS if f"\n### alert-{rule['alert']}\n" not in page]
+    assert not missing
+    gone = set(re.findall(r"\n### alert-(\w+)\n", page)) - {rule["alert"] for rule in ALERTS}
+    assert not gone

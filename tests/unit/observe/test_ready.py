@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 import urllib.error
 import urllib.request
 from datetime import UTC, datetime
@@ -13,6 +14,7 @@ import pytest
 
 from relay.errors import Code, RegistryError
 from relay.observe.http import HttpServer
+from relay.observe.metrics import Metrics
 from relay.observe.pulse import STILL, Pulse
 from relay.observe.ready import WAITED_FOR, Reason, of_registry, words
 
@@ -96,3 +98,35 @@ def test_life_is_answered_over_http() -> None:
             urllib.request.urlopen(f"{server.url}/live", timeout=5)
         with caught.value as refused:
             assert (refused.code, json.loads(refused.read())["live"]) == (503, False)
+
+
+def test_a_scrape_that_takes_long_does_not_hold_up_the_loop() -> None:
+    """A reading may wait (for a disk, say): the loop goes on, and another address is answered meanwhile."""
+    metrics = Metrics(version="0", process=False)
+    begun, over = threading.Event(), threading.Event()
+
+    def slow() -> dict[tuple[str, ...], float]:
+        begun.set()
+        assert over.wait(30)
+        return {(): 1.0}
+
+    metrics.read("truc_registry_disk_free_bytes", slow)
+
+    def get(url: str) -> bytes:
+        with urllib.request.urlopen(url, timeout=30) as answer:
+            return bytes(answer.read())
+
+    async def main() -> bytes:
+        loop = asyncio.get_running_loop()
+        scrape = loop.run_in_executor(None, get, f"{server.url}/metrics")
+        while not begun.is_set():
+            await asyncio.sleep(0.001)
+        for _ in range(20):
+            await asyncio.sleep(0.001)  # the loop turns while the reading waits
+        assert await loop.run_in_executor(None, get, f"{server.url}/live")
+        assert not scrape.done()
+        over.set()
+        return await scrape
+
+    with HttpServer(metrics.exposition, lambda: (True, {})) as server:
+        assert b"truc_registry_disk_free_bytes 1.0" in asyncio.run(main())
