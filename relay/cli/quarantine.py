@@ -283,7 +283,9 @@ def _print(facts: dict[str, Any]) -> None:
     for part in ("properties", "headers", "package"):
         if part in message:
             click.echo(f"{part}:")
-            print_table([(name, _cell(value)) for name, value in message[part].items()], indent="  ")
+            print_table(
+                [(name, _cell(value)) for name, value in message[part].items() if value != ""], indent="  "
+            )
     if not message["readable"]:
         click.echo(
             words(f"it cannot be read: {message['trouble']}", f"không đọc được: {message['trouble']}")
@@ -297,5 +299,7 @@ def _cell(value: object) -> str:
     if isinstance(value, datetime):
         return people_time(value)
     if isinstance(value, list):
-        return ", ".join(str(one) for one in value)
+        return ", ".join(_cell(one) for one in value)
+    if isinstance(value, dict):
+        return "  ".join(f"{name}={_cell(one)}" for name, one in value.items())
     return str(value)

@@ -29,7 +29,7 @@ _SAID: Final = {
         "went into {where}: it stands there, or was taken; only if it is known to be gone: --gone",
         "đã vào {where}: còn ở đó hoặc đã được lấy; chỉ khi chắc chắn không còn: --gone",
     ),
-    "ended": ("has ended: nothing to do", "đã kết thúc: không phải làm gì"),
+    "ended": ("nothing to do, ended", "không phải làm gì, đã kết thúc"),
     "in-hand": ("a worker is at it: ask again in a moment", "worker đang xử lý: thử lại sau giây lát"),
     "unsure": (
         "its body may be on its way to a worker: ask again in a moment",

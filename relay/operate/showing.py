@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -98,7 +99,11 @@ def _plain(value: object) -> Any:  # noqa: ANN401
         return {_line(str(key)): _plain(one) for key, one in value.items()}
     if isinstance(value, list | tuple):
         return [_plain(one) for one in value[:20]]
-    if isinstance(value, bool | int | float) or value is None:
+    if isinstance(value, int) and not isinstance(value, bool):
+        return int(value)  # the library has an int of its own
+    if isinstance(value, bool | float) or value is None:
+        return value
+    if isinstance(value, datetime):
         return value
     return _line(str(value))
 

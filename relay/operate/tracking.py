@@ -53,9 +53,7 @@ def track(
     loose: tuple[TrackEvent, ...] = ()
     if not stories:
         loose = tuple(
-            _ordered(
-                [*_of_held(held), *map(_notice, notices), *_of_acts(_acts(registry, transport_id, held))]
-            )
+            _ordered([*_of_held(held), *_of_notices(notices), *_of_acts(_acts(registry, transport_id, held))])
         )
     codes = {code for story in stories for code in _codes(story)} | {event.recipient for event in loose}
     return Track(stories, loose, _names(directory, codes))
@@ -75,7 +73,7 @@ def _story(
     events = [
         *registry.story(document.row),
         *_of_held(mine),
-        *map(_notice, notices if mine else ()),
+        *_of_notices(notices if mine else ()),
         *_of_acts(_acts(registry, document.transport_id, mine)),
     ]
     return Story(document, standing, tuple(_ordered(events)))
@@ -98,8 +96,11 @@ def _of_held(held: Iterable[HeldStanding]) -> Iterator[TrackEvent]:
             yield TrackEvent(entry.released_at, "released", entry.recipient, "", entry.held_id)
 
 
-def _notice(one: ReceiptStanding) -> TrackEvent:
-    return TrackEvent(one.at, "receipt", one.to, one.code, f"{one.kind} {one.number}")
+def _of_notices(notices: Iterable[ReceiptStanding]) -> Iterator[TrackEvent]:
+    for one in notices:
+        yield TrackEvent(one.at, "receipt", one.to, one.code, f"{one.kind} {one.number}")
+        if one.published_at is not None:
+            yield TrackEvent(one.published_at, "receipt-published", one.to, one.code, one.number)
 
 
 def _acts(registry: Registry, transport_id: str, held: Iterable[HeldStanding]) -> list[Act]:
