@@ -119,8 +119,7 @@ def test_a_scrape_that_takes_long_does_not_hold_up_the_loop() -> None:
     async def main() -> bytes:
         loop = asyncio.get_running_loop()
         scrape = loop.run_in_executor(None, get, f"{server.url}/metrics")
-        while not begun.is_set():
-            await asyncio.sleep(0.001)
+        assert await loop.run_in_executor(None, begun.wait, 30)
         for _ in range(20):
             await asyncio.sleep(0.001)  # the loop turns while the reading waits
         assert await loop.run_in_executor(None, get, f"{server.url}/live")
