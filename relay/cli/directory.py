@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from relay.cli.certificate import certificate
-from relay.cli.options import home_option, json_option, print_json, print_table, words
+from relay.cli.options import home_option, json_option, people_time, print_json, print_table, words
 from relay.errors import Code, OperationError, RefusedError
 
 if TYPE_CHECKING:
@@ -56,8 +56,10 @@ def show(code: str, at: datetime | None, file: Path | None, home: Path, as_json:
     if agency is None:
         raise OperationError(Code.NOT_FOUND, code)
     goes_to = resolution.agency.code if resolution.agency else ""
+    answering = _activity(home, agency.code) if file is None else None
     facts = {
         **_json(agency),
+        "activity": answering,
         "name_on": agency.name_on(day),
         "resolution": {
             "on": day.isoformat(),
@@ -102,6 +104,13 @@ def show(code: str, at: datetime | None, file: Path | None, home: Path, as_json:
             goes_to or (resolution.refusal.value if resolution.refusal else ""),
         ),
     ]
+    if answering is not None:
+        said, waits = answering["last_status"], answering["unanswered_since"]
+        rows += [
+            (words("answers", "trả lời"), answering["activity"]),
+            (words("last status", "trạng thái gần nhất"), people_time(said) if said else ""),
+            (words("unanswered since", "chưa trả lời từ"), people_time(waits) if waits else ""),
+        ]
     rows += [(words("certificate", "chứng thư"), one.sha256) for one in agency.certificates]
     print_table([row for row in rows if row[1]], indent="  ")
 
@@ -165,6 +174,26 @@ def check(file: Path | None, home: Path, as_json: bool) -> None:
             click.echo(words("level by default rule: ", "cấp theo quy tắc mặc định: ") + " ".join(defaulted))
     if result.directory is None:
         click.get_current_context().exit(1)
+
+
+def _activity(home: Path, code: str) -> dict[str, Any] | None:
+    """Return whether an agency of the sandbox answers; None where its registry cannot be asked."""
+    from relay.errors import TrucError
+    from relay.lifecycle.activity import activity
+    from relay.observe.clock import SystemClock
+    from relay.registry import open_registry
+    from relay.sandbox.contents import running
+
+    try:
+        registry = open_registry(running(home).registry_url)
+    except TrucError:
+        return None
+    try:
+        said, waits = registry.answers(code)
+    finally:
+        registry.close()
+    found = activity(said, waits, SystemClock().now())
+    return {"activity": found.value, "last_status": said, "unanswered_since": waits}
 
 
 def _load(home: Path, file: Path | None) -> AgencyDirectory:

@@ -93,7 +93,9 @@ def import_(
 @click.argument("out", type=click.Path(dir_okay=False, path_type=Path))
 @directory_option
 @home_option
-def export(out: Path, file: Path | None, home: Path) -> None:
+@dry_run_option
+@json_option
+def export(out: Path, file: Path | None, home: Path, dry_run: bool, as_json: bool) -> None:
     """Write the agencies as a list that `import` reads again: CSV, XLSX or JSON, by the name of OUT.
 
     Certificates and broker users are not in it: they have commands of their own.
@@ -102,7 +104,11 @@ def export(out: Path, file: Path | None, home: Path) -> None:
     from relay.directory.file import load
 
     agencies = load(place_of(home, file)).agencies()
-    write_list(out, agencies)
+    if not dry_run:
+        write_list(out, agencies)
+    if as_json:
+        print_json({"file": out, "written": not dry_run, "agencies": len(agencies)})
+        return
     click.echo(words(f"{out}: {len(agencies)} agencies", f"{out}: {len(agencies)} đơn vị"))
 
 

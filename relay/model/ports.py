@@ -279,6 +279,10 @@ class Registry(Protocol):
         """Count what is unfinished by key and age; ``bounds`` from the youngest on. The database counts."""
         ...
 
+    def answers(self, code: str) -> tuple[datetime | None, datetime | None]:
+        """Return when the last status of an agency was accepted, and since when its oldest unanswered delivery waits."""
+        ...
+
     def decide_drop(self, drop: Drop, act: Act) -> None:
         """Note the decision to drop a held message, with its audit row; the keeper tells it."""
         ...

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Connection, Row, case, func, literal, select, text
@@ -326,4 +327,20 @@ def _cells(connection: Connection, *queries: Any) -> tuple[ShapeCell, ...]:  # n
         ShapeCell(str(key), bucket, count, planned, from_us(oldest))
         for query in queries
         for key, bucket, count, planned, oldest in connection.execute(query)
+    )
+
+
+def answers(connection: Connection, code: str) -> tuple[datetime | None, datetime | None]:
+    """Return when the last status of an agency was accepted, and since when its oldest unanswered delivery waits."""
+    said = connection.execute(
+        select(func.max(statuses.c.at)).where(statuses.c.reporter == code, statuses.c.refusal.is_(None))
+    ).scalar()
+    waits = connection.execute(
+        select(func.min(deliveries.c.queued_at))
+        .join(documents, documents.c.id == deliveries.c.document)
+        .where(_UNFINISHED, deliveries.c.recipient == code, deliveries.c.state == "queued")
+    ).scalar()
+    return (
+        from_us(said) if said is not None else None,
+        from_us(waits) if waits is not None else None,
     )

@@ -368,6 +368,10 @@ class SqlRegistry:
         times = [to_us(bound) for bound in bounds]
         return self._ask(lambda connection: looks.shape(connection, by, times, to_us(now)))
 
+    def answers(self, code: str) -> tuple[datetime | None, datetime | None]:
+        """Return when an agency last answered, and since when its oldest unanswered delivery waits."""
+        return self._ask(lambda connection: looks.answers(connection, code))
+
     def decide_drop(self, drop: Drop, act: Act) -> None:
         """Note the decision to drop a held message, with its audit row."""
         with self._write() as connection:
