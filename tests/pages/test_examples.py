@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import hashlib
 import os
 import re
 import shutil
 import subprocess
 import sys
+import time
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
 import pika
+import pika.exceptions
 import pytest
 
 from relay.sandbox.down import down
@@ -26,6 +29,7 @@ from tests.support.stranger import CONTENT_EDXML, CONTENT_RECEIPT, Sandbox, Stra
 from tests.support.stranger_xml import Facts, Signer, document, sign, signature
 
 EXAMPLES: Final = Path(__file__).parents[2] / "docs" / "examples"
+PROTOCOL: Final = EXAMPLES.parent / "protocol.md"
 JARS: Final = ("amqp-client.jar", "slf4j-api.jar", "slf4j-nop.jar")
 MODULES: Final = Path(sys.prefix) / "share" / "truc-examples" / "node_modules"
 LINES: Final = 120
@@ -216,6 +220,89 @@ def _receipt(signer: Signer) -> bytes:
         ' type="edoc"></document></receipt>'
     ).encode()
     return text.replace(b"</receipt>", signature(text, signer) + b"</receipt>")
+
+
+def test_the_program_of_the_page_runs_over_tls(ground: Ground, tmp_path: Path) -> None:
+    blocks = re.findall(r"^```python\n(.*?)^```", PROTOCOL.read_text("utf-8"), re.DOTALL | re.MULTILINE)
+    (tmp_path / "first.py").write_text("\n\n".join(blocks), encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, "first.py"],
+        cwd=tmp_path,
+        env={**os.environ, "SANDBOX": str(ground.home / "sandbox.json")},
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+    assert done.stdout.splitlines()[-1:] == ["outcome accepted delivered"], done.stdout + done.stderr
+
+
+# --- what the page says that the broker answers ----------------------------------------------------------------------
+
+
+def _login(ground: Ground, code: str, **changed: Any) -> pika.BlockingConnection:
+    entry = ground.sandbox.raw["gateways"][code]
+    url = re.fullmatch(r"amqps://([^:]+):(\d+)/(.+)", ground.sandbox.raw["amqp_url"])
+    assert url is not None
+    told = {"user": entry["user"], "password": entry["password"], "virtual_host": url[3], **changed}
+    login = pika.PlainCredentials(told["user"], told["password"])
+    return pika.BlockingConnection(
+        pika.ConnectionParameters(
+            host=url[1],
+            port=int(url[2]),
+            virtual_host=told["virtual_host"],
+            credentials=login,
+            ssl_options=ground.sandbox.tls(url[1]),
+        )
+    )
+
+
+@pytest.mark.parametrize(
+    ("changed", "code"), [({"password": "another"}, 403), ({"virtual_host": "elsewhere"}, 530)]
+)
+def test_a_login_is_refused_as_the_page_says(ground: Ground, changed: dict[str, str], code: int) -> None:
+    with pytest.raises(pika.exceptions.AMQPConnectionError) as caught:
+        _login(ground, "H30", **changed)
+    assert str(code) in repr(caught.value)
+
+
+CHANNEL_ENDS: Final[dict[str, tuple[int, Callable[[Any], Any]]]] = {
+    "declares": (403, lambda channel: channel.queue_declare("mine")),
+    "reads another's": (403, lambda channel: channel.basic_get("agency.H26")),
+    "writes where it may not": (403, lambda channel: channel.basic_publish("level.central", "G22", b"x")),
+    "another's key": (403, lambda channel: channel.basic_publish("ingress", "normal.H26", b"x")),
+    "no such exchange": (403, lambda channel: channel.basic_publish("nowhere", "normal.H30", b"x")),
+    "no such queue": (404, lambda channel: channel.queue_declare("agency.H30.10.01", passive=True)),
+    "another's user_id": (
+        406,
+        lambda channel: channel.basic_publish(
+            "ingress", "normal.H30", b"x", pika.BasicProperties(user_id="H26")
+        ),
+    ),
+    "acknowledges what it has not": (406, lambda channel: channel.basic_ack(99)),
+}
+
+
+@pytest.mark.parametrize("case", CHANNEL_ENDS)
+def test_a_channel_ends_as_the_page_says(ground: Ground, case: str) -> None:
+    code, act = CHANNEL_ENDS[case]
+    connection = _login(ground, "H30")
+    try:
+        channel = connection.channel()
+        with contextlib.suppress(pika.exceptions.ChannelClosedByBroker):
+            act(channel)
+            limit = time.monotonic() + 30
+            while channel.is_open and time.monotonic() < limit:
+                connection.process_data_events(0.1)
+        assert channel._closing_reason.reply_code == code
+    finally:
+        connection.close()
+
+
+def test_a_passive_declare_shows_any_depth(ground: Ground) -> None:
+    connection = _login(ground, "H30")
+    assert connection.channel().queue_declare("agency.H26", passive=True).method.message_count >= 0
+    connection.close()
 
 
 def test_an_operator_sees_counts_and_rights(ground: Ground) -> None:
