@@ -38,7 +38,10 @@ from relay.settings import Settings
 
 T = TypeVar("T")
 
-TIMEOUT: Final = 5.0  # seconds for one answer
+TIMEOUT: Final = 5.0  # seconds for each step of a login
+_BULK: Final = (
+    15.0  # seconds for one answer of the management API: a hundred thousand bindings take their time
+)
 _SECOND_LOOK: Final = 6.0  # the broker renews its statistics each 5 s
 _STATISTICS: Final = 15.0  # seconds after which even a new queue or node has some
 _PAUSE: Final = 1.5
@@ -74,7 +77,7 @@ def management(settings: Settings) -> Management:
         broker.management_password(),
         vhost=broker.vhost,
         ca_file=broker.ca_file,
-        timeout=TIMEOUT,
+        timeout=_BULK,
     )
 
 

@@ -181,7 +181,8 @@ def look(patient: Patient, wanted: Iterable[str], limit: float = LIMIT) -> Facts
 
 def _urls(patient: Patient, settings: Settings) -> tuple[str, ...]:
     own = settings.http
-    mine = (f"http://{own.host}:{own.port}",) if own.port else ()
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}.get(own.host, own.host)  # noqa: S104 - asked, not bound
+    mine = (f"http://{f'[{host}]' if ':' in host else host}:{own.port}",) if own.port else ()
     return tuple(dict.fromkeys((*mine, *patient.urls)))
 
 
