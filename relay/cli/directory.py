@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from datetime import date, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -141,11 +142,17 @@ def search(text: str, limit: int, file: Path | None, home: Path, as_json: bool) 
 @home_option
 @json_option
 def check(file: Path | None, home: Path, as_json: bool) -> None:
-    """Check a directory file; every finding is told. The exit code is 0 only if there is none."""
+    """Check a directory file; every finding is told. The exit code is 0 only if there is none.
+
+    Told besides, and no fault: orphans, agencies without a gateway, without a certificate or with one that ends within 30
+    days, closed codes without a living successor, suspensions whose end has passed.
+    """
+    from relay.directory.advice import advice
     from relay.directory.file import check as examine
 
     path = place_of(home, file)
     result = examine(path)
+    notices = list(advice(result.directory, _today())) if result.directory else []
     defaulted = (
         [one.code for one in result.directory.agencies() if one.level_defaulted] if result.directory else []
     )
@@ -157,6 +164,9 @@ def check(file: Path | None, home: Path, as_json: bool) -> None:
                 "version": result.directory.version if result.directory else "",
                 "agencies": len(result.directory.by_code) if result.directory else 0,
                 "level_defaulted": defaulted,
+                "advice": [
+                    {"matter": one.matter.value, "code": one.code, "detail": one.detail} for one in notices
+                ],
                 "findings": [
                     {"line": one.line, "code": one.code, "problem": one.problem} for one in result.findings
                 ],
@@ -170,10 +180,22 @@ def check(file: Path | None, home: Path, as_json: bool) -> None:
             click.echo(
                 words(f"{path}: {count} agencies, no finding", f"{path}: {count} đơn vị, không có lỗi")
             )
+        print_table([(one.code, _MATTERS[one.matter.value](), one.detail) for one in notices])
         if defaulted:
             click.echo(words("level by default rule: ", "cấp theo quy tắc mặc định: ") + " ".join(defaulted))
     if result.directory is None:
         click.get_current_context().exit(1)
+
+
+_MATTERS: Final[Mapping[str, Callable[[], str]]] = {
+    "orphan": lambda: words("its parent is not listed", "đơn vị cấp trên không có trong danh bạ"),
+    "not-connected": lambda: words("behind no gateway", "chưa có điểm kết nối"),
+    "no-certificate": lambda: words("no certificate that signs today", "không có chứng thư còn hiệu lực"),
+    "certificate-ends": lambda: words("its last certificate ends soon", "chứng thư cuối cùng sắp hết hạn"),
+    "no-successor": lambda: words("closed, without a successor", "đã đóng, không có đơn vị kế thừa"),
+    "successor-closed": lambda: words("its successor is closed too", "đơn vị kế thừa cũng đã đóng"),
+    "suspension-over": lambda: words("the suspension has ended by its date", "thời hạn tạm ngừng đã hết"),
+}
 
 
 def _activity(home: Path, code: str) -> dict[str, Any] | None:

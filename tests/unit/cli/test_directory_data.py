@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from relay.cli.directory import _MATTERS
 from relay.cli.main import main
+from relay.directory.advice import Matter
 from relay.directory.file import load
 from relay.resources import shipped
 
@@ -86,3 +88,12 @@ def test_an_agency_is_shown_as_it_was_on_a_day() -> None:
     assert run("show", "G10", "--at", "2025-04-14", "--file", NATIONAL).output.startswith(
         "G10  Bộ Nông nghiệp và Môi trường"
     )
+
+
+def test_check_tells_what_wants_attention() -> None:
+    assert set(_MATTERS) == set(Matter)
+    shown = run("check", NATIONAL).output
+    assert "G04" in shown
+    assert "closed, without a successor" in shown
+    facts = json.loads(run("check", NATIONAL, "--json").output)
+    assert {"matter": "no-successor", "code": "G04", "detail": ""} in facts["advice"]
