@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import re
 from datetime import datetime
@@ -89,6 +90,20 @@ def test_other_hands_find_each_file_valid() -> None:
             names = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
             uris = names.get_values_for_type(x509.UniformResourceIdentifier)
             assert uris == [f"urn:truc:relay:{read_receipt(body).relay}"]
+
+
+def test_the_canonical_form_is_the_one_that_the_page_names() -> None:
+    page = (FILES.parents[1] / "protocol.md").read_text("utf-8")
+    root = etree.parse(PACKAGES[0]).getroot()
+    element = next(root.iter(f"{DS}Signature"))
+    before = element.getprevious()
+    before.tail = (before.tail or "") + (element.tail or "")
+    element.getparent().remove(element)
+    form = etree.tostring(root.getroottree(), method="c14n", exclusive=True, with_comments=False)
+    digest = base64.b64encode(hashlib.sha256(form).digest()).decode()
+    assert digest == element.findtext(f".//{DS}DigestValue")
+    assert f"has\n{len(form)} bytes, from" in page
+    assert f"SHA-256 in base64 is `{digest}`" in page
 
 
 @pytest.mark.jdk
