@@ -164,7 +164,8 @@ class Handler:
             self._spared = True
             return ending
         started = self._clock.monotonic()
-        taken = accept(message, lane, self._policy.accept, now, self._directory().gateway_of)
+        directory = self._directory()  # one state of it for the whole document
+        taken = accept(message, lane, self._policy.accept, now, directory.gateway_of)
         if isinstance(taken, Unanswerable):
             return await self._set_aside(lane, message, taken.code, taken.detail)
         if not isinstance(taken, Submission):
@@ -175,18 +176,18 @@ class Handler:
         if taken.refusal is not None and taken.refusal is not Code.BAD_DEADLINE:
             return await self._refuse(Unproven(taken, taken.refusal, taken.detail))
         examined = await self._examiner.examine(taken.body, taken.kind, now)
-        judged = judge(taken, examined, self._directory(), vietnam_day(now))
+        judged = judge(taken, examined, directory, vietnam_day(now))
         self._metrics.stage("verify", self._clock.monotonic() - verifying)
         if isinstance(judged, Unproven):
             return await self._refuse(judged)
-        return await self._claim(judged, now)
+        return await self._claim(judged, directory, now)
 
     # T1
 
-    async def _claim(self, proven: Proven, now: datetime) -> Ending:
+    async def _claim(self, proven: Proven, directory: Directory, now: datetime) -> Ending:
         key = (proven.envelope.sender, proven.submission.transport_id)
         with self._holding(key):
-            return await self._decide_and_claim(proven, now)
+            return await self._decide_and_claim(proven, directory, now)
 
     @contextmanager
     def _holding(self, key: tuple[str, str]) -> Iterator[None]:
@@ -199,10 +200,10 @@ class Handler:
             if not self._in_hand[key]:
                 del self._in_hand[key]
 
-    async def _decide_and_claim(self, proven: Proven, now: datetime) -> Ending:
+    async def _decide_and_claim(self, proven: Proven, directory: Directory, now: datetime) -> Ending:
         submission = proven.submission
         for _ in range(_DECISIONS):
-            planned = await self._plan(proven, now)
+            planned = await self._plan(proven, directory, now)
             if planned.wait:
                 if now - submission.first_seen < self._policy.unknown_document:
                     return await self._defer(submission, Code.STATUS_UNKNOWN_DOCUMENT)
@@ -216,9 +217,9 @@ class Handler:
                 return await self._claimed(submission, planned, result)
         return await self._defer(submission, Code.REGISTRY_BUSY)
 
-    async def _plan(self, proven: Proven, now: datetime) -> Planned:
+    async def _plan(self, proven: Proven, directory: Directory, now: datetime) -> Planned:
         """Freeze verdict, deliveries, deadline and effect for T1."""
-        submission, envelope, directory = proven.submission, proven.envelope, self._directory()
+        submission, envelope = proven.submission, proven.envelope
         started = self._clock.monotonic()
         decision = None
         refusal, detail = proven.refusal, proven.detail

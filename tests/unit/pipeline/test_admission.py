@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import timedelta
 from itertools import product
+from typing import Any
 
 import pytest
 
@@ -172,5 +173,36 @@ def test_the_end_of_a_suspension_frees_the_sender_too() -> None:
             ("acknowledgement", "refused", SENDER.value),
             ("acknowledgement", "accepted", ""),
         ]
+
+    simulated(AGENCIES, body)
+
+
+def test_a_document_is_judged_and_routed_by_one_state_of_the_directory() -> None:
+    """The file changes while the signature is checked and the row is claimed: the next document sees it."""
+
+    async def body(sim: Simulation) -> None:
+        asked: list[str] = []
+
+        def look() -> AgencyDirectory:
+            asked.append(sim.directory.version)
+            return sim.directory
+
+        process = sim.start()
+        process.handler._directory = look
+        claims = sim.registry.claim
+
+        def claim(*arguments: Any) -> Any:
+            admit(sim, H29=Admission.CLOSED)
+            return claims(*arguments)
+
+        sim.registry.claim = claim  # type: ignore[method-assign, assignment]
+        sim.send(edoc("H26", "H29", name="a"))
+        await sim.quiet()
+        sim.send(edoc("H26", "H29", name="b"))
+        await sim.quiet()
+        await sim.stop(process)
+        assert asked == ["v1", "changed"]
+        assert [one.directory_version for one in sim.documents()] == ["v1", "changed"]
+        assert len(sim.copies("H29")) == 1
 
     simulated(AGENCIES, body)
