@@ -30,7 +30,7 @@ from adapters.edxml.oddities import Fault, Finding, Oddity
 from adapters.edxml.rules import shape_of
 from adapters.edxml.sense import make_sense
 from adapters.edxml.skeleton import Skeleton, skeleton_of
-from adapters.edxml.walker import Walker
+from adapters.edxml.walker import Walker, is_tidy
 from adapters.edxml.wellformed import Mended, parsed
 from relay.errors import Code, RefusedError
 from relay.model.envelope import StatusCode
@@ -117,7 +117,7 @@ class _Reader:
     def __init__(self, skeleton: Skeleton, mended: Mended) -> None:
         self._skeleton = skeleton
         self._root = mended.root
-        self._walker = Walker(mended.line_shift)
+        self._walker = Walker(mended.line_shift, tidy=is_tidy(mended.root))
         self._walker.findings += mended.findings
 
     def reading(self) -> Reading:
@@ -346,7 +346,7 @@ class _Reader:
             if span.folded:
                 walker.find(Oddity.BASE64_FOLDED, payload, here)
             return Content.of_base64(self._skeleton.source, span.offset, span.length)
-        if "\n" in bare:
+        if "\n" in text:
             walker.find(Oddity.BASE64_FOLDED, payload, here)
         return Content.of_base64_text(text)
 
@@ -363,10 +363,8 @@ class _Reader:
         walker = self._walker
         sorted_by_tag: dict[str, list[Any]] = {tag: [] for tag in tags}
         last, orderly = 0, True
-        if parent.attrib:
-            walker.attributes(parent, path or "edXML", attributes)
-        if parent.text and not parent.text.isspace():
-            walker.find(Oddity.STRAY_TEXT, parent, path or "edXML", parent.text.strip())
+        if not walker.tidy:
+            walker.around(parent, path or "edXML", attributes)
         for child in parent:
             here = sorted_by_tag.get(child.tag)
             if here is not None:
@@ -386,8 +384,6 @@ class _Reader:
                         f"{path}/{name}".lstrip("/"),
                         f"{name} in a foreign namespace",
                     )
-            if child.tail and not child.tail.isspace():
-                walker.find(Oddity.STRAY_TEXT, parent, path or "edXML", child.tail.strip())
         return list(sorted_by_tag.values())
 
     def _only(self, found: list[Any], parent: Any, name: str, path: str) -> Any | None:

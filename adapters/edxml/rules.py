@@ -125,6 +125,7 @@ class Slot:
     tag: str  # {namespace}local, of the holder where there is one
     inner: str  # {namespace}local of what the holder holds
     shape: Shape | None  # of a PART
+    single: bool  # a value of its own, at most once
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +153,8 @@ def _made(cls: Any) -> Shape:
             continue
         inner = shape_of(rule.part) if rule.part is not None else None
         outer = rule.within or rule.tag
-        slots.append(Slot(item.name, rule, len(slots), q(outer), q(rule.tag), inner))
+        single = inner is None and not rule.many
+        slots.append(Slot(item.name, rule, len(slots), q(outer), q(rule.tag), inner, single))
     return Shape(
         cls,
         tuple(slots),

@@ -21,6 +21,7 @@ _OPEN: Final = re.compile(rb"<(?:[^\s<>/!?&'\"=]{1,64}:)?ContentTransferEncoded(
 _LONGEST_TAG: Final = 64 * 1024
 MARK: Final = "@payload:{}@"
 _MARK_START: Final = b"@payload:"
+_NOT_WORTH_IT: Final = 32 * 1024  # a package below that is parsed as it is
 _SMALL: Final = 256  # a payload below that costs less where it stands
 
 
@@ -68,6 +69,8 @@ def skeleton_of(source: Source, limit: int, envelope_limit: int) -> Skeleton:
         raise RefusedError(Code.EMPTY_BODY, "no bytes")
     if source.size > limit:
         raise RefusedError(Code.TOO_LARGE, f"{source.size} bytes, at most {limit}")
+    if isinstance(source, BytesSource) and source.size < _NOT_WORTH_IT:
+        return Skeleton(source, source.body, ())
     cutter = _Cutter(source, envelope_limit)
     if isinstance(source, BytesSource):
         cutter.take(source.body, 0, last=True)

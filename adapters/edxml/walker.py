@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any, Final
 
 from lxml import etree
@@ -18,7 +19,7 @@ from adapters.edxml import values as read
 from adapters.edxml.model import Kept, normal_or_none
 from adapters.edxml.names import NAMESPACE, local_name
 from adapters.edxml.oddities import Fault, Finding, Oddity
-from adapters.edxml.rules import Shape, Slot, Value
+from adapters.edxml.rules import Rule, Shape, Slot, Value
 from relay.errors import Code
 
 SPACE: Final = " \t\r\n"
@@ -69,11 +70,13 @@ _FULL_2016: Final = re.compile(r"[0-9]{3}\.[0-9]{2}\.[0-9]{2}\.[A-Z][0-9]{2}", r
 class Walker:
     """Reads elements; gathers findings, faults and what is kept."""
 
-    def __init__(self, line_shift: int = 0) -> None:
+    def __init__(self, line_shift: int = 0, *, tidy: bool = False) -> None:
+        """Take what is to be added to lines, and whether ``is_tidy`` said so of the whole tree."""
         self.findings: list[Finding] = []
         self.faults: list[Fault] = []
         self.kept: list[Kept] = []
         self._shift = line_shift
+        self.tidy = tidy
 
     # places
 
@@ -111,15 +114,10 @@ class Walker:
         found: dict[str, Any] = {}
         by_tag = shape.by_tag
         last, orderly = -1, True
-        inside = element.text
-        if inside and not inside.isspace():
-            self._stray(element, path, inside)
-        if element.attrib:
-            self.attributes(element, path)
+        tidy = self.tidy
+        if not tidy:
+            self.around(element, path)
         for child in element:
-            tail = child.tail
-            if tail and not tail.isspace():
-                self._stray(element, path, tail)
             slot = by_tag.get(child.tag)
             if slot is None:
                 if aside and child.tag == aside and asides is not None:
@@ -134,7 +132,10 @@ class Walker:
             elif orderly:
                 orderly = False
                 self.find(Oddity.ORDER, child, f"{path}/{rule.within or rule.tag}")
-            if rule.many and not rule.within:
+            if slot.single and tidy and slot.name not in found and not len(child):
+                value = _QUICK[rule.value](child.text, rule)
+                found[slot.name] = self.leaf(child, slot, f"{path}/{rule.tag}") if value is _ODD else value
+            elif rule.many and not rule.within:
                 there = found.setdefault(slot.name, [])
                 there.append(self._one(child, slot, f"{path}/{rule.tag}[{len(there) + 1}]"))
             elif slot.name in found:
@@ -159,17 +160,13 @@ class Walker:
         """Read what an element holds that does nothing else."""
         rule = slot.rule
         inner: list[Any] = []
-        if holder.text and not holder.text.isspace():
-            self._stray(holder, path, holder.text)
-        if holder.attrib:
-            self.attributes(holder, path)
+        if not self.tidy:
+            self.around(holder, path)
         for child in holder:
             if child.tag == slot.inner:
                 inner.append(self._one(child, slot, f"{path}/{rule.tag}[{len(inner) + 1}]"))
             elif isinstance(child.tag, str):
                 self.stranger(child, None, {}, path)
-            if child.tail and not child.tail.isspace():
-                self._stray(holder, path, child.tail)
         if not inner:
             self.find(Oddity.EMPTY, holder, path)
         return inner
@@ -323,11 +320,88 @@ class Walker:
             if odd is Oddity.UNKNOWN_ATTRIBUTE:
                 self.kept.append(Kept(path=here, line=self.line(element), xml=value))
 
+    def around(self, element: Any, path: str, known: frozenset[str] = frozenset()) -> None:
+        """Note attributes of an element and text between its children."""
+        if element.attrib:
+            self.attributes(element, path, known)
+        for text in (element.text, *(child.tail for child in element)):
+            if text and not text.isspace():
+                self._stray(element, path, text)
+
     def _stray(self, element: Any, path: str, text: str) -> None:
         self.find(Oddity.STRAY_TEXT, element, path, text.strip(SPACE))
         self.kept.append(Kept(path=path, line=self.line(element), xml=text))
 
 
+# Attributes where none are due, or text between elements.
+_UNTIDY: Final = etree.XPath(
+    "boolean(//@*[not(name() = 'version' and local-name(..) = 'edXMLManifest')])"
+    " or boolean(//*[*]/text()[normalize-space()])"
+)
+
+
+def is_tidy(root: Any) -> bool:
+    """Whether a tree has no attribute but the manifest's version, and no text between elements: most have none."""
+    return not _UNTIDY(root)
+
+
+_ODD: Final = object()
+
+
+@lru_cache(maxsize=4096)
+def _is_ordinary(code: str) -> bool:
+    """Whether an identifier code is one without a remark."""
+    return normal_or_none(code) is not None and not (
+        _SHORT_2016.fullmatch(code) and not _FULL_2016.fullmatch(code)
+    )
+
+
+def _quick_text(text: str | None, rule: Rule) -> Any:
+    """Return a value that nobody has to say anything about; ``_ODD`` sends it the long way. So do the others below."""
+    if not text:
+        return _ODD
+    bare = text.strip(SPACE)
+    return _ODD if not bare or bare in _FILLERS or (rule.limit and len(bare) > rule.limit) else bare
+
+
+def _quick_id(text: str | None, rule: Rule) -> Any:
+    bare = _quick_text(text, rule)
+    return _ODD if bare is _ODD or _CONTROL.search(bare) else bare
+
+
+def _quick_organ(text: str | None, rule: Rule) -> Any:
+    return text if text and len(text) <= rule.limit and _is_ordinary(text) else _ODD
+
+
+def _quick_day_text(text: str | None, _rule: Rule) -> Any:
+    return text if text and read.read_date(text)[1] is None else _ODD
+
+
+def _quick_number(text: str | None, rule: Rule) -> Any:
+    if not text or not text.isascii() or not text.isdigit() or len(text) > 9:
+        return _ODD
+    value = int(text)
+    return _ODD if value < rule.low or (rule.high and value > rule.high) else value
+
+
+def _quick_simple(text: str | None, rule: Rule) -> Any:
+    if not text:
+        return _ODD
+    value, oddity = _SIMPLE[rule.value](text)
+    return value if oddity is None else _ODD
+
+
+_QUICK: Final[dict[Value, Callable[[str | None, Rule], Any]]] = {
+    Value.TEXT: _quick_text,
+    Value.ID: _quick_id,
+    Value.ORGAN: _quick_organ,
+    Value.DAY_TEXT: _quick_day_text,
+    Value.NUMBER: _quick_number,
+    Value.DATE: _quick_simple,
+    Value.TIME: _quick_simple,
+    Value.BOOLEAN: _quick_simple,
+    Value.FLAG: _quick_simple,
+}
 _TEXTS: Final = frozenset({Value.TEXT, Value.ID, Value.ORGAN, Value.DAY_TEXT})
 
 

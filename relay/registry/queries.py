@@ -200,12 +200,24 @@ def _codes(query: StatusQuery) -> tuple[tuple[str, ...], tuple[str, ...]]:
     return (query.reporter, *query.reporters), (query.addressee, *query.addressees)
 
 
+def _named(query: StatusQuery) -> ColumnElement[bool]:
+    """By document id; where the status gives none, by number and notation, and by the date as far as it is given."""
+    reference = query.reference
+    if reference.document_id:
+        return documents.c.document_id == reference.document_id
+    # a document without a notation is stored with the stroke behind its number
+    numbered = documents.c.code.in_((reference.code, f"{reference.code}/"))
+    if not reference.promulgation_date:
+        return numbered
+    return and_(numbered, documents.c.promulgation_date == reference.promulgation_date)
+
+
 def knows(connection: Connection, query: StatusQuery) -> bool:
-    """Whether a document with that id exists that the addressee sent or got, whoever reports."""
+    """Whether a document of that id (or number) exists that the addressee sent or got, whoever reports."""
     _, addressees = _codes(query)
     sent = select(documents.c.id).where(
         _A_DOCUMENT,
-        documents.c.document_id == query.reference.document_id,
+        _named(query),
         documents.c.sender.in_(addressees),
     )
     got = (
@@ -213,7 +225,7 @@ def knows(connection: Connection, query: StatusQuery) -> bool:
         .join(deliveries, deliveries.c.document == documents.c.id)
         .where(
             _A_DOCUMENT,
-            documents.c.document_id == query.reference.document_id,
+            _named(query),
             deliveries.c.recipient.in_(addressees),
         )
     )
@@ -234,7 +246,7 @@ def _matches(
         .join(deliveries, deliveries.c.document == documents.c.id)
         .where(
             _A_DOCUMENT,
-            documents.c.document_id == query.reference.document_id,
+            _named(query),
             text("documents.same_content_as IS NULL AND documents.refusal IS NULL"),
             _parties(query),
             wanted,

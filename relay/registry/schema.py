@@ -93,6 +93,7 @@ documents = Table(
         unique=True,
     ),
     _partial("documents_business", "document_id", "sender", where="kind = 'edoc'"),
+    _partial("documents_numbered", "code", "sender", where="kind = 'edoc'"),
     _partial("documents_aliases", "same_content_as", where="same_content_as IS NOT NULL"),
     _partial("documents_unsettled", "accepted_at", where="settled = 0"),
     _partial("documents_watched", "watch_at", where="watch_at IS NOT NULL"),
@@ -287,7 +288,9 @@ ADDED: Final = (acts, restores, drops, processes)
 """Tables that came after the first relay of this version was in use: made where they are missing. A relay that does not
 know them works beside them, so machines can be upgraded, and set back, one after the other."""
 
-ADDED_INDICES: Final = frozenset({"documents_unfinished", "receipts_loose", "held_of", "held_waiting"})
+ADDED_INDICES: Final = frozenset(
+    {"documents_unfinished", "documents_numbered", "receipts_loose", "held_of", "held_waiting"}
+)
 """The same, of indices on older tables."""
 
 

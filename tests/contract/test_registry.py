@@ -328,6 +328,38 @@ def test_the_date_decides_between_two_of_one_number(registry: Registry, make: Ma
     assert [found.document.row for found in registry.candidates(query)] == [row]
 
 
+def test_a_status_may_name_its_document_by_number_and_date_alone(registry: Registry, make: Maker) -> None:
+    last = accepted(
+        registry, make, make.claim("a", document_id="7", code="12/CV", promulgation_date="2025/03/01")
+    )
+    this = accepted(
+        registry, make, make.claim("b", document_id="8", code="12/CV", promulgation_date="2026/03/01")
+    )
+    bare = accepted(
+        registry, make, make.claim("c", document_id="9", code="13/", promulgation_date="2026/03/01")
+    )
+
+    def ask(code: str, day: str, reporter: str = "H29") -> list[int]:
+        query = StatusQuery(reporter, "H26", Reference("", "", code, day), None)
+        found = [one.document.row for one in registry.candidates(query)]
+        assert registry.knows(query) is bool(found) or reporter != "H29"
+        return found
+
+    assert ask("12/CV", "2026/03/01") == [this]
+    assert ask("12/CV", "") == [last, this]  # ambiguous: the caller's to judge
+    assert ask("12/CV", "2027/03/01") == []
+    assert ask("13", "2026/03/01") == [bare]  # a number without a notation
+    assert ask("12/CV", "2026/03/01", "H30") == []  # no party to it
+
+
+def test_a_hint_is_believed_for_a_number_too(registry: Registry, make: Maker) -> None:
+    one = make.claim("a", document_id="7", code="12/CV")
+    two = make.claim("b", document_id="8", code="12/CV")
+    rows = [accepted(registry, make, claim) for claim in (one, two)]
+    query = StatusQuery("H29", "H26", Reference("", "", "12/CV", ""), two.transport_id)
+    assert [found.document.row for found in registry.candidates(query)] == rows[1:]
+
+
 def test_both_directions_are_candidates(registry: Registry, make: Maker) -> None:
     mine = accepted(registry, make, make.claim("a", sender="H26", recipients=("H29",), document_id="7"))
     theirs = accepted(registry, make, make.claim("b", sender="H29", recipients=("H26",), document_id="7"))

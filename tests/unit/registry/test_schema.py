@@ -144,6 +144,7 @@ def test_a_locked_file_is_busy_for_writers_and_open_to_readers(tmp_path: Path) -
             "documents_first",
         ),
         ("SELECT id FROM documents WHERE documents.kind = 'edoc' AND document_id = ?", "documents_business"),
+        ("SELECT id FROM documents WHERE documents.kind = 'edoc' AND code IN (?, ?)", "documents_numbered"),
         ("SELECT max(serial) FROM receipts WHERE series = ?", "receipts_number"),
     ],
 )
