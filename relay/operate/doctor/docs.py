@@ -17,11 +17,16 @@ What does not answer is named, with the checks that could not be made, and hides
 registry, disks and keys are looked at all the same.
 
 ```sh
-truc doctor --config /etc/truc/w1.yaml --process http://127.0.0.1:9465   # this worker and the keeper beside it
-truc doctor --config /etc/truc/w1.yaml --only keys --only trust          # these areas alone
-truc doctor --config /etc/truc/w1.yaml --json                            # for programs, both languages
-truc doctor --list                                                       # all checks
+truc doctor --config /etc/truc/truc.yaml
+truc doctor --config /etc/truc/truc.yaml --process http://127.0.0.1:9470 --process http://127.0.0.1:9471
+truc doctor --config /etc/truc/truc.yaml --only keys --only trust
+truc doctor --config /etc/truc/truc.yaml --json
+truc doctor --list
 ```
+
+`--process` names keeper and workers by their HTTP ports; in a sandbox they are known. Without it the doctor still sees in
+the registry who gives a sign of life. `--only` looks at single areas, `--json` is for programs and has both languages,
+`--list` names all checks.
 
 Run it as the user of the workers, or as root: password files and keys are closed to everybody else, and so are the
 processes of others.

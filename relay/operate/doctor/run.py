@@ -152,6 +152,10 @@ def look(patient: Patient, wanted: Iterable[str], limit: float = LIMIT) -> Facts
             return Promise(lambda: _NO_SETTINGS, ())
         return Promise(lambda: work(settings), (TrucError, OSError))
 
+    def alone(part: str, work: Callable[[], T]) -> Promise[Any]:
+        """Begin what needs no configuration."""
+        return Promise(work if part in asked else lambda: _NOT_ASKED, (TrucError, OSError))
+
     def seen(promise: Promise[Any]) -> Any:  # noqa: ANN401 - one of the fields of Facts
         return promise.result(end - time.monotonic())
 
@@ -168,8 +172,8 @@ def look(patient: Patient, wanted: Iterable[str], limit: float = LIMIT) -> Facts
         "trust": begin("trust", lambda s: look_files.trust(s, at)),
         "directory": begin("directory", lambda s: look_files.directory(s, at)),
         "processes": begin("processes", lambda s: look_processes.processes(_urls(patient, s))),
-        "libraries": Promise(look_processes.libraries, ()),
-        "sandboxes": Promise(patient.strays, (TrucError, OSError)),
+        "libraries": alone("libraries", look_processes.libraries),
+        "sandboxes": alone("sandboxes", patient.strays),
     }
     parts = {name: seen(promise) for name, promise in begun.items()}
     hi = seen(hello)
