@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import platform
+import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -30,6 +31,7 @@ from relay.model.levels import Level
 from relay.model.message import Lane
 from relay.model.receipt import LineState, ReceiptKind
 from relay.observe import logs
+from relay.observe.worst import Worst
 
 _log = logs.get("observe.metrics")
 disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for each, which nobody asks for, would double every scrape
@@ -73,6 +75,14 @@ CATALOGUE: Final[tuple[Metric, ...]] = (
     ),
     Metric(
         "truc_refusals_total", "counter", ("code",), "Submissions and recipients that were refused, by code."
+    ),
+    Metric(
+        "truc_refusals_of_one_sender_max",
+        "gauge",
+        (),
+        "Refusals within 15 minutes of the one sender that was refused most often. Who it is stands in the log: the user"
+        " of the events `refused`.",
+        read=True,
     ),
     Metric(
         "truc_deliveries_total",
@@ -321,7 +331,9 @@ CATALOGUE: Final[tuple[Metric, ...]] = (
 class Metrics:
     """Counts what one process does. Thread-safe. Series with a closed set of labels exist, at 0, from the start."""
 
-    def __init__(self, *, version: str, process: bool = True) -> None:
+    def __init__(
+        self, *, version: str, process: bool = True, monotonic: Callable[[], float] = time.monotonic
+    ) -> None:
         self.registry = CollectorRegistry()
         if process:
             ProcessCollector(registry=self.registry)
@@ -332,6 +344,8 @@ class Metrics:
         self._left: dict[tuple[str, ...], float] = {}
         self.read("truc_certificate_left_seconds", self._left.copy)
         self.registry.register(_Readings(self._readings))
+        self._worst = Worst(monotonic)
+        self.read("truc_refusals_of_one_sender_max", lambda: {(): self._worst.highest()})
         self._gauges["truc_build_info"].labels(version, platform.python_version()).set(1)
         # the child of a label is looked up once, not with each observation: that is half the price of counting
         self._stages = {
@@ -366,8 +380,10 @@ class Metrics:
         self._endings[lane, outcome].inc()
         self._last[lane].set(at.timestamp())
 
-    def refused(self, code: Code) -> None:
-        """Count a refusal of a submission or of one recipient."""
+    def refused(self, code: Code, user: str = "") -> None:
+        """Count a refusal of a submission or of one recipient. ``user``: whose submission it was; no label names it."""
+        if user:
+            self._worst.note(user)
         self._counters["truc_refusals_total"].labels(code.value).inc()
 
     def delivery(self, level: Level | None, outcome: LineState) -> None:

@@ -528,7 +528,7 @@ class Handler:
                 submission.user, submission.transport_id, submission.sha256
             )
         )
-        self._refused(submission.transport_id, code)
+        self._refused(submission.user, submission.transport_id, code)
         if stored:
             self._metrics.duplicate("repeated")
             await self._settler.repeat(submission.message, stored)
@@ -544,7 +544,7 @@ class Handler:
         stored = await self._commits.run(
             self._registry.refusal_receipts, submission.user, submission.transport_id, submission.sha256
         )
-        self._refused(submission.transport_id, code)
+        self._refused(submission.user, submission.transport_id, code)
         if stored:
             self._metrics.duplicate("repeated")
             await self._settler.repeat(submission.message, stored)
@@ -560,9 +560,9 @@ class Handler:
         self._link.ack(message)
         return Ending.QUARANTINED
 
-    def _refused(self, transport_id: str, code: Code) -> None:
-        self._metrics.refused(code)
-        logs.event(_log, logging.INFO, "refused", transport_id=transport_id, code=code)
+    def _refused(self, user: str, transport_id: str, code: Code) -> None:
+        self._metrics.refused(code, user)
+        logs.event(_log, logging.INFO, "refused", user=user, transport_id=transport_id, code=code)
 
     def _count_repeats(self, document: Document) -> None:
         """Count what is published now and may stand in its queue already."""
@@ -574,7 +574,7 @@ class Handler:
 
     def _count(self, document: Document, moves: tuple[Move, ...]) -> None:
         if document.refusal is not None:
-            self._refused(document.transport_id, document.refusal)
+            self._refused(document.user, document.transport_id, document.refusal)
         levels = {one.delivery_id: one.level for one in document.deliveries}
         for move in moves:
             told = LineState.DEFERRED if move.state is State.PLANNED else LineState(move.state.value)

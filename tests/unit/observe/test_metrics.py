@@ -13,6 +13,7 @@ from relay.errors import Code
 from relay.model.levels import Level
 from relay.model.message import Lane
 from relay.model.receipt import LineState, ReceiptKind
+from relay.observe import worst
 from relay.observe.docs import page
 from relay.observe.metrics import CATALOGUE, Metric, Metrics
 
@@ -122,6 +123,7 @@ def test_each_metric_of_the_catalogue_is_counted_by_some_method_or_read() -> Non
 def test_a_gauge_that_is_read_shows_what_there_is_at_the_scrape(metrics: Metrics, metric: Metric) -> None:
     labels = tuple("x" for _ in metric.labels)
     now = {labels: 1.0}
+    metrics._readings[metric.name].clear()  # those that there are from the start
     metrics.read(metric.name, lambda: now)
     named = dict(zip(metric.labels, labels, strict=True))
     assert metrics.value(metric.name, **named) == 1
@@ -151,6 +153,39 @@ def test_readings_of_one_gauge_are_put_together(metrics: Metrics) -> None:
     metrics.read("truc_certificate_left_seconds", lambda: {("agency",): 4})
     assert metrics.value("truc_certificate_left_seconds", purpose="relay") == 9
     assert metrics.value("truc_certificate_left_seconds", purpose="agency") == 4
+
+
+def test_the_sender_refused_most_often_is_counted_and_never_named() -> None:
+    now = 0.0
+    metrics = Metrics(version="1", process=False, monotonic=lambda: now)
+
+    def most() -> float | None:
+        return metrics.value("truc_refusals_of_one_sender_max")
+
+    assert most() == 0
+    for user, times in (("H26", 3), ("H53", 5), ("", 9)):
+        for _ in range(times):
+            metrics.refused(Code.UNSIGNED, user)
+    assert most() == 5
+    now = 600.0
+    for _ in range(4):
+        metrics.refused(Code.BAD_CODE, "H26")
+    assert most() == 7
+    assert "H26" not in metrics.exposition().decode()
+    now = 960.0  # the first three are older than the window
+    assert most() == 4
+    now = 1600.0
+    assert most() == 0
+
+
+def test_how_many_senders_are_told_apart_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worst, "NAMES", 10)
+    counted = worst.Worst(lambda: 0.0)
+    for number in range(100):
+        counted.note(f"u{number}")
+        counted.note("u3")
+    assert counted.highest() == 101
+    assert len(counted._parts[0][1]) == 10
 
 
 def test_every_refusal_is_there_at_zero_before_it_happens(metrics: Metrics) -> None:
