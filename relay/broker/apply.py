@@ -33,6 +33,8 @@ from relay.errors import BrokerError, Code, ConfigurationError, OperationError
 SETTLE: Final = 1.5  # seconds after the last new queue
 PROBE: Final = 5.0  # seconds for one queue's answer
 _CONNECTS: Final = 3  # tries to connect for the probe
+_BATCH: Final = 200  # bindings between two answers
+_BATCH_TIME: Final = 60.0
 _AT_ONCE: Final = 32  # queues that are asked at the same time
 
 
@@ -97,7 +99,8 @@ def apply(
         work.close()
     if stuck:
         raise OperationError(Code.TOPOLOGY_NOT_READY, f"without a leader: {', '.join(stuck)}")
-    reported = tuple(change for change in changes if change not in work.done)
+    done = set(map(id, work.done))  # twenty thousand changes compared with each other would take a minute
+    reported = tuple(change for change in changes if id(change) not in done)
     return Applied(tuple(work.done), reported, tuple(work.closed))
 
 
@@ -194,11 +197,18 @@ class _Work:
         return made
 
     def bind(self, todo: Iterable[Change], stuck: frozenset[str]) -> None:
-        for change in todo:
-            if change.kind == "binding" and change.what is What.CREATE and change.subject.queue not in stuck:
-                one: Binding = change.subject
-                self._channel.queue_bind(one.queue, one.exchange, one.key)
-                self.note(change)
+        wanted = [
+            change
+            for change in todo
+            if change.kind == "binding" and change.what is What.CREATE and change.subject.queue not in stuck
+        ]
+        if len(wanted) > _BATCH:
+            asyncio.run(_bind_many(self._endpoint, wanted, self.note))
+            return
+        for change in wanted:
+            one: Binding = change.subject
+            self._channel.queue_bind(one.queue, one.exchange, one.key)
+            self.note(change)
 
     def unbind(self, todo: Iterable[Change], stuck: frozenset[str]) -> None:
         # An agency whose new queue is stuck keeps its old binding: late is better than returned.
@@ -278,6 +288,26 @@ def stuck_queues(endpoint: Endpoint, queues: Sequence[str], timeout: float = PRO
     message at the head of another one would be delivered and given back. Raises ``BrokerError``.
     """
     return asyncio.run(_stuck(endpoint, queues, timeout))
+
+
+async def _bind_many(endpoint: Endpoint, changes: Sequence[Change], note: Callable[[Change], None]) -> None:
+    """Bind by batches of which only the last one asks for an answer: some five times as many in a second."""
+    connection = await _connected(endpoint)
+    try:
+        channel = await open_channel(connection, lambda _error: None, 15.0)
+        for batch in (changes[start : start + _BATCH] for start in range(0, len(changes), _BATCH)):
+            for change in batch[:-1]:
+                one: Binding = change.subject
+                channel.queue_bind(one.queue, one.exchange, one.key)
+            last: Binding = batch[-1].subject
+            # What is wrong with one before ends the channel, so an answer to this one is an answer for all.
+            await call(
+                channel.queue_bind, last.queue, last.exchange, last.key, channel=channel, timeout=_BATCH_TIME
+            )
+            for change in batch:
+                note(change)
+    finally:
+        await _closed(connection)
 
 
 async def _connected(endpoint: Endpoint) -> WireConnection:

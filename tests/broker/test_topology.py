@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 from dataclasses import replace
 
 import pytest
+from pika.exceptions import AMQPError
 
 from relay.broker import names
-from relay.broker.apply import apply, stuck_queues
+from relay.broker.apply import _bind_many, apply, stuck_queues
 from relay.broker.blocking import BlockingClient
-from relay.broker.plan import What, pending, plan, read_live
+from relay.broker.plan import Change, What, pending, plan, read_live
 from relay.broker.topology import Binding
 from relay.errors import BrokerError, Code, OperationError
 from relay.model.agency import Admission
@@ -201,6 +203,22 @@ def test_a_whole_country_is_planned_and_applied_quickly(ground: Ground) -> None:
         assert gateway.publish("ingress", "normal.H01.459", b"x", sent) is Published.CONFIRMED
         with pytest.raises(BrokerError):
             gateway.publish("ingress", "normal.H011", b"x", sent)
+
+
+def test_many_bindings_go_by_batches_and_a_wrong_one_among_them_is_not_passed_over(ground: Ground) -> None:
+    ground.apply()
+    wanted = [Binding(names.RECEIPTS, "agency.H5", f"x{number}") for number in range(450)]
+    wrong = Binding(names.RECEIPTS, "agency.none", "x")
+    noted: list[Change] = []
+
+    def changes(bindings: list[Binding]) -> list[Change]:
+        return [Change("binding", one.key, What.CREATE, subject=one) for one in bindings]
+
+    with pytest.raises(AMQPError):
+        asyncio.run(_bind_many(ground.admin, changes([*wanted[:250], wrong, *wanted[250:]]), noted.append))
+    assert len(noted) == 200
+    asyncio.run(_bind_many(ground.admin, changes(wanted), noted.append))
+    assert set(wanted) <= read_live(ground.management).bindings
 
 
 def test_the_ladder_leads_to_due(ground: Ground) -> None:
