@@ -11,7 +11,7 @@ import pytest
 from tests.support.node import Node
 
 _ROOT: Final = Path(__file__).parent
-_FIRST: Final = ("chaos", "acceptance", "broker", "contract")
+_FIRST: Final = ("chaos", "acceptance", "pages", "broker", "contract")
 """Folders by how long they take: with several processes the longest start first. The rest follows as collected."""
 _TOGETHER: Final = frozenset({"chaos", "acceptance"})
 """Folders whose tests share one sandbox, and so one process; elsewhere each file may go to another one."""

@@ -51,9 +51,14 @@ class Ground:
     sandbox: Sandbox
     commands: Mapping[str, tuple[str, ...]]
 
-    def run(self, language: str, folder: Path) -> str:
+    def run(self, language: str, folder: Path, trio: tuple[str, ...] = ()) -> str:
         done = subprocess.run(
-            [*self.commands[language], str(self.home / "sandbox.json"), str(folder), *TRIOS[language]],
+            [
+                *self.commands[language],
+                str(self.home / "sandbox.json"),
+                str(folder),
+                *(trio or TRIOS[language]),
+            ],
             capture_output=True,
             text=True,
             timeout=100,
@@ -137,6 +142,12 @@ def test_a_document_crosses_and_forgeries_do_not(ground: Ground, language: str, 
 
     rejected = {line.split()[2].rstrip(":") for line in lines if " rejects " in line}
     assert rejected == set(forged), told
+
+
+@pytest.mark.parametrize("language", TRIOS)
+def test_a_sender_with_an_rsa_key(ground: Ground, language: str, tmp_path: Path) -> None:
+    told = ground.run(language, tmp_path, (OTHER, *TRIOS[language][1:]))
+    assert told.splitlines()[-1].startswith(f"{OTHER} is told: outcome accepted "), told
 
 
 def _from_another_hand(ground: Ground, recipients: list[str]) -> str:

@@ -25,7 +25,7 @@ from relay.sandbox.down import down
 
 ROOT: Final = Path(__file__).parents[2]
 README, PROTOCOL, QUICK = "README.md", "docs/protocol.md", "docs/vi/bat-dau-nhanh.md"
-VENDORS: Final = "docs/vi/giao-thuc.md"
+VENDORS, EXAMPLES = "docs/vi/giao-thuc.md", "docs/examples/README.md"
 MARK: Final = "=== block "
 
 PREPARED: Final = """\
@@ -169,7 +169,7 @@ def test_the_last_line_of_the_demo_has_the_form_that_is_promised(page: str) -> N
         )
 
 
-@pytest.mark.parametrize("page", [README, PROTOCOL, QUICK, VENDORS])
+@pytest.mark.parametrize("page", [README, PROTOCOL, QUICK, VENDORS, EXAMPLES])
 def test_each_block_can_be_read(page: str) -> None:
     for block in blocks(page):
         assert block.language in {"sh", "text", "python", "xml", "json", "mermaid", ""}, block.language
@@ -179,6 +179,17 @@ def test_each_block_can_be_read(page: str) -> None:
             json.loads(block.text)
         elif block.language == "python":
             ast.parse(block.text)
+
+
+def test_the_status_on_the_page_for_vendors_is_that_of_the_protocol() -> None:
+    """The one there is signed, sent and verified by the tests of the command line."""
+
+    def xml(page: str) -> list[str]:
+        found = [block.text for block in blocks(page) if block.language == "xml"]
+        return [re.sub(r"<!--.*?-->", "", text) for text in found]
+
+    assert len(xml(VENDORS)) == 1
+    assert xml(VENDORS)[0] in xml(PROTOCOL)
 
 
 def test_the_python_of_the_page_needs_three_libraries() -> None:
