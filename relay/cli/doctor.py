@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 EXIT_FAULT: Final = 1
 EXIT_WARNING: Final = 6
 _SHOWN: Final = 10
+_FEW: Final = 5
 _AREAS: Final = (
     *("config", "broker", "clock", "queue", "topology", "permissions", "registry", "disk", "keys", "trust"),
     *("directory", "workers", "library", "sandbox"),
@@ -143,9 +144,21 @@ def _page(report: Report) -> None:
         _group(group)
     for reason, names in report.unseen:
         click.echo(f"{words('NOT SEEN', 'KHÔNG XEM ĐƯỢC')}  {reason}")
-        click.echo(f"  {', '.join(names)}")
+        click.echo(f"  {_areas(names)}")
         click.echo()
     click.echo(_sum(report))
+
+
+def _areas(names: tuple[str, ...]) -> str:
+    """Return the checks that could not be made: a few by name, many by their area."""
+    if len(names) <= _FEW:
+        return ", ".join(names)
+    counts: dict[str, int] = {}
+    for name in names:
+        area = name.partition(".")[0]
+        counts[area] = counts.get(area, 0) + 1
+    checks = words("checks", "mục")
+    return ", ".join(f"{area} ({count} {checks})" for area, count in counts.items())
 
 
 def _group(group: list[Finding]) -> None:

@@ -123,7 +123,8 @@ def hello(settings: Settings, now: Callable[[], datetime], *, clock: bool, deep:
             )
         return Hello(login, read)
     except BrokerError as error:
-        return Hello(LoginFacts(error.code, error.detail), Unseen(str(error)))
+        where = f"{settings.broker.host}:{settings.broker.port}"
+        return Hello(LoginFacts(error.code, f"{where}: {error.detail}"), Unseen("no login at the broker"))
 
 
 def _asker(settings: Settings) -> Management | Unseen:

@@ -136,3 +136,16 @@ def test_a_configuration_that_is_not_there_is_a_finding(truc: Truc, tmp_path: Pa
     result = truc("doctor", "--config", tmp_path / "none.yaml", "--only", "config")
     assert result.exit_code == 1
     assert result.stdout.startswith("FAULT  config.missing: There is no configuration file.")
+
+
+def test_a_broker_that_is_down_is_one_line_for_each_area(
+    truc: Truc, seen: dict[str, Any], tmp_path: Path
+) -> None:
+    gone = Unseen("BROKER-UNREACHABLE: management API")
+    seen["facts"] = replace(WELL, broker=gone, queues=gone, rights=gone, topology=gone, connections=gone)
+    result = truc("doctor", "--config", tmp_path / "x")
+    line = next(line for line in result.stdout.splitlines() if line.startswith("  broker ("))
+    assert "queue (18 checks)" in line
+    assert len(line) < 110
+    told = json.loads(truc("doctor", "--config", tmp_path / "x", "--json").stdout)
+    assert "queue.leaderless" in told["not_looked_at"][0]["checks"]
