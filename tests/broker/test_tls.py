@@ -5,6 +5,7 @@ The tests share one sandbox and stand in the order of a life; each leaves it wor
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 import signal
@@ -24,9 +25,10 @@ import pika
 import pytest
 from click.testing import CliRunner
 from cryptography import x509
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from relay.broker.blocking import BlockingClient
-from relay.broker.connection import Endpoint
+from relay.broker.connection import Endpoint, close_quietly, open_connection
 from relay.broker.login import check_login, try_login
 from relay.cli.main import main
 from relay.errors import BrokerError, Code
@@ -39,7 +41,7 @@ from relay.sandbox.keys import issue_keys, renew_relay
 from relay.sandbox.tlsca import TlsAuthorities
 from relay.sandbox.up import up
 from tests.support.jsonschema import faults
-from tests.support.sandbox import running_sandbox
+from tests.support.sandbox import QUICK, running_sandbox
 from tests.support.stranger import Sandbox, Stranger
 from tests.support.stranger_xml import Facts
 
@@ -194,10 +196,14 @@ def test_no_port_of_the_broker_speaks_plain_amqp(place: Place) -> None:
 
 
 def test_a_gateway_logs_in_by_password_and_by_certificate(place: Place) -> None:
+    async def asynchronously(endpoint: Endpoint) -> None:
+        close_quietly(await open_connection(endpoint, "test", lambda _error: None, 10))
+
     for login in ("password", "certificate"):
         endpoint = place.sandbox.endpoint("H26", login)
         assert endpoint.external == (login == "certificate")
         assert check_login(endpoint).startswith(("3.", "4."))
+        asyncio.run(asynchronously(endpoint))
     assert place.sandbox.endpoint("H26").external, "the certificate where there is one"
     assert check_login(replace(place.sandbox.endpoint("H26"), host="localhost")).startswith(("3.", "4."))
 
@@ -228,17 +234,17 @@ def test_who_has_no_right_to_is_kept_out(place: Place, tmp_path: Path) -> None:
 
 
 def test_a_revoked_certificate_logs_nobody_in_and_a_new_one_does(place: Place) -> None:
-    before = place.sandbox.endpoint("G14")
+    before = place.sandbox.endpoint("H53.31")
     assert before.cert_file is not None
     assert before.key_file is not None
     cert, key = place.home.path / "former.pem", place.home.path / "former.key"
     cert.write_bytes(before.cert_file.read_bytes())
     key.write_bytes(before.key_file.read_bytes())
-    issue_keys(place.home.path, "G14", kind="ec-p256")
+    issue_keys(place.home.path, "H53.31", kind="ec-p256")
     error = turned_away(replace(before, cert_file=cert, key_file=key))
     assert error.code is Code.BROKER_REFUSED
     assert "REVOKED" in error.detail
-    assert check_login(place.sandbox.endpoint("G14"))
+    assert check_login(place.sandbox.endpoint("H53.31"))
     assert check_login(place.sandbox.endpoint("G18")), "no other's login"
 
 
@@ -309,6 +315,36 @@ def test_our_own_commands_need_nothing_more(place: Place) -> None:
     identifier = json.loads(sent.stdout)["transport_id"]
     assert identifier in taken.output
     shown = CliRunner().invoke(main, ["topology", "plan", "--json", *home])
+    assert (shown.exit_code, json.loads(shown.stdout)["pending"]) == (0, 0), shown.output
+
+
+def test_the_relay_itself_may_log_in_by_certificate(place: Place, tmp_path: Path) -> None:
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "relay")])
+    login = TlsAuthorities(place.home.tls)._leaf(
+        "logins",
+        tmp_path,
+        "relay",
+        name,
+        ExtendedKeyUsageOID.CLIENT_AUTH,
+        (),
+        datetime.now(UTC),
+        DAY,
+        renew=True,
+    )
+    own = {"password_file": None, "cert_file": str(login.cert), "key_file": str(login.key)}
+    up(place.home.path, settings={**QUICK, "broker": own}, detach=True)
+    management = place.home.node(place.home.kept()).management
+
+    def logins() -> int:
+        return sum(
+            (one.get("auth_mechanism"), one.get("peer_cert_subject")) == ("EXTERNAL", "CN=relay")
+            for one in management.connections("relay")
+        )
+
+    until(lambda: logins() >= 3, what="two connections of the worker and one of the keeper")
+    sent, _ = place.gateways[0].send(Facts("H26", ("H53",)))
+    assert place.gateways[0].acknowledgement(sent).result == "accepted"
+    shown = CliRunner().invoke(main, ["topology", "plan", "--json", "--home", str(place.home.path)])
     assert (shown.exit_code, json.loads(shown.stdout)["pending"]) == (0, 0), shown.output
 
 
@@ -437,7 +473,7 @@ def test_the_worker_comes_back_with_the_broker_and_a_damaged_home_is_repaired(pl
 def test_a_sandbox_may_be_changed_to_plain_and_says_so(place: Place) -> None:
     place.close()
     secure = place.raw
-    sandbox = up(place.home.path, tls=False, detach=True)
+    sandbox = up(place.home.path, tls=False, settings=QUICK, detach=True)
     plain = place.raw
     assert urlsplit(plain["amqp_url"])[1:] == urlsplit(secure["amqp_url"])[1:], "the port is kept"
     assert plain["amqp_url"].startswith("amqp://")
