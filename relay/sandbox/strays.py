@@ -23,12 +23,14 @@ def strays() -> tuple[Stray, ...]:
             folder_gone=not Path(home).is_dir(),
         )
         for home, group in sorted(homes.items())
-        if not _supervised(Path(home))
+        if not _supervised(Path(home), group)
     )
 
 
-def _supervised(home: Path) -> bool:
-    """Whether a living supervisor holds the home. One that works in the caller's own terminal carries no mark."""
+def _supervised(home: Path, group: list[Marked]) -> bool:
+    """Whether a supervisor lives: by its lock (one in a terminal carries no mark), or, before it has that, by its mark."""
+    if any(found.role == "supervisor" for found in group):
+        return True
     try:
         return held(Home(home).lock_file)
     except OSError:

@@ -42,6 +42,13 @@ def test_what_a_dead_supervisor_left_is_found(tmp_path: Path) -> None:
     assert of(tmp_path) == ()
 
 
+def test_a_supervisor_that_is_about_to_take_its_lock_counts(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    with marked(home, "w1"), marked(home, "supervisor"):
+        assert of(tmp_path) == ()
+
+
 def test_a_folder_that_is_gone_is_told(tmp_path: Path) -> None:
     with marked(tmp_path / "gone", "keeper"):
         (found,) = of(tmp_path)
