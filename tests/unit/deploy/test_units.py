@@ -19,7 +19,12 @@ from tests.support.units import Unit, read
 ROOT = Path(__file__).resolve().parents[3]
 UNITS = ROOT / "deploy" / "systemd"
 SERVICES = ("truc-worker@.service", "truc-keeper.service", "truc-backup.service")
-SCORE = {"truc-worker@.service": 1.2, "truc-keeper.service": 1.2, "truc-backup.service": 0.5}
+SCORE = {
+    "truc-worker@.service": 1.2,
+    "truc-keeper.service": 1.2,
+    "truc-backup.service": 0.5,
+    "truc-expire.service": 2.2,
+}
 """Exposure by systemd-analyze 252, from 0 (closed) to 10; docs/operations.md states it."""
 CLOSED = {
     "NoNewPrivileges": "yes",
