@@ -20,7 +20,9 @@ from relay.model.ports import Clock
 
 EVERY: Final = 60.0  # seconds between two looks
 _TIMEOUT: Final = 5.0
-_BEHIND: Final = 1.0  # seconds that are missing in the mean: the field is cut to whole ones and renewed once in one
+_BEHIND: Final = (
+    1.0  # seconds that are missing in the mean: the field is cut to whole ones and renewed once in one
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +82,8 @@ class BrokerClock:
         self._ca_file = ca_file
         self._every = every
         self._last: Offset | None = None
-        self._stop = threading.Event()
+        self._stopped = False
+        self._bell = threading.Event()
         self._thread = threading.Thread(target=self._run, name="broker-clock", daemon=True)
 
     def start(self) -> None:
@@ -89,7 +92,12 @@ class BrokerClock:
 
     def stop(self) -> None:
         """Ask no more."""
-        self._stop.set()
+        self._stopped = True
+        self._bell.set()
+
+    def again(self) -> None:
+        """Ask now, without waiting for the answer."""
+        self._bell.set()
 
     def offset(self) -> Offset | None:
         """Return the last answer that is not older than five looks; None if there is none."""
@@ -99,10 +107,10 @@ class BrokerClock:
         return last
 
     def _run(self) -> None:
-        while True:
+        while not self._stopped:
+            self._bell.clear()
             try:
                 self._last = clock_offset(self._url, self._clock, self._ca_file)
             except TrucError:
                 pass  # whether the broker is there, and whether its certificate holds, is said elsewhere
-            if self._stop.wait(self._every):
-                return
+            self._bell.wait(self._every)

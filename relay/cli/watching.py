@@ -45,7 +45,7 @@ def guard(settings: Settings, metrics: Metrics, clock: Clock) -> Callable[[], Se
     else:
         asked = BrokerClock(broker.management_url, clock, broker.ca_file)
         asked.start()
-        time = ClockGuard(clock, metrics, asked.offset, foreign=not is_loopback(broker.host))
+        time = ClockGuard(clock, metrics, asked.offset, asked.again, foreign=not is_loopback(broker.host))
     metrics.read("truc_clock_offset_seconds", time.offset)
     return lambda: time.look() + disk.look()
 

@@ -147,6 +147,8 @@ class Keeper:
                 )
             self._holds_lease = held
         except TransientError as error:
+            self._holds_lease = False  # for all that is known another one keeps
+            tools.metrics.keeper_active(False)
             logs.event(_log, logging.ERROR, "lease-failed", exc=error)
             return
         tools.metrics.keeper_active(self._holds_lease)

@@ -36,6 +36,7 @@ class ClockGuard:
         clock: ours.
         metrics: counts steps.
         broker: the last measurement of the broker's clock, None while there is none.
+        again: asks for another measurement soon.
         foreign: whether the broker runs on another machine.
     """
 
@@ -44,16 +45,19 @@ class ClockGuard:
         clock: Clock,
         metrics: Metrics,
         broker: Callable[[], Offset | None] = lambda: None,
+        again: Callable[[], None] = lambda: None,
         *,
         foreign: bool = False,
     ) -> None:
         self._clock = clock
         self._metrics = metrics
         self._broker = broker
+        self._again = again
         self._foreign = foreign
-        self._seen = self._lead()
         self._before: float | None = None  # where the clock stood before the step that is not settled yet
-        self._since = 0.0
+        self._since = float("-inf")  # the last step
+        self._seen = 0.0
+        self._seen = self._lead()
 
     def look(self) -> tuple[Reason, ...]:
         """Return what is wrong with the clock now."""
@@ -65,31 +69,36 @@ class ClockGuard:
             if self._before is None:
                 self._before = lead - step
             self._since = now
+            self._again()
         if self._before is not None and self._settled(lead, self._before, now):
             logs.event(_log, logging.WARNING, "clock-settled", seconds=round(lead - self._before, 3))
             self._before = None
-        offset = self._broker()
+        offset = self._measured()
         apart = offset is not None and abs(offset.seconds) > APART
         return (Reason.CLOCK_JUMP,) * (self._before is not None) + (Reason.CLOCK_APART,) * apart
 
     def offset(self) -> Mapping[tuple[str, ...], float]:
         """Return the last measured distance from the broker's clock, for a scrape."""
-        offset = self._broker()
+        offset = self._measured()
         return {} if offset is None else {(): offset.seconds}
 
     def _settled(self, lead: float, before: float, now: float) -> bool:
         if abs(lead - before) <= STEP or now - self._since >= SETTLE:
             return True
+        offset = self._measured()
+        return self._foreign and offset is not None and abs(offset.seconds) <= STEP
+
+    def _measured(self) -> Offset | None:
+        """Return the measurement if it was made with the clock as it is now."""
         offset = self._broker()
-        return (
-            self._foreign
-            and offset is not None
-            and offset.measured > self._since
-            and abs(offset.seconds) <= STEP
-        )
+        return None if offset is None or offset.measured <= self._since else offset
 
     def _lead(self) -> float:
-        return self._clock.now().timestamp() - self._clock.monotonic()
+        """Return by how much the wall clock is ahead of the monotonic one; as before if the machine let us wait between."""
+        before = self._clock.monotonic()
+        wall = self._clock.now().timestamp()
+        after = self._clock.monotonic()
+        return wall - before if after - before < STEP / 4 else self._seen
 
 
 @dataclass(frozen=True, slots=True)

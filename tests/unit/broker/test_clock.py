@@ -91,3 +91,16 @@ def test_the_last_answer_is_given_until_it_is_old(broker: tuple[type[Management]
     asked.stop()
     clock.passed = 60
     assert asked.offset() is None
+
+
+def test_it_asks_at_once_when_told_to(broker: tuple[type[Management], str]) -> None:
+    management, url = broker
+    asked = BrokerClock(url, SystemClock(), every=3600)
+    asked.start()
+    for count in (1, 2):
+        end = time.monotonic() + 20
+        while len(management.asked) < count:
+            assert time.monotonic() < end
+            time.sleep(0.01)
+        asked.again()
+    asked.stop()

@@ -37,7 +37,11 @@ class Watched:
         self.clock = Clock()
         self.metrics = Metrics(version="0", process=False)
         self.offset: Offset | None = None
-        self.guard = ClockGuard(self.clock, self.metrics, lambda: self.offset, foreign=foreign)
+        self.asked = 0
+        self.guard = ClockGuard(self.clock, self.metrics, lambda: self.offset, self._again, foreign=foreign)
+
+    def _again(self) -> None:
+        self.asked += 1
 
     def after(self, seconds: float) -> tuple[Reason, ...]:
         """Look once a tick for so long; return what the last look said."""
@@ -116,11 +120,46 @@ def test_the_broker_s_clock_vouches_if_it_is_another_machine_s_and_was_read_afte
 def test_far_apart_from_the_broker_is_said_whoever_is_wrong() -> None:
     watched = Watched(foreign=False)
     assert watched.guard.offset() == {}
-    watched.offset = Offset(-APART - 1, 0)
+    watched.offset = Offset(-APART - 1, watched.clock.monotonic())
     assert watched.guard.look() == (Reason.CLOCK_APART,)
     assert watched.guard.offset() == {(): -APART - 1}
-    watched.offset = Offset(APART - 1, 0)
+    watched.offset = Offset(APART - 1, watched.clock.monotonic())
     assert watched.guard.look() == ()
+
+
+def test_a_measurement_with_a_clock_that_was_set_since_says_nothing() -> None:
+    watched = Watched(foreign=False)
+    watched.after(1)
+    watched.clock.wrong = 5000
+    watched.after(1)
+    assert watched.asked == 1, "another one is asked for at once"
+    watched.offset = Offset(5000, watched.clock.monotonic())
+    assert set(watched.after(1)) == {Reason.CLOCK_JUMP, Reason.CLOCK_APART}
+    watched.clock.wrong = 0
+    assert watched.after(1) == (), "what was measured with the wrong clock does not outlive it"
+    assert watched.guard.offset() == {}
+    assert watched.asked == 2
+    watched.offset = Offset(0.2, watched.clock.monotonic())
+    assert watched.after(1) == ()
+
+
+def test_a_machine_that_lets_us_wait_between_two_clocks_makes_no_step() -> None:
+    class Slow(Clock):
+        waits = False
+
+        def now(self) -> datetime:
+            if self.waits:
+                self.passed += 30
+            return super().now()
+
+    clock, metrics = Slow(), Metrics(version="0", process=False)
+    guard = ClockGuard(clock, metrics)
+    clock.waits = True
+    assert guard.look() == ()
+    clock.waits = False
+    clock.passed += 1
+    assert guard.look() == ()
+    assert metrics.value("truc_clock_jumps_total") == 0
 
 
 def test_no_room_is_said_and_shown(tmp_path: Path) -> None:
