@@ -248,6 +248,53 @@ def test_the_program_of_the_page_runs_over_tls(ground: Ground, tmp_path: Path) -
     assert done.stdout.splitlines()[-1:] == ["outcome accepted delivered"], done.stdout + done.stderr
 
 
+# --- what the page says of statuses -----------------------------------------------------------------------------------
+
+PASSED: Final = ""
+FOLLOWING: Final = (  # who sends which, and what it is answered with, in this order
+    ("recipient", "03", PASSED),  # without a 01
+    ("recipient", "06", PASSED),
+    ("recipient", "03", PASSED),  # an earlier number after a later one
+    ("recipient", "15", "STATUS-WITHOUT-REQUEST"),
+    ("recipient", "07", "BAD-STATUS-CODE"),
+    ("recipient", "13", "TAKE-BACK-NOT-YOURS"),
+    ("sender", "13", PASSED),
+    ("sender", "13", PASSED),
+    ("recipient", "15", PASSED),
+    ("recipient", "03", "STATUS-AFTER-WITHDRAWAL"),
+    ("recipient", "02", PASSED),
+    ("recipient", "16", PASSED),
+    ("recipient", "03", PASSED),  # the last of 15 and 16 counts
+    ("stranger", "01", "STATUS-NOT-A-PARTY"),
+)
+
+
+def test_which_status_may_follow_which(ground: Ground) -> None:
+    codes = {"sender": OTHER, "recipient": "H30", "stranger": "H26.15.01"}
+    gateways = {role: Stranger(ground.sandbox, code).start() for role, code in codes.items()}
+    facts = Facts(OTHER, ("H30",))
+    try:
+        document_id, _ = gateways["sender"].send(facts)
+        gateways["recipient"].arrival(document_id, 60)
+        for number, (role, code, fate) in enumerate(FOLLOWING):
+            other = "recipient" if role == "sender" else "sender"
+            status_id, _ = gateways[role].tell(
+                facts,
+                code,
+                about=document_id,
+                addressee=codes[other],
+                when=f"2026/03/02 09:00:{number:02}",
+            )
+            if fate == PASSED:
+                assert gateways[other].arrival(status_id, 60, kind="status").message_id == status_id
+            else:
+                told = gateways[role].receipt(status_id, "acknowledgement", seconds=60)
+                assert (number, code, told.result, told.code) == (number, code, "refused", fate)
+    finally:
+        for gateway in gateways.values():
+            gateway.close()
+
+
 # --- what the page says that the broker answers ----------------------------------------------------------------------
 
 
