@@ -31,7 +31,7 @@ from relay.operate.doctor.facts import (
     TrustFacts,
     Unseen,
 )
-from relay.settings import Settings, survey
+from relay.settings import Complaint, Settings, survey
 from relay.trust.certificate import Certificate, read_certificate, relay_name
 from relay.trust.chain import Purpose, TrustStore, files_of, read_certificates, read_lists
 from relay.trust.sign import load_key
@@ -51,7 +51,19 @@ def mode_of(path: Path) -> int | None:
 def config(path: Path) -> ConfigFacts:
     """Read the configuration as far as it goes."""
     settings, complaints = survey(path)
+    if settings is not None:
+        complaints += _administrators_password(settings)
     return ConfigFacts(str(path), mode_of(path), complaints, settings)
+
+
+def _administrators_password(settings: Settings) -> tuple[Complaint, ...]:
+    """Look at the one secret that workers do not read, so that nothing else asks who may."""
+    path = settings.broker.management_password_file
+    mode = None if path is None else mode_of(path)
+    if mode is None or not mode & 0o077:
+        return ()
+    reason = f"{path} has mode {mode:04o}; it must be 0600 or 0400"
+    return (Complaint("broker.management_password_file", reason, "mode"),)
 
 
 # --- keys and trust

@@ -21,7 +21,7 @@ from relay.operate.doctor.facts import Answer, LibraryFacts, ProcessFacts, Unsee
 from relay.operate.doctor.threads import Promise
 from relay.trust.libxml import check_libxml
 
-_TIMEOUT: Final = 3.0
+_TIMEOUT: Final = 5.0  # seconds for one answer
 _LIMIT: Final = 10.0  # seconds for all of them
 _MOST: Final = 4 * 1024 * 1024  # bytes of an answer
 _BUILD: Final = re.compile(r"^truc_build_info\{([^}]*)\}", re.MULTILINE)

@@ -177,6 +177,19 @@ def test_a_relay_whose_certificate_is_revoked(place: Place) -> None:
     assert place.names("keys") == {"keys.untrusted"}
 
 
+def test_the_administrators_password_is_looked_at_too(place: Place) -> None:
+    text = place.config.read_text(encoding="utf-8")
+    place.write(
+        "truc.yaml",
+        text.replace("management_password_file: secret", "management_password_file: top").encode(),
+    )
+    place.write("top", b"x\n").chmod(0o640)
+    found = place.look("config").findings
+    assert [(one.name, one.subject) for one in found] == [
+        ("config.secret-open", "broker.management_password_file")
+    ]
+
+
 def test_a_key_that_is_none(place: Place) -> None:
     place.write("relay.key", b"no key")
     assert place.names("keys") == {"keys.unusable"}
