@@ -197,7 +197,9 @@ def test_no_port_of_the_broker_speaks_plain_amqp(place: Place) -> None:
 
 def test_a_gateway_logs_in_by_password_and_by_certificate(place: Place) -> None:
     async def asynchronously(endpoint: Endpoint) -> None:
-        close_quietly(await open_connection(endpoint, "test", lambda _error: None, 10))
+        ended = asyncio.Event()
+        close_quietly(await open_connection(endpoint, "test", lambda _error: ended.set(), 10))
+        await asyncio.wait_for(ended.wait(), 10)
 
     for login in ("password", "certificate"):
         endpoint = place.sandbox.endpoint("H26", login)
