@@ -98,6 +98,8 @@ def examine(
 ) -> Examination:
     """Look at a registry. Nothing is created and nothing is changed.
 
+    Not for a process that has the same file open by other means: what it closes here drops that one's locks.
+
     Args:
         url: as ``open_registry`` takes it; no password in it.
         now: the time by our clock, aware.
