@@ -34,6 +34,7 @@ from relay.model.times import rfc3339, vietnam_day
 SECOND: Final = "+1"
 """Behind a gateway's code: its other broker user. A plus sign stands in no code."""
 
+_ABOUT_USERS: Final = frozenset({"user", "permissions", "topic-permissions"})
 _LOOKS: Final = 40  # at a user's connections, until two in a row find none
 _PAUSE: Final = 0.25  # seconds between two looks
 _SHOWN: Final = 5
@@ -160,6 +161,10 @@ class Users:
             new = GatewayUser(next(name for name in (code, code + SECOND) if name not in taken))
         former = tuple(user.name for user in live if user.name != new.name)
         there = self._broker_users()
+        if not there.keys() & set(former):
+            raise OperationError(
+                Code.NOT_FOUND, f"{code} has no user on the broker yet: truc user add {code}"
+            )
         password = self.password()
         with self._acting(
             "user.rotate", code, f"{new.name}, beside {' '.join(former)} until {rfc3339(until)}"
@@ -425,7 +430,12 @@ class Users:
             raise OperationError(
                 Code.TOPOLOGY_NOT_READY, "the broker is bare: truc topology apply comes first"
             )
-        changes = _of(plan(desired, live), directory, code)
+        changes = [
+            change
+            for change in _of(plan(desired, live), directory, code)
+            # A user that the broker does not have is made only where this command is to make it.
+            if change.kind not in _ABOUT_USERS or change.name in passwords or change.name in live.users
+        ]
         if not self.dry_run:
             if any(one.kind == "user" and one.what is What.CREATE and one.name != code for one in changes):
                 self.sleep(self.known_after)  # a worker that does not know whose user it is would refuse it
@@ -537,7 +547,7 @@ def _of(changes: Iterable[Change], directory: AgencyDirectory, code: str) -> lis
         if change.what is What.REPORT:
             continue
         if (
-            (change.kind in {"user", "permissions", "topic-permissions"} and change.name in users)
+            (change.kind in _ABOUT_USERS and change.name in users)
             or (change.kind == "queue" and change.name in queues)
             or (change.kind == "binding" and change.subject.key in codes)
         ):

@@ -362,6 +362,16 @@ def test_a_suspension_with_an_end_is_over_on_that_day(office: Office) -> None:
     assert office.agency("H29").suspended_until is None
 
 
+def test_a_gateway_without_a_user_is_suspended_and_closed_and_gets_none_by_it(office: Office) -> None:
+    unsafe(lambda: office.users().rotate("H53", at(1000)), Code.NOT_FOUND)
+    assert office.agency("H53").users == ()
+    office.users().suspend("H53")
+    assert office.agency("H53").admission is Admission.SUSPENDED
+    office.users().resume("H53")
+    assert set(office.api.passwords) == {"admin", "relay"}
+    assert office.users().add("H53").changes[0] == "+ user H53"
+
+
 def test_a_served_agency_is_suspended_alone(office: Office) -> None:
     office.users().add("H30")
     assert office.api.topics["H30"] == r"^(urgent|normal|status)\.(H30|H30\.10)$"
