@@ -68,7 +68,7 @@ def drain(
             registry.note_act(act)
         signals = processes.Pidfd()
         try:
-            done = processes.drain(meant, registry, signals, clock, timeout, _progress)
+            done = processes.drain(meant, registry, signals, clock, timeout, _Progress())
         finally:
             signals.close()
         done = processes.restarted(done, registry, time.sleep)
@@ -78,11 +78,21 @@ def drain(
         click.get_current_context().exit(EXIT_TRANSIENT)
 
 
-def _progress(left: list[tuple[str, int]]) -> None:
-    note(
-        words("waiting: ", "đang chờ: ")
-        + ", ".join(words(f"{name} ({count} in hand)", f"{name} (còn {count})") for name, count in left)
-    )
+class _Progress:
+    """Tells who is waited for, when that has changed."""
+
+    def __init__(self) -> None:
+        self._said: list[tuple[str, int]] = []
+
+    def __call__(self, left: list[tuple[str, int]]) -> None:
+        if left != self._said:
+            self._said = left
+            note(
+                words("waiting: ", "đang chờ: ")
+                + ", ".join(
+                    words(f"{name} ({count} in hand)", f"{name} (còn {count})") for name, count in left
+                )
+            )
 
 
 def _show(found: list[Drained], others: int, *, as_json: bool, dry_run: bool) -> None:

@@ -78,7 +78,7 @@ class Enrolled:
     name: str
     role: str  # worker or keeper
     host: str
-    machine: str  # boot and namespace that the number counts in
+    machine: str  # machine and namespace that the number counts in
     pid: int
     started: int  # clock ticks since boot: with the number it names one process for ever
     since: datetime

@@ -1,7 +1,7 @@
 """The processes of a relay: each writes itself down at its start; ``truc drain`` ends workers of this machine.
 
 There is no remote control: a worker ends by SIGTERM, as from whatever supervises it, and a signal goes only to the very
-process that wrote itself down (number, start time, boot and namespace agree). What runs elsewhere is named with its
+process that wrote itself down (number, start time, machine, boot and namespace agree). What runs elsewhere is named with its
 host, and left alone.
 """
 
@@ -11,6 +11,7 @@ import os
 import select
 import signal
 import socket
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -24,16 +25,34 @@ from relay.model.standing import Enrolled
 
 WORKER: Final = "worker"
 _PROC = Path("/proc")
+_MACHINE_ID = Path("/etc/machine-id")
 _DEAD = frozenset("ZXx")
+_CLOCKS_APART: Final = 60.0  # seconds by which the clock may have been set since
 _STEP: Final = 0.5  # seconds between two looks at who has ended
 _AGAIN: Final = 3.0  # seconds in which a supervisor would have started a worker anew
 DRAIN: Final = "worker.drain"
 
 
 def machine() -> str:
-    """Return what a process number counts in: this boot, and the namespace of process numbers."""
-    boot = (_PROC / "sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-    return f"{boot}/{(_PROC / 'self/ns/pid').stat().st_ino}"
+    """Return what a process number counts in: this machine, and the namespace of process numbers.
+
+    Read from what a confined service sees too: of ``/proc`` that is its own processes alone.
+    """
+    try:
+        name = _MACHINE_ID.read_text(encoding="ascii").strip()
+    except (OSError, UnicodeDecodeError):
+        name = ""
+    try:
+        space = str((_PROC / "self/ns/pid").stat().st_ino)
+    except OSError:
+        space = "?"
+    return f"{name or socket.gethostname()}/{space}"
+
+
+def alive(process: Enrolled) -> bool:
+    """Whether this very process still runs here: the number has this start time, and it was written in this boot."""
+    booted = time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)
+    return process.since.timestamp() > booted - _CLOCKS_APART and started(process.pid) == process.started
 
 
 def started(pid: int) -> int | None:
@@ -101,7 +120,7 @@ class Pidfd:
             handle = os.pidfd_open(process.pid)
         except ProcessLookupError:
             return False
-        if started(process.pid) != process.started:
+        if not alive(process):
             os.close(handle)
             return False
         self._handles[process.owner] = handle
@@ -130,8 +149,8 @@ class Pidfd:
 def look(process: Enrolled, registry: Registry) -> Drained:
     """Say of a worker where it runs, whether it lives, and what it has in hand."""
     here = process.machine == machine()
-    alive = started(process.pid) == process.started if here else process.beat_at is not None
-    return Drained(process, here, alive, registry.in_hand(process.owner))
+    lives = alive(process) if here else process.beat_at is not None
+    return Drained(process, here, lives, registry.in_hand(process.owner))
 
 
 def chosen(registry: Registry, names: Sequence[str], *, everyone: bool) -> list[Drained]:

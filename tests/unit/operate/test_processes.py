@@ -9,6 +9,8 @@ import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
@@ -19,10 +21,13 @@ from relay.observe.clock import SystemClock
 from relay.operate import processes
 from relay.operate.processes import Drained, Pidfd, chosen, drain, look, others, restarted
 from relay.registry import memory_registry
-from tests.support.registry import START, Maker, at
+from tests.support.registry import Maker, at
 
 POLITE = "import signal,sys; signal.signal(signal.SIGTERM, lambda *_: sys.exit(0)); print('up', flush=True); signal.pause()"
 DEAF = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True)\nwhile True: signal.pause()"
+
+
+START = datetime.now(UTC)
 
 
 @pytest.fixture
@@ -88,8 +93,11 @@ def test_one_that_does_not_end_is_not_killed(
 def test_a_number_that_is_anothers_now_gets_no_signal(
     registry: Registry, children: list[subprocess.Popen[str]]
 ) -> None:
-    one = replace(start(registry, children), started=1)
+    mine = start(registry, children)
+    one = replace(mine, started=1)
     assert not look(one, registry).alive
+    assert not look(replace(mine, since=START - timedelta(days=4000)), registry).alive, "of an earlier boot"
+    assert look(mine, registry).alive
     signals = Pidfd()
     assert not signals.end(one)
     assert signals.wait(one, 0.0)
@@ -178,3 +186,13 @@ def test_a_registry_in_trouble_keeps_nobody_from_working(
     with processes.enrolled(registry, processes.this_process("w1-a", "w1", "worker", START, "1")):
         ran = True
     assert ran
+
+
+def test_a_confined_service_and_its_operator_name_the_same_machine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(processes, "_MACHINE_ID", tmp_path / "none")
+    assert processes.machine().split("/")[0]
+    monkeypatch.setattr(processes, "_PROC", tmp_path)
+    assert processes.machine().endswith("/?")
+    assert processes.started(1) is None
