@@ -76,9 +76,9 @@ def ls(code: str | None, config: Path | None, home: Path, as_json: bool) -> None
 @home_option
 @json_option
 def challenge(code: str, out: Path | None, config: Path | None, home: Path, as_json: bool) -> None:
-    """Print a text for an agency to sign with the key of its new certificate: its bytes as they are.
+    """Make a challenge for an agency to sign.
 
-    It may be answered for seven days, and proves one certificate.
+    It signs the exact bytes with the key of its new certificate. A challenge may be answered for seven days, and proves one certificate.
     """
     with _certificates(config, home) as certificates:
         made = certificates.challenge(code)
@@ -103,9 +103,9 @@ def challenge(code: str, out: Path | None, config: Path | None, home: Path, as_j
 )
 @json_option
 def prove(challenge_file: Path, key: Path, as_json: bool) -> None:
-    """Sign a challenge, as the agency does; prints the signature in base64.
+    """Sign a challenge, as the agency does.
 
-    The same as "openssl dgst -sha256 -sign KEY CHALLENGE-FILE | base64".
+    Prints the signature in base64: the same as "openssl dgst -sha256 -sign KEY CHALLENGE-FILE | base64".
     """
     from relay.settings.model import check_secret_mode
     from relay.trust.possession import prove as sign
@@ -144,9 +144,9 @@ def add(
     dry_run: bool,
     as_json: bool,
 ) -> None:
-    """Register the certificate in FILE (PEM with its chain, or DER) beside those that the agency has.
+    """Register a certificate beside those there are.
 
-    Checked first: that the agency holds its key, that it chains to an anchor of this relay's and is valid, not revoked,
+    FILE holds it in PEM with its chain, or in DER. Checked first: that the agency holds its key, that it chains to an anchor of this relay's and is valid, not revoked,
     made for signing, no relay's and nobody else's. Workers take it within seconds.
     """
     from relay.trust.chain import read_certificates

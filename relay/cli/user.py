@@ -66,7 +66,10 @@ def _common(command: C) -> C:
 @home_option
 @json_option
 def ls(config: Path | None, home: Path, as_json: bool) -> None:
-    """List the users: how each logs in, whether its gateway is admitted, open connections, the last change."""
+    """List the users of all gateways.
+
+    How each logs in, whether its gateway is admitted, its open connections (some seconds old), the last change.
+    """
     with _users(config, home) as users:
         rows = users.ls()
     if as_json:
@@ -114,9 +117,9 @@ def add(
     dry_run: bool,
     as_json: bool,
 ) -> None:
-    """Make the user of a gateway that stands in the directory, with its queues, bindings and rights.
+    """Make a gateway's user.
 
-    The password is made here, shown once, and kept nowhere.
+    The gateway stands in the directory; it gets the queues, bindings and rights that follow from there. The password is made here, shown once, and kept nowhere.
     """
     if login and not external:
         raise click.UsageError("--login goes with --external: a user with a password is named by its code")
@@ -155,7 +158,9 @@ def rotate(
     dry_run: bool,
     as_json: bool,
 ) -> None:
-    """Give a gateway a new user and password beside the old ones; --finish removes these.
+    """Change a gateway's password, with an overlap.
+
+    It gets a new user and password beside the old ones; --finish removes these.
 
     RabbitMQ has one password for each user, so the gateway has two users meanwhile, CODE and CODE+1. Both have the same
     rights, and both speak for it.
@@ -175,7 +180,10 @@ def rotate(
 @user.command()
 @_common
 def expire(config: Path | None, home: Path, dry_run: bool, as_json: bool) -> None:
-    """Remove every user whose overlap has ended, resume every suspension that has; for a timer, once an hour."""
+    """End overlaps and suspensions in time.
+
+    Removes every user whose overlap has ended and resumes every agency whose suspension has; for a timer, once an hour.
+    """
     with _users(config, home, dry_run=dry_run) as users:
         done = users.expire()
     if as_json:
@@ -197,9 +205,9 @@ def expire(config: Path | None, home: Path, dry_run: bool, as_json: bool) -> Non
 def suspend(
     code: str, until: datetime | None, config: Path | None, home: Path, dry_run: bool, as_json: bool
 ) -> None:
-    """Stop an agency: nothing from it or to it is taken, its gateway loses its rights, its connections are closed.
+    """Stop an agency.
 
-    What stands in its queue stays there.
+    Nothing from it or to it is taken, its gateway loses its rights, its connections are closed. What stands in its queue stays there.
     """
     with _users(config, home, dry_run=dry_run) as users:
         done = users.suspend(code, until.date() if until else None)
@@ -220,9 +228,9 @@ def resume(code: str, config: Path | None, home: Path, dry_run: bool, as_json: b
 @_FORCE
 @_common
 def close(code: str, force: bool, config: Path | None, home: Path, dry_run: bool, as_json: bool) -> None:
-    """End an agency for good: nothing from it or to it is taken, its user is removed.
+    """End an agency for good.
 
-    Its queue stays until it is empty. Refused while something stands there, since nobody could read it any more.
+    Nothing from it or to it is taken, its user is removed. Its queue stays until it is empty. Refused while something stands there, since nobody could read it any more.
     """
     with _users(config, home, dry_run=dry_run) as users:
         _show(users.close(code, force=force), None, dry_run=dry_run, as_json=as_json)
