@@ -47,7 +47,7 @@ def up(home: Path, workers: int | None, tls: bool | None, detach: bool, dry_run:
     in sandbox.json. A sandbox may be changed from one to the other; its broker is restarted for it.
     """
     if dry_run:
-        _tell_up(home, as_json=as_json)
+        _tell_up(home, tls, as_json=as_json)
         return
     from relay.sandbox.contents import running
     from relay.sandbox.up import up as bring_up
@@ -64,10 +64,22 @@ def up(home: Path, workers: int | None, tls: bool | None, detach: bool, dry_run:
         _show(sandbox, as_json=as_json)
 
 
-def _tell_up(home: Path, *, as_json: bool) -> None:
-    exists = (home / "sandbox.json").exists()
+def _tell_up(home: Path, tls: bool | None, *, as_json: bool) -> None:
+    from relay.sandbox.home import Home
+
+    place = Home(home)
+    exists = place.exists()
+    before = place.kept().tls if exists else False
+    after = before if tls is None else tls
     if as_json:
-        print_json({"dry_run": True, "home": home, "exists": exists})
+        print_json({"dry_run": True, "home": home, "exists": exists, "tls": after})
+    elif exists and after != before:
+        click.echo(
+            words(
+                f"would change the sandbox in {home} to {'TLS' if after else 'plain AMQP'} and restart its broker",
+                f"sẽ chuyển sandbox ở {home} sang {'TLS' if after else 'AMQP không mã hóa'} và khởi động lại máy chủ",
+            )
+        )
     elif exists:
         click.echo(
             words(f"would start or repair the sandbox in {home}", f"sẽ khởi động hoặc sửa sandbox ở {home}")
@@ -82,6 +94,7 @@ def _show(sandbox: Sandbox, *, as_json: bool) -> None:
         "sandbox_json": sandbox.home / "sandbox.json",
         "amqp_url": sandbox.amqp_url,
         "management_url": sandbox.management_url,
+        **({"tls_ca_cert": sandbox.tls_ca_cert} if sandbox.tls_ca_cert else {}),
         "metrics_urls": list(sandbox.metrics_urls),
         "agencies": sorted(sandbox.agencies),
         "pids": {
