@@ -179,8 +179,9 @@ class Supervisor:
         if kept != self._kept:
             self._provide()
         elif time.monotonic() - self._lists_renewed > RENEW_LISTS:
-            provision.prepare(self.home, datetime.now(UTC))
+            self._agencies = provision.prepare(self.home, datetime.now(UTC))
             self._lists_renewed = time.monotonic()
+            self._publish()  # a certificate of the relay may have been renewed too
 
     def _replace_if_other(self, slot: _Slot) -> None:
         wanted = programs.fingerprint(self.home, self._kept, slot.name)
