@@ -137,7 +137,8 @@ def delivered(sender: Stranger, transport_id: str) -> Receipt | None:
 
 
 def signer_of(receipt: Receipt) -> bytes:
-    return re.findall(rb"<(?:\w+:)?X509Certificate>([^<]+)<", receipt.body)[0].replace(b"\n", b"")
+    found: list[bytes] = re.findall(rb"<(?:\w+:)?X509Certificate>([^<]+)<", receipt.body)
+    return found[0].replace(b"\n", b"")
 
 
 @pytest.fixture(scope="module")
