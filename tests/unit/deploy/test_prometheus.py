@@ -9,6 +9,7 @@ from typing import Any, Final
 import pytest
 import yaml
 
+from relay.observe.metrics import CATALOGUE
 from tests.support.promtool import PROMETHEUS, ROOT, known_series, names_in, promtool
 
 LETTERS: Final = re.compile(
@@ -106,3 +107,14 @@ def test_each_alert_has_its_page_for_three_in_the_morning() -> None:
     assert not missing
     gone = set(re.findall(r"\n### alert-(\w+)\n", page)) - {rule["alert"] for rule in ALERTS}
     assert not gone
+
+
+def test_pages_name_metrics_that_exist() -> None:
+    known = known_series() | {metric.name for metric in CATALOGUE}
+    named = {
+        (page.name, name)
+        for page in sorted((ROOT / "docs").rglob("*.md"))
+        for name in re.findall(r"`(truc_[a-z0-9_]+)[`{]", page.read_text(encoding="utf-8"))
+    }
+    assert len(named) > 10
+    assert not {(page, name) for page, name in named if name not in known}
