@@ -124,9 +124,10 @@ class _Cutter:
         """Go on inside a payload; return where it ends, or the end of the data."""
         end = data.find(b"<", position)
         stop = len(data) if end < 0 else end
-        if self._plain and (data.find(b"&", position, stop) >= 0 or data.find(b"@", position, stop) >= 0):
+        if self._plain and data.find(b"&", position, stop) >= 0:
             self._plain = False
-        self._lines += data.count(b"\n", position, stop)
+        if data.find(b"\n", position, stop) >= 0:  # much faster than counting none
+            self._lines += data.count(b"\n", position, stop)
         if end >= 0:
             self._close(base + end)
         return stop

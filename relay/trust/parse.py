@@ -6,6 +6,7 @@ memory are bounded by the byte limit and by counts taken from the raw bytes befo
 
 from __future__ import annotations
 
+import codecs
 import re
 import threading
 from functools import cache
@@ -24,6 +25,7 @@ _VERSION: Final = re.compile(rb"""\bversion\s*=\s*["']1\.0["']""")
 _ERR_RESOURCE_LIMIT: Final = 114
 # libxml2 stops a text, comment or attribute at 10 MB unless told otherwise.
 _PLAIN_BYTES: Final = 8 * 1024 * 1024
+_LARGE: Final = 16 * 1024
 # One element costs two "<", and room for comments and CDATA sections. Attributes are fewer than
 # elements; canonicalisation looks each one's namespace up among all that are in force, so their sum is bounded too.
 _MARKUP_PER_ELEMENT: Final = 4
@@ -108,24 +110,55 @@ def scan(body: bytes, limits: ParseLimits) -> Counts:
         raise RefusedError(Code.NOT_UTF8, "UTF-16 or UTF-32")
     start = len(_BOM) if body.startswith(_BOM) else 0
     position = _declaration(body, start)
-    try:
-        if not body.isascii():
-            body.decode("utf-8", "strict")
-    except UnicodeDecodeError as error:
-        raise RefusedError(Code.NOT_UTF8, f"byte {error.start} is not UTF-8") from error
+    _check_letters(body)
     _prolog(body, position)
-    counts = Counts(
-        size=len(body),
-        markup=body.count(b"<"),
-        equals=body.count(b"="),
-        comments=b"<!--" in body,
-        instructions=body.find(b"<?", position) >= 0,
-    )
+    counts = _counted(body, position, limits)
     if counts.markup > _MARKUP_PER_ELEMENT * limits.max_elements:
         raise RefusedError(Code.TOO_COMPLEX, "too much markup")
     if counts.equals > limits.max_elements:
         raise RefusedError(Code.TOO_COMPLEX, "too many attributes")
     return counts
+
+
+def _check_letters(body: bytes) -> None:
+    """Refuse what is not UTF-8, piece by piece: nearly all pieces of a large body are ASCII and need no decoding."""
+    decoder = codecs.getincrementaldecoder("utf-8")("strict")
+    for at in range(0, len(body), _LARGE):
+        piece = body[at : at + _LARGE]
+        begun = len(decoder.getstate()[0])
+        if not begun and piece.isascii():
+            continue
+        try:
+            decoder.decode(piece, at + _LARGE >= len(body))
+        except UnicodeDecodeError as error:
+            raise RefusedError(Code.NOT_UTF8, f"byte {at - begun + error.start} is not UTF-8") from error
+
+
+def _counted(body: bytes, position: int, limits: ParseLimits) -> Counts:
+    """Count what a body holds, a little beyond what the limits allow at most. ``position`` is behind the declaration."""
+    if len(body) < _LARGE:
+        return Counts(
+            size=len(body),
+            markup=body.count(b"<"),
+            equals=body.count(b"="),
+            comments=b"<!--" in body,
+            instructions=body.find(b"<?", position) >= 0,
+        )
+    # nearly all of a large body is payload: going from hit to hit is many times faster than counting
+    markup, comments, instructions = 0, False, False
+    at = body.find(b"<")
+    while at >= 0 and markup <= _MARKUP_PER_ELEMENT * limits.max_elements:
+        markup += 1
+        if body[at + 1 : at + 2] in (b"!", b"?"):
+            comments = comments or body.startswith(b"<!--", at)
+            instructions = instructions or (at >= position and body.startswith(b"<?", at))
+        at = body.find(b"<", at + 1)
+    equals = 0
+    at = body.find(b"=")
+    while at >= 0 and equals <= limits.max_elements:
+        equals += 1
+        at = body.find(b"=", at + 1)
+    return Counts(len(body), markup, equals, comments, instructions)
 
 
 def _declaration(body: bytes, start: int) -> int:

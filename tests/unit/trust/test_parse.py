@@ -5,9 +5,12 @@ from __future__ import annotations
 import time
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from relay.errors import Code, RefusedError
 from relay.model.verdict import ParseLimits
+from relay.trust import parse as parsing
 from relay.trust.parse import parse
 
 ROOT = "{urn:t}r"
@@ -135,3 +138,45 @@ def test_attacks_are_answered_in_time(body: bytes) -> None:
     except RefusedError:
         pass
     assert time.process_time() - start < 2.0
+
+
+@given(
+    st.lists(st.sampled_from([b"<", b"=", b"<!--", b"<?", b"<!", b"a", b"=="]), max_size=60),
+    st.integers(0, 40),
+)
+def test_large_bodies_are_counted_like_small_ones(pieces: list[bytes], position: int) -> None:
+    body = b"".join(pieces)
+    large = b"A" * parsing._LARGE + body
+    small = parsing._counted(body, position, LIMITS)
+    counted = parsing._counted(large, parsing._LARGE + position, LIMITS)
+    assert counted == small._replace(size=len(large))
+
+
+@pytest.mark.parametrize("piece", [b"<", b"=", b"<!--"])
+def test_a_large_body_of_nothing_but_markup_is_refused_at_once(piece: bytes) -> None:
+    body = b'<r xmlns="urn:t">' + piece * (12_000_000 // len(piece))
+    started = time.process_time()
+    assert refused(body, ParseLimits(max_bytes=20_000_000)) is Code.TOO_COMPLEX
+    assert time.process_time() - started < 2
+
+
+@given(
+    st.integers(parsing._LARGE - 6, parsing._LARGE + 2),
+    st.sampled_from(
+        [*(text.encode() for text in ("ệ", "a", "€", "😀")), b"\xe1\xbb", b"\xff", b"\xed\xa0\x80"]
+    ),
+    st.sampled_from([b"", b"A" * parsing._LARGE, "ộ".encode()]),
+)
+def test_letters_across_pieces_are_judged_like_the_whole(before: int, letter: bytes, after: bytes) -> None:
+    body = b"A" * before + letter + after
+    try:
+        body.decode("utf-8")
+        right = ""
+    except UnicodeDecodeError as error:
+        right = f"byte {error.start} is not UTF-8"
+    if not right:
+        parsing._check_letters(body)
+        return
+    with pytest.raises(RefusedError) as caught:
+        parsing._check_letters(body)
+    assert (caught.value.code, caught.value.detail) == (Code.NOT_UTF8, right)
