@@ -33,6 +33,8 @@ from relay.broker.login import check_login, try_login
 from relay.cli.main import main
 from relay.errors import BrokerError, Code
 from relay.model.message import Properties
+from relay.observe.clock import SystemClock
+from relay.operate.doctor.run import Patient, doctor
 from relay.resources import shipped
 from relay.sandbox import contents
 from relay.sandbox.home import Home
@@ -318,6 +320,20 @@ def test_our_own_commands_need_nothing_more(place: Place) -> None:
     assert identifier in taken.output
     shown = CliRunner().invoke(main, ["topology", "plan", "--json", *home])
     assert (shown.exit_code, json.loads(shown.stdout)["pending"]) == (0, 0), shown.output
+
+
+def test_the_doctor_looks_at_the_listener(place: Place) -> None:
+    words = ["doctor", "--only", "broker", "--only", "clock", "--json", "--home", str(place.home.path)]
+    result = CliRunner().invoke(main, words)
+    told = json.loads(result.stdout)
+    assert (result.exit_code, told["findings"], told["not_looked_at"]) == (0, [], [])
+
+    class Later(SystemClock):
+        def now(self) -> datetime:
+            return datetime.now(UTC) + timedelta(days=3650)
+
+    report = doctor(Patient(place.home.settings_file, Later()), ("broker",))
+    assert {one.name for one in report.findings} == {"broker.tls.certificate-ended"}
 
 
 def test_the_relay_itself_may_log_in_by_certificate(place: Place, tmp_path: Path) -> None:
