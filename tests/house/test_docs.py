@@ -143,24 +143,6 @@ def test_links_inside_the_repository_lead_somewhere(page: Path) -> None:
 
 
 CODE = re.compile(r"`([A-Z][A-Z0-9]*(?:-[A-Z][A-Z0-9]*)+)`")
-# Of the catalogue, what only an operator or a person at the command line meets.
-OURS = (
-    *(
-        "CONFIG-",
-        "DIRECTORY-",
-        "KEY-",
-        "LIBXML-",
-        "BROKER-",
-        "PUBLISH-",
-        "TOPOLOGY-",
-        "REGISTRY-",
-        "SANDBOX-",
-        "USER-",
-        "UNSAFE-",
-        "PROOF-",
-    ),
-    *("NOT-FOUND", "CERTIFICATE-TAKEN", "RECEIPT-", "DEMO-", "OK", "WITHDRAWN"),
-)
 
 
 def test_each_code_that_a_page_names_exists() -> None:
@@ -179,7 +161,17 @@ def test_the_protocol_names_each_code_that_a_gateway_can_meet() -> None:
         encoding="utf-8"
     )
     codes = yaml.safe_load((ROOT / "config" / "errors.yaml").read_text(encoding="utf-8"))
-    assert not [code for code in codes if f"`{code}`" not in text and not code.startswith(OURS)]
+    operators = importlib.import_module("scripts.protocoldocs").OPERATORS
+    assert not [code for code in codes if f"`{code}`" not in text and not operators.fullmatch(code)]
+
+
+def test_each_code_is_known_as_a_gateways_or_an_operators() -> None:
+    """A new code goes into a group of scripts/protocoldocs.py, or among those that no receipt carries."""
+    pages = importlib.import_module("scripts.protocoldocs")
+    codes = yaml.safe_load((ROOT / "config" / "errors.yaml").read_text(encoding="utf-8"))
+    grouped = {code for _, group in pages.GROUPS for code in group}
+    assert not [code for code in codes if (code in grouped) == bool(pages.OPERATORS.fullmatch(code))]
+    assert grouped <= set(codes)
 
 
 def test_the_protocol_names_each_header_and_none_that_is_gone() -> None:

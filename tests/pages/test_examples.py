@@ -418,3 +418,4 @@ def test_the_lock_file_has_hashes_and_names_no_host() -> None:
     text = (EXAMPLES / "javascript" / "package-lock.json").read_text("utf-8")
     assert "://" not in text
     assert text.count('"node_modules/') == text.count('"integrity": "sha512-') >= 4
+    assert set(re.findall(r'"license": "([^"]*)"', text)) == {"Apache-2.0", "MIT"}  # ours, theirs
