@@ -247,7 +247,7 @@ class _Work:
 
     def _make_user(self, user: str) -> None:
         password = self._desired.passwords.get(user)
-        if password:
+        if password and user not in self._desired.by_certificate:
             self._management.put_user(user, password)
         else:
             self._management.put_user_without_password(user)
