@@ -44,9 +44,9 @@ def drain(
     """Have workers take nothing new, finish what they have in hand, and end.
 
     Sends SIGTERM to the workers of this machine that the registry names, and waits. What is not finished in time is
-    given back: the broker delivers it again, and another worker completes it. A supervisor may start a worker anew at
-    once; to keep it down, stop its unit (systemctl stop truc-worker@NAME), or "truc up --workers" in a sandbox. Exit
-    code 4: one had not ended in time.
+    given back: the broker delivers it again, and another worker completes it. With the shipped units it stays down until
+    systemctl start; other supervisors, a sandbox's among them, may start it anew at once, which is then
+    said. Exit code 4: one had not ended in time.
     """
     if bool(names) == everyone:
         raise click.UsageError("--worker NAME or --all")

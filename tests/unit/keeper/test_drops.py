@@ -18,6 +18,7 @@ from relay.model.delivery import State
 from relay.model.message import Kind, Published
 from relay.model.record import HeldEntry
 from relay.model.standing import Drop
+from relay.pipeline.frozen import claim_again
 from tests.support.registry import Maker
 from tests.support.simulation import RELAY, Simulation, edoc, fine_ticks, only, status
 from tests.support.virtual import VirtualLoop, run
@@ -257,6 +258,37 @@ def test_a_submission_dropped_before_it_was_acknowledged_gets_its_acknowledgemen
         await asyncio.sleep(4 * 3600)
         await sim.keep(2)
         assert sim.told("H26") == told, "nothing is looked for as lost"
+
+    simulated(body)
+
+
+def test_a_later_submission_of_the_same_bytes_is_dropped_with_its_acknowledgement() -> None:
+    async def body(sim: Simulation) -> None:
+        await settle(sim, edoc("H26", "H29"))
+        first = sim.registry.document(1)
+        assert first is not None
+        later = replace(claim_again(first), transport_id="00000000-0000-0000-0000-0000000000ff")
+        sim.registry.claim([later], "w1-dies", sim.clock.now())
+        drop(sim, aside(sim, 2))
+        await asyncio.sleep(20)
+        await sim.keep(2)
+        assert sim.told("H26") == [QUEUED, ("acknowledgement", "accepted", "SAME-CONTENT")]
+        assert states(sim) == [State.QUEUED], "the first one has a body of its own"
+        assert sim.registry.untold_drops(9) == []
+
+    simulated(body)
+
+
+def test_a_delivery_that_the_registry_does_not_know_is_told_to_both() -> None:
+    async def body(sim: Simulation) -> None:
+        entry = HeldEntry(
+            "h", Code.REJECTED_BY_GATEWAY, "agency.H29", "", "t", "H26", "H29", "d", "aa", sim.clock.now()
+        )
+        sim.registry.hold(entry, ())
+        drop(sim, entry)
+        await sim.keep(2)
+        assert sim.told("H26") == sim.told("H29") == [TOLD]
+        assert sim.registry.untold_drops(9) == []
 
     simulated(body)
 
