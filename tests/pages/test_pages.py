@@ -3,7 +3,7 @@ what a page prints below a command is what the command prints.
 
 A shell block may be followed by a block ``text`` with what it prints; ``…`` there stands for anything. The Python blocks of a
 page are one file, ``first.py``, as the page says. ``make`` is only asked whether it would do: the tests themselves run
-under it.
+under it. ``npm`` finds what the set-up has brought.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import ast
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -31,6 +32,7 @@ MARK: Final = "=== block "
 PREPARED: Final = """\
 set -euo pipefail
 make() { command make --no-print-directory --dry-run -C "$CHECKOUT" "$@" >/dev/null; }
+npm() { ln -s "$MODULES" node_modules; }
 """
 
 
@@ -93,9 +95,11 @@ def ground(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 def run(page: str, home: Path) -> dict[int, str]:
     """Run the shell blocks of a page in an empty folder; return what each printed, by its number."""
-    here = home / Path(page).stem
+    here = home / page.replace("/", "-")
     here.mkdir()
-    if "first.py" in (ROOT / page).read_text(encoding="utf-8"):
+    if page == EXAMPLES:
+        shutil.copytree(ROOT / Path(page).parent, here, dirs_exist_ok=True)
+    elif "first.py" in (ROOT / page).read_text(encoding="utf-8"):
         program = "\n\n".join(block.text for block in blocks(page) if block.language == "python")
         (here / "first.py").write_text(program, encoding="utf-8")
     else:  # the front pages stand in the checkout: what they name of it is here
@@ -105,6 +109,7 @@ def run(page: str, home: Path) -> dict[int, str]:
     env |= {
         "HOME": str(home),
         "CHECKOUT": str(ROOT),
+        "MODULES": str(Path(sys.prefix) / "share" / "truc-examples" / "node_modules"),
         "LANG": "C.UTF-8",
         "PATH": f"{home / 'bin'}:{Path(sys.executable).parent}:{os.environ['PATH']}",
     }
@@ -157,6 +162,13 @@ def test_the_protocol_page_gets_a_document_across(ground: Path) -> None:
     printed = run(PROTOCOL, ground)
     assert sum(block.prints is not None for block in blocks(PROTOCOL)) >= 3
     assert not list(disagreements(PROTOCOL, printed))
+
+
+def test_the_examples_by_hand(ground: Path) -> None:
+    printed = "".join(run(EXAMPLES, ground).values())
+    assert printed.count("H26 is told: outcome accepted H53=delivered G22=delivered") == 3
+    assert printed.count(" drops a duplicate of ") == 6
+    assert "== rights of H26" in printed
 
 
 @pytest.mark.parametrize("page", [README, QUICK])
