@@ -17,6 +17,7 @@ import pika
 from pika import exceptions
 
 from relay.broker.connection import (
+    FAILURES,
     Endpoint,
     as_broker_error,
     call,
@@ -93,7 +94,7 @@ def apply(
         work.unbind(todo, frozenset(stuck))
         if prune:
             work.prune(changes)
-    except (exceptions.AMQPError, OSError) as error:
+    except FAILURES as error:
         raise as_broker_error(error) from error
     finally:
         work.close()

@@ -10,7 +10,7 @@ from typing import Self
 import pika
 from pika import exceptions
 
-from relay.broker.connection import Endpoint, as_broker_error
+from relay.broker.connection import FAILURES, Endpoint, as_broker_error
 from relay.broker.wire import Foreign, incoming, properties_of
 from relay.errors import BrokerError, Code
 from relay.model.message import Incoming, Outgoing, Properties, Published
@@ -225,7 +225,7 @@ class BlockingClient:
         except exceptions.ChannelClosedByBroker as error:
             self._forget_channel()
             raise BrokerError(Code.BROKER_REFUSED, f"{error.reply_code} {error.reply_text}") from error
-        except (exceptions.AMQPError, OSError) as error:
+        except FAILURES as error:
             self.close()
             raise as_broker_error(error) from error
         finally:

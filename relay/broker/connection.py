@@ -11,6 +11,7 @@ from urllib.parse import unquote, urlsplit
 
 import pika
 from pika import exceptions
+from pika.adapters.utils.connection_workflow import AMQPConnectorException, AMQPConnectorStackTimeout
 
 from relay.broker.tls import as_tls_error, client_context
 from relay.broker.wire import RECEIVE, Foreign, WireConnection
@@ -123,6 +124,9 @@ class Endpoint:
         )
 
 
+FAILURES: Final = (exceptions.AMQPError, AMQPConnectorException, OSError)
+"""What the library raises where no connection is to be had. A handshake without an answer is none of its AMQPError."""
+
 REFUSALS: Final = (
     exceptions.AuthenticationError,
     exceptions.ProbableAuthenticationError,
@@ -148,7 +152,10 @@ def as_broker_error(error: BaseException) -> BrokerError:
                 "what answers there ended the connection before the login: no AMQP, TLS where none was expected, or a"
                 " client certificate that it does not take",
             )
-    return BrokerError(Code.BROKER_UNREACHABLE, type(error).__name__)
+        if isinstance(cause, AMQPConnectorStackTimeout):
+            return BrokerError(Code.BROKER_UNREACHABLE, "no answer to the login in time")
+    reason = next((one.strerror for one in causes if isinstance(one, OSError) and one.strerror), "")
+    return BrokerError(Code.BROKER_UNREACHABLE, reason or type(error).__name__)
 
 
 def _causes(error: BaseException) -> list[BaseException]:

@@ -15,7 +15,7 @@ from typing import Final
 import pika
 from pika import exceptions
 
-from relay.broker.connection import Endpoint, as_broker_error
+from relay.broker.connection import FAILURES, Endpoint, as_broker_error
 from relay.broker.tls import client_context
 from relay.broker.wire import Foreign
 from relay.errors import BrokerError, Code
@@ -63,7 +63,7 @@ def greeting(endpoint: Endpoint, now: Callable[[], datetime], timeout: float = 5
     before = now()
     try:
         connection = pika.BlockingConnection(parameters)
-    except (exceptions.AMQPError, OSError) as error:
+    except FAILURES as error:
         raise as_broker_error(error) from error
     after = now()
     try:

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import pika
 import pika.exceptions
 
-from relay.broker.connection import Endpoint, as_broker_error
+from relay.broker.connection import FAILURES, Endpoint, as_broker_error
 from relay.errors import BrokerError, Code
 
 
@@ -37,7 +37,7 @@ def check_login(endpoint: Endpoint, timeout: float = 5.0) -> str:
     try:
         with _quiet():
             connection = pika.BlockingConnection(parameters)
-    except (pika.exceptions.AMQPError, OSError) as error:
+    except FAILURES as error:
         failure = as_broker_error(error)
         where = f"{endpoint.host}:{endpoint.port}"
         if failure.code is Code.BROKER_REFUSED:

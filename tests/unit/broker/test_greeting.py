@@ -9,11 +9,14 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from relay.broker.blocking import BlockingClient
 from relay.broker.connection import Endpoint
 from relay.broker.greeting import greeting, old_versions, server_certificate
+from relay.broker.login import check_login
 from relay.errors import BrokerError, Code
 from relay.observe.clock import SystemClock
 from tests.support import pki
@@ -76,6 +79,33 @@ def test_a_certificate_that_does_not_hold_is_untrusted_at_the_login(tmp_path: Pa
     ):
         raise AssertionError("let in")
     assert refused.value.code is Code.BROKER_UNTRUSTED
+
+
+@pytest.fixture
+def silent() -> Iterator[Endpoint]:
+    """A broker that takes the connection and never says anything."""
+    with socket.create_server(("127.0.0.1", 0), backlog=8) as door:
+        yield Endpoint("127.0.0.1", door.getsockname()[1], "relay", "x")
+
+
+def test_a_broker_that_never_answers_is_not_there(silent: Endpoint, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(BrokerError) as greeted, greeting(silent, SystemClock().now, 0.3):
+        raise AssertionError("let in")
+    with pytest.raises(BrokerError) as asked:
+        check_login(silent, 0.3)
+    usual = Endpoint.parameters
+
+    def quick(self: Endpoint, name: str, *, blocked_timeout: float | None = None) -> Any:
+        found = usual(self, name, blocked_timeout=blocked_timeout)
+        found.stack_timeout = 0.3
+        return found
+
+    monkeypatch.setattr(Endpoint, "parameters", quick)
+    with pytest.raises(BrokerError) as opened:
+        BlockingClient(silent, name="test").open()
+    for refused in (greeted, asked, opened):
+        assert refused.value.code is Code.BROKER_UNREACHABLE
+        assert "no answer to the login in time" in refused.value.detail
 
 
 def test_nobody_there() -> None:
