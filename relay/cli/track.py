@@ -96,6 +96,7 @@ def _json(story: Story) -> dict[str, Any]:
         "sender": document.sender,
         "kind": document.kind.value,
         "status": document.status_code,
+        "refers_to": story.refers_to,
         "user": document.user,
         "lane": document.lane,
         "accepted_at": document.accepted_at,
@@ -202,6 +203,8 @@ def _print(story: Story, names: Mapping[str, str]) -> None:
     if story.standing.first is not None:
         before = story.standing.first.transport_id
         click.echo("  " + words(f"same bytes as {before}", f"cùng nội dung với {before}"))
+    if story.refers_to:
+        click.echo("  " + words(f"about {story.refers_to}", f"về văn bản {story.refers_to}"))
     verdict = document.verdict
     click.echo(
         words(

@@ -25,6 +25,7 @@ class Story:
     document: Document
     standing: Standing
     events: tuple[TrackEvent, ...]
+    refers_to: str = ""  # of a status: transport id of the document that it was taken to mean
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +77,8 @@ def _story(
         *_of_notices(notices if mine else ()),
         *_of_acts(_acts(registry, document.transport_id, mine)),
     ]
-    return Story(document, standing, tuple(_ordered(events)))
+    meant = None if document.refers_to is None else registry.document(document.refers_to)
+    return Story(document, standing, tuple(_ordered(events)), meant.transport_id if meant else "")
 
 
 def _ordered(events: list[TrackEvent]) -> list[TrackEvent]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
 from adapters.edxml.check import check
 from adapters.edxml.facts import (
@@ -24,6 +26,7 @@ from adapters.edxml.model import Package, SignatureKind
 from adapters.edxml.reader import read
 from adapters.edxml.references import KnownDocument, meant
 from adapters.edxml.writer import package_bytes
+from relay.cli.main import main
 from tests.acceptance.conftest import Axis
 from tests.support.stranger_xml import sign
 
@@ -140,6 +143,15 @@ def test_a_status_is_about_the_document_that_it_names(
     passed: dict[str, Passed], name: str, about: str
 ) -> None:
     assert passed[name].received.headers["truc-refers-to"] == passed[about].transport_id
+
+
+def test_track_tells_which_document_a_status_is_about(axis: Axis, passed: dict[str, Passed]) -> None:
+    axis.settled()
+    for name, about in (("03", "new"), ("13", "replacement"), ("15", "revocation")):
+        command = ["track", passed[name].transport_id, "--home", str(axis.home)]
+        told = json.loads(CliRunner().invoke(main, [*command, "--json"]).stdout)
+        assert [one["refers_to"] for one in told["documents"]] == [passed[about].transport_id]
+        assert passed[about].transport_id in CliRunner().invoke(main, command).stdout
 
 
 @pytest.mark.parametrize("name", ["revocation", "update", "replacement"])
