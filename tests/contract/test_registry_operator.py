@@ -7,6 +7,9 @@ from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
+from sqlalchemy import event
+from sqlalchemy.engine import make_url
+
 from relay.errors import Code
 from relay.model.audit import Act
 from relay.model.delivery import State
@@ -15,7 +18,7 @@ from relay.model.ports import Registry
 from relay.model.receipt import ReceiptKind
 from relay.model.record import HeldEntry, Move, NewReceipt, Settlement
 from relay.model.standing import Drop, Enrolled, ShapeBy, ShapeCell
-from relay.registry import open_registry
+from relay.registry import looks, open_registry
 from relay.registry import schema as tables
 from tests.support.registry import START, Maker, accepted, at, candidate, states, stored
 
@@ -305,7 +308,6 @@ def test_an_older_registry_gets_tables_and_indices_in_place(tmp_path: Path) -> N
 
 def test_the_shape_is_counted_from_the_partial_indices(tmp_path: Path) -> None:
     registry = open_registry(f"sqlite:///{tmp_path}/r.db")
-    from sqlalchemy import event
 
     said: list[str] = []
     event.listen(registry._engine, "before_cursor_execute", lambda _c, _k, sql, *_r: said.append(sql))
@@ -331,3 +333,11 @@ def test_the_shape_is_counted_from_the_partial_indices(tmp_path: Path) -> None:
     )
     for plan, index in zip(plans, wanted, strict=True):
         assert index in plan, plan
+
+
+def test_the_shape_can_be_said_in_postgresql() -> None:
+    dialect = make_url("postgresql://").get_dialect()()
+    for query in (looks._in_hand([1]), looks._deferred([1], 2), looks._held([1])):
+        said = str(query.compile(dialect=dialect))
+        assert "GROUP BY key, bucket" in said
+        assert "CASE WHEN" in said
