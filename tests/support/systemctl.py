@@ -2,8 +2,8 @@
 
 ``python -m tests.support.systemctl STATE WORDS…``; STATE is a folder with ``machine.json``: where the units are, which
 paths and ports of theirs stand for which of this machine, the environment of the broker. Specifiers, credentials,
-environment, umask, limits, no new privileges and the ban on writable code are as the unit says; what needs a kernel
-namespace or a filter of system calls is not done.
+environment, umask, limits, no new privileges, the ban on writable code and the filter of system calls and socket families
+are as the unit says; what needs a namespace of the kernel (a read-only system, private folders and devices) is not done.
 """
 
 from __future__ import annotations
@@ -18,10 +18,12 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
 from tests.support.node import alive
+from tests.support.seccomp import filter_of
 from tests.support.units import Unit, read, specified
 
 _NO_NEW_PRIVILEGES: Final = 38  # prctl
@@ -128,7 +130,7 @@ class Manager:
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
-                preexec_fn=_closed if name != BROKER else None,  # noqa: PLW1509 - one thread only
+                preexec_fn=_closed(self._unit(name)) if name != BROKER else None,  # noqa: PLW1509 - one thread only
             )
         (self._state / "pids" / name).write_text(str(child.pid), encoding="ascii")
         child.returncode = 0  # it outlives this process
@@ -136,7 +138,13 @@ class Manager:
     def _once(self, name: str, command: list[str], environment: dict[str, str]) -> None:
         with (self._state / "log" / name).open("ab") as log:
             done = subprocess.run(
-                command, env=environment, cwd="/", stdout=log, stderr=log, preexec_fn=_closed, check=False
+                command,
+                env=environment,
+                cwd="/",
+                stdout=log,
+                stderr=log,
+                preexec_fn=_closed(self._unit(name)),
+                check=False,
             )
         if done.returncode:
             raise SystemExit(f"Job for {name} failed, exit code {done.returncode}")
@@ -182,13 +190,20 @@ class Manager:
         return word
 
 
-def _closed() -> None:
-    """Between fork and exec: what the units ask for and an ordinary process can do."""
-    os.umask(0o077)
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+def _closed(unit: Unit) -> Callable[[], None]:
+    """Return what is done between fork and exec: what the units ask for and an ordinary process can do."""
     libc = ctypes.CDLL(None)
-    libc.prctl(_NO_NEW_PRIVILEGES, 1, 0, 0, 0)
-    libc.prctl(_DENY_WRITE_EXECUTE, 1, 0, 0, 0)  # an older kernel answers that it knows no such thing
+    calls = filter_of(unit)
+
+    def close() -> None:
+        os.umask(0o077)
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        libc.prctl(_NO_NEW_PRIVILEGES, 1, 0, 0, 0)
+        libc.prctl(_DENY_WRITE_EXECUTE, 1, 0, 0, 0)  # an older kernel answers that it knows no such thing
+        if calls is not None:
+            calls.put_on()
+
+    return close
 
 
 if __name__ == "__main__":

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import os
-import random
-import shutil
+import signal
 import sqlite3
 import subprocess
 import sys
-import time
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -53,14 +51,38 @@ print("open", flush=True)
 sys.stdin.read()
 """
 
+# Restores, and is killed at the step that it is told.
 RESTORE = """
-import sys
+import os, signal, sqlite3, sys
 from datetime import datetime, UTC
 from pathlib import Path
 from relay.model.audit import Act
 from relay.registry import copy
+
+def die(*_):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+class Dying(sqlite3.Connection):
+    def backup(self, target, **_):
+        seen = []
+        super().backup(target, pages=4, progress=lambda *_: die() if len(seen) > 3 else seen.append(1))
+
+step, connect, put = sys.argv[3], sqlite3.connect, copy._put
+if step == "copying":
+    sqlite3.connect = lambda *a, **n: connect(*a, factory=Dying, **n)
+elif step == "writing":
+    def dying_put(*a):
+        sqlite3.connect = lambda *a, **n: connect(*a, factory=Dying, **n)
+        return put(*a)
+    copy._put = dying_put
+elif step == "written":
+    def done_put(*a):
+        put(*a)
+        die()
+    copy._put = done_put
+else:
+    setattr(copy, step, die)
 act = Act(datetime(2026, 3, 2, 9, 30, tzinfo=UTC), "someone", "registry.restore", "copy")
-print("begins", flush=True)
 copy.restore(sys.argv[1], Path(sys.argv[2]), act, 10.0)
 """
 
@@ -317,30 +339,26 @@ def test_what_is_broken_beyond_reading_is_not_overwritten(tmp_path: Path) -> Non
     assert file.read_bytes().startswith(b"no database")
 
 
-def test_a_restore_that_is_killed_leaves_the_old_content_or_the_new(tmp_path: Path) -> None:
-    _filled(tmp_path / "start.db", 400)
-    copy.backup(_url(tmp_path / "start.db"), tmp_path / "copy")
-    _filled(tmp_path / "start.db", 300, "w2")
-    dice = random.Random(7)
-    seen = set()
-    for number in range(4):
-        file = tmp_path / f"r{number}" / "registry.db"
-        file.parent.mkdir()
-        shutil.copy(tmp_path / "start.db", file)
-        with _process(RESTORE, _url(file), tmp_path / "copy") as process:
-            assert process.stdout
-            assert process.stdout.readline() == "begins\n"
-            time.sleep(dice.uniform(0.0, 0.08))
-            process.kill()
-        registry = open_registry(_url(file))
-        assert _all_queued(registry, "w1", 400)
-        newer = bool(registry.find("w20"))
-        assert newer == _all_queued(registry, "w2", 300), "neither the old content nor the new"
-        assert newer != bool(registry.acts())
-        registry.close()
-        seen.add(newer)
-        copy.restore(_url(file), tmp_path / "copy", ACT, 10.0)  # what was left behind is in nobody's way
-    assert seen
+@pytest.mark.parametrize(
+    ("step", "newer"),
+    [("copying", True), ("_mend", True), ("_keep", True), ("writing", True), ("written", False)],
+)
+def test_a_restore_that_is_killed_leaves_the_old_content_or_the_new(
+    step: str, newer: bool, tmp_path: Path
+) -> None:
+    file = tmp_path / "registry.db"
+    _filled(file, 60)
+    copy.backup(_url(file), tmp_path / "copy")
+    _filled(file, 40, "w2")
+    with _process(RESTORE, _url(file), tmp_path / "copy", step) as process:
+        assert process.wait(60) == -signal.SIGKILL
+    registry = open_registry(_url(file))
+    assert _all_queued(registry, "w1", 60)
+    assert _all_queued(registry, "w2", 40) is newer
+    assert bool(registry.acts()) is not newer
+    registry.close()
+    later = Act(NOW.replace(second=1), "someone", "registry.restore", "copy")
+    copy.restore(_url(file), tmp_path / "copy", later, 10.0)  # what was left behind is in nobody's way
 
 
 def test_the_files_of_a_registry_belong_to_whom_its_folder_belongs_to(tmp_path: Path) -> None:
