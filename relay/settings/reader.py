@@ -176,7 +176,6 @@ class _Source:
         )
         return ConfigurationError(Code.CONFIG_INVALID, f"{where}{key or 'the file'}: {reason}")
 
-
     def complain(self, key: str, reason: str, kind: Literal["unknown", "plain", "file", "mode"]) -> None:
         """Refuse, or note it where a survey goes on."""
         if self.tolerated is None:
