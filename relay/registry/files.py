@@ -22,8 +22,8 @@ def open_own(path: str) -> int:
             file = os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600)
         except FileExistsError:
             return os.open(path, os.O_RDWR | os.O_CLOEXEC)
-        if os.geteuid() == 0:
-            folder = Path(path).absolute().parent.stat()
+        folder = Path(path).absolute().parent.stat()
+        if os.geteuid() == 0 and folder.st_uid != 0:
             os.fchown(file, folder.st_uid, folder.st_gid)
         return file
     except OSError as error:
