@@ -158,6 +158,17 @@ def test_a_request_that_is_not_its_sender_s_is_refused(authority: Path) -> None:
     assert not (authority / "forged.pem").exists()
 
 
+@pytest.mark.parametrize("subject", ["/CN=topology", "/CN=relay", "/CN=H26/CN=G22", "/CN=H26,topology"])
+def test_a_login_is_an_agency_s_code_and_nothing_else(subject: str, authority: Path) -> None:
+    _run(
+        *("openssl", "req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"),
+        *("-keyout", "key2", "-out", "csr2", "-subj", subject),
+        cwd=authority,
+    )
+    _run(PILOT_CA, "sign", "ca", "csr2", "login.pem", "login", cwd=authority, code=1)
+    assert not (authority / "login.pem").exists()
+
+
 @pytest.mark.parametrize("name", ["a\nb", "a,DNS:b", "a b", ""])
 def test_a_name_that_is_none_is_refused(name: str, authority: Path) -> None:
     done = subprocess.run(
