@@ -28,6 +28,9 @@ _DIRECTORY_OF_ONE: Final = 46 + 3 * 65535  # bytes of the central directory for 
 _ARCHIVES: Final = frozenset({".zip", ".docx", ".xlsx", ".pptx", ".odt", ".ods", ".odp", ".jar", ".epub"})
 _IN_MEMORY: Final = 4 * 1024 * 1024
 _ENCRYPTED: Final = 1
+_METHODS: Final = frozenset(
+    {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}
+)  # what encoders use; others grow without a bound
 _TROUBLE: Final = (
     zipfile.BadZipFile,
     zlib.error,
@@ -36,6 +39,8 @@ _TROUBLE: Final = (
     OSError,
     RuntimeError,
     ValueError,
+    IndexError,
+    OverflowError,
     struct.error,
 )
 
@@ -106,9 +111,11 @@ def _from_archive(
     archive.seek(0)
     with zipfile.ZipFile(archive) as opened:
         entries = opened.infolist()
-        if len(entries) != 1 or entries[0].is_dir():
+        if len(entries) != 1 or not entries[0].filename or entries[0].is_dir():
             return Unwrapped(content)
         entry = entries[0]
+        if entry.compress_type not in _METHODS:
+            return Unwrapped(content)
         if "/" in entry.filename or "\\" in entry.filename:
             return Unwrapped(content, oddities=(Oddity.ZIP_PATH,))
         if not _made_for_transport(entry.filename, name):

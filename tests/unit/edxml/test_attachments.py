@@ -77,6 +77,20 @@ def test_other_archives_stay_as_they_are(name: str, entries: list[tuple[str, byt
     assert (file.content, file.unzipped) == (payload, False)
 
 
+def test_an_entry_without_a_name_or_of_an_unusual_method_stays_as_it_is() -> None:
+    right = archive((UUID_NAME, small_pdf().content))
+    nameless = bytearray(archive(("x", b"y")))
+    entry = nameless.index(b"PK\x01\x02")
+    nameless[entry + 28], nameless[entry + 30] = 0, 1  # the name counts as the extra field
+    assert zipfile.ZipFile(io.BytesIO(nameless)).infolist()[0].filename == ""
+    assert only(bytes(nameless)).content == nameless
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_LZMA) as target:
+        target.writestr(UUID_NAME, b"x" * 999)
+    assert only(out.getvalue()).content == out.getvalue()
+    assert only(right).content == small_pdf().content
+
+
 def test_a_docx_stays_a_docx() -> None:
     word = kinds_of_attachments()["docx"]
     assert only(word.content, word.name).content == word.content
