@@ -255,7 +255,8 @@ def gateway_rights(agencies: Iterable[Agency]) -> Rights:
 def topic_pattern(codes: Iterable[str]) -> str:
     """Return the pattern of routing keys for these sender codes: ``<lane>.<code>``, nothing longer, nothing shorter.
 
-    Above ``LISTED_CODES`` codes the subtrees of the uppermost ones; the exact right to speak is the worker's to check.
+    Above ``LISTED_CODES`` codes the subtrees of the uppermost ones, in whatever lane (a key of another one leads to no
+    queue and is returned); the exact right to speak is the worker's to check.
     """
     known = sorted(set(codes))
     if not known:
@@ -267,7 +268,9 @@ def topic_pattern(codes: Iterable[str]) -> str:
     tops = [code for code in known if not any(above in whole for above in _above(code))]
     if len(tops) > LISTED_CODES:
         tops = sorted({code.split(".")[0] for code in tops})
-    return f"^({lanes})\\.({'|'.join(re.escape(code) for code in tops)})(\\.[A-Z0-9]+)*$"
+    # As short as can be: RabbitMQ 3.10 reads the whole pattern anew, several times, for each key that it has not just seen.
+    trees = "|".join(re.escape(code) for code in tops)
+    return f"^[a-z]+\\.{trees if len(tops) == 1 else f'({trees})'}(\\.|$)"
 
 
 def _above(code: str) -> list[str]:

@@ -103,7 +103,11 @@ def run_gateways(
     Raises:
         OperationError: BROKER-MISSING, SANDBOX-LOCKED, SANDBOX-BROKEN: a publish was refused or returned.
     """
-    gateways = {size: f"K{number:02d}" for number, size in enumerate(sorted(set(sizes)), 1)}
+    # The one that serves itself alone has a code as deep as those that the others serve: routing costs by the word.
+    gateways = {
+        size: f"K{number:02d}" if size > 1 else f"K{number:02d}.01.01"
+        for number, size in enumerate(sorted(set(sizes)), 1)
+    }
     load = os.getloadavg()[0]
     agencies = [_agency(one, code) for size, code in gateways.items() for one in served(code, size)]
     with lone_broker(folder, agencies, say) as (home, version):
