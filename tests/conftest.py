@@ -15,6 +15,8 @@ _FIRST: Final = ("chaos", "acceptance", "pages", "broker", "contract")
 """Folders by how long they take: with several processes the longest start first. The rest follows as collected."""
 _TOGETHER: Final = frozenset({"chaos", "acceptance"})
 """Folders whose tests share one sandbox, and so one process; elsewhere each file may go to another one."""
+_ALONE: Final = frozenset({"test_production.py"})
+"""Files there that share nothing: they make a machine of their own."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -23,7 +25,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     def place(item: pytest.Item) -> int:
         parts = item.path.relative_to(_ROOT).parts if item.path.is_relative_to(_ROOT) else ("",)
         folder = parts[0]
-        item.add_marker(pytest.mark.xdist_group(folder if folder in _TOGETHER else "/".join(parts)))
+        together = folder in _TOGETHER and parts[-1] not in _ALONE
+        item.add_marker(pytest.mark.xdist_group(folder if together else "/".join(parts)))
         return _FIRST.index(folder) if folder in _FIRST else len(_FIRST)
 
     items.sort(key=place)
