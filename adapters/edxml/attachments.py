@@ -34,6 +34,7 @@ _RESERVED: Final = frozenset(
 _FORBIDDEN: Final = re.compile(r'[\\/:*?"<>|]')
 _REPLACEMENT: Final = "\ufffd".encode()
 _CORRUPT_AT: Final = 64
+_COUNTED_ALONG: Final = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +194,8 @@ def unique(name: str, taken: set[str]) -> str:
     path = PurePosixPath(name)
     candidate, number = name, 1
     while candidate.casefold() in taken:
-        number += 1
+        # beyond a few of one name nobody counts along; and this ends soon, however many there are
+        number = number + 1 if number < _COUNTED_ALONG else max(number, len(taken)) + 1
         candidate = f"{path.stem} ({number}){path.suffix}"
     taken.add(candidate.casefold())
     return candidate

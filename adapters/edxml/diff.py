@@ -127,13 +127,12 @@ def _compare_files(left: Document, right: Document, found: list[Difference]) -> 
 def _files(document: Document) -> dict[str, tuple[Attachment, str]]:
     """Return the attachments by name; a name that stands twice gets a number."""
     result: dict[str, tuple[Attachment, str]] = {}
+    counts: dict[str, int] = {}
     for reference, attachment in paired(document):
         name = attachment.attachment_name or (reference.attachment_name if reference else "")
-        base, number = unicodedata.normalize("NFC", name), 1
-        name = base
-        while name in result:
-            number += 1
-            name = f"{base} ({number})"
+        base = unicodedata.normalize("NFC", name)
+        counts[base] = counts.get(base, 0) + 1
+        name = base if counts[base] == 1 else f"{base} ({counts[base]})"
         declared = attachment.content_type or (reference.content_type if reference else "")
         result[name] = (attachment, declared)
     return result
@@ -150,9 +149,6 @@ def _bytes(attachment: Attachment) -> str:
 def _compare_kept(left: tuple[Kept, ...], right: tuple[Kept, ...], found: list[Difference]) -> None:
     ours = [(one.path, one.xml) for one in left]
     theirs = [(one.path, one.xml) for one in right]
-    for path, xml in ours:
-        if (path, xml) not in theirs:
-            found.append(Difference(path, xml, ""))
-    for path, xml in theirs:
-        if (path, xml) not in ours:
-            found.append(Difference(path, "", xml))
+    there, here = set(theirs), set(ours)
+    found += [Difference(path, xml, "") for path, xml in ours if (path, xml) not in there]
+    found += [Difference(path, "", xml) for path, xml in theirs if (path, xml) not in here]

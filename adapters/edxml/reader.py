@@ -119,6 +119,7 @@ class _Reader:
         self._root = mended.root
         self._walker = Walker(mended.line_shift, tidy=is_tidy(mended.root))
         self._walker.findings += mended.findings
+        self._listed: dict[str, dict[str, list[Any]]] = {}
 
     def reading(self) -> Reading:
         """Read it all."""
@@ -136,17 +137,25 @@ class _Reader:
 
     def _placed(self, one: _Found) -> _Found:
         """Return a finding or fault with the line of its element, or of the deepest one above it that is there."""
-        node = self._root
+        node, place = self._root, ""
         for step in one.path.split("/"):
             name, _, index = step.partition("[")
-            same = [
-                child for child in node if isinstance(child.tag, str) and names.local_name(child.tag) == name
-            ]
+            same = self._named(node, place).get(name, [])
             position = int(index.rstrip("]")) - 1 if index else 0
             if position >= len(same):
                 break
-            node = same[position]
+            node, place = same[position], f"{place}/{step}"
         return replace(one, line=self._walker.line(node))
+
+    def _named(self, node: Any, place: str) -> dict[str, list[Any]]:
+        """Return the children of the element at a place by local name; listed once, however many ask."""
+        if place not in self._listed:
+            children: dict[str, list[Any]] = {}
+            for child in node:
+                if isinstance(child.tag, str):
+                    children.setdefault(names.local_name(child.tag), []).append(child)
+            self._listed[place] = children
+        return self._listed[place]
 
     # the parts of a package
 

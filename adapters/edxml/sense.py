@@ -31,7 +31,8 @@ _HEADER: Final = "edXMLEnvelope/edXMLHeader/MessageHeader"
 _TRACE: Final = "edXMLEnvelope/edXMLHeader/TraceHeaderList"
 _BUSINESS: Final = f"{_TRACE}/Bussiness"
 _MOST_PLACES: Final = 1000
-_CLASSIC: Final = re.compile(r"[^,]+,\s*[^,]+,.+", re.DOTALL)
+_LONGEST_ID: Final = 300
+_CLASSIC: Final = re.compile(r"[^,]+,[^,]+,.+", re.DOTALL)
 _CLASSIC_DATE: Final = re.compile(r"[0-9]{4}/[0-9]{1,2}/[0-9]{1,2}")
 _YEARLY: Final = re.compile(r"([^,]+),([0-9]{4}),([0-9]+)")
 _LOCAL: Final = re.compile(r"[0-9]{1,18}")
@@ -52,6 +53,8 @@ class IdForm(StrEnum):
 
 def form_of(document_id: str) -> IdForm:
     """Return the form of a document id. Ids are compared as texts, whatever their form; nothing is read out of one."""
+    if len(document_id) > _LONGEST_ID:
+        return IdForm.OTHER
     if _YEARLY.fullmatch(document_id):
         return IdForm.YEARLY
     if _CLASSIC.fullmatch(document_id) and _CLASSIC_DATE.fullmatch(document_id.split(",")[1].strip()):
@@ -147,12 +150,12 @@ def _business(document: Document, walker: Walker) -> None:
         if receiver.receiver_type == 0 and normal_or_none(receiver.organ_id) not in addressed:
             path = f"{_BUSINESS}/BussinessDocumentInfo/ReceiverList/Receiver[{index}]"
             _note(walker, Oddity.DROPPED_NOT_ADDRESSED, path, receiver.organ_id)
-    seen: list[ReplacementInfo] = []
+    lines: set[ReplacementInfo] = set()
     for index, replaced in enumerate(business.replacement_info_list, 1):
-        if replaced in seen:
+        if replaced in lines:
             path = f"{_BUSINESS}/ReplacementInfoList/ReplacementInfo[{index}]"
             _note(walker, Oddity.REPLACEMENT_REPEATED, path, replaced.document_id)
-        seen.append(replaced)
+        lines.add(replaced)
 
 
 _NAMES: Final = {

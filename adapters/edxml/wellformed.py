@@ -31,6 +31,7 @@ _PREFIX: Final = re.compile(r"Namespace prefix (\S+) ")
 _ROOT_START: Final = re.compile(rb"<(?:[^\s<>/:!?]+:)?edXML(?=[\s>/])")
 _ROOT_END: Final = re.compile(rb"</(?:[^\s<>/:!?]+:)?edXML\s*>")
 _LAWFUL_END: Final = re.compile(rb"(?:\s|<!--(?:(?!--).)*-->|<\?(?:(?!\?>).)*\?>)*", re.DOTALL)
+_LONGEST_LAWFUL: Final = 4096  # bytes of comments behind a root; more is looked at by the parser alone
 _OPAQUE: Final = frozenset({names.PAYLOAD})
 _LINE_END: Final = b"\n"
 
@@ -100,7 +101,9 @@ def _mended(body: bytes, error: RefusedError, findings: list[Finding]) -> bytes 
     if end is None:
         return None
     behind = body[end.end() :]
-    if not behind or _LAWFUL_END.fullmatch(behind) or _ROOT_START.search(behind):
+    if not behind or _ROOT_START.search(behind):
+        return None
+    if len(behind) <= _LONGEST_LAWFUL and _LAWFUL_END.fullmatch(behind):
         return None
     line = body.count(_LINE_END, 0, end.end()) + 1
     findings.append(Finding(Oddity.TRAILING_BYTES, line, "", f"{len(behind)}"))
