@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from datetime import date
 
 from relay.model.audit import Act
 from relay.model.ports import Registry
 from relay.model.record import Document, TrackEvent
 from relay.model.standing import HeldStanding, ReceiptStanding, Standing
+from relay.model.times import vietnam_day
 from relay.operate.gathering import Agencies, held_of
 
 _ACTS = 1000
@@ -34,7 +36,9 @@ class Track:
 
     stories: tuple[Story, ...]
     loose: tuple[TrackEvent, ...]  # what happened to submissions that no document was made of
-    names: dict[str, str]  # of the agencies met, by code, as the directory has them
+    names: dict[
+        str, str
+    ]  # of the agencies met, by code, on the day of the acceptance (of the first of several)
 
 
 def track(
@@ -57,7 +61,9 @@ def track(
             _ordered([*_of_held(held), *_of_notices(notices), *_of_acts(_acts(registry, transport_id, held))])
         )
     codes = {code for story in stories for code in _codes(story)} | {event.recipient for event in loose}
-    return Track(stories, loose, _names(directory, codes))
+    times = [story.document.accepted_at for story in stories] or [event.at for event in loose]
+    day = vietnam_day(min(times)) if times else None
+    return Track(stories, loose, _names(directory, codes, day))
 
 
 def _story(
@@ -123,8 +129,8 @@ def _codes(story: Story) -> Iterator[str]:
         yield event.recipient
 
 
-def _names(directory: Agencies | None, codes: Iterable[str]) -> dict[str, str]:
-    if directory is None:
+def _names(directory: Agencies | None, codes: Iterable[str], day: date | None) -> dict[str, str]:
+    if directory is None or day is None:
         return {}
     found = ((code, directory.agency(code)) for code in sorted(set(codes)) if code)
-    return {code: agency.name for code, agency in found if agency is not None and agency.name}
+    return {code: agency.name_on(day) for code, agency in found if agency is not None and agency.name}

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
 from relay.errors import Code
-from relay.model.agency import Agency
+from relay.model.agency import Agency, FormerName
 from relay.model.audit import Act
 from relay.model.levels import Level
 from relay.model.ports import Registry
 from relay.model.receipt import ReceiptKind
 from relay.model.record import HeldEntry, NewReceipt, Settlement
 from relay.model.standing import Drop
+from relay.model.times import vietnam_day
 from relay.operate.tracking import Track, track
 from relay.registry import memory_registry
-from tests.support.registry import Maker, accepted, at
+from tests.support.registry import START, Maker, accepted, at
 from tests.unit.gateway.doubles import FakeDirectory
 
 DIRECTORY = FakeDirectory(
@@ -83,6 +85,21 @@ def test_names_are_those_of_the_directory(registry: Registry) -> None:
     accepted(registry, make, claim)
     assert told(registry, claim.transport_id).names == {"H26": "Hà Nội (mẫu)", "H29": "Mẫu"}
     assert track(claim.transport_id, registry, None, ()).names == {}
+
+
+def test_names_are_those_of_the_day_of_acceptance(registry: Registry) -> None:
+    make = Maker()
+    claim = make.claim("a")
+    accepted(registry, make, claim)
+    standings = tuple(
+        standing
+        for one in registry.find(claim.transport_id)
+        if (standing := registry.standing(one.row, at(99))) is not None
+    )
+    day = vietnam_day(START)
+    for until, name in ((day, "Tên cũ"), (day - timedelta(days=1), "Mẫu")):
+        known = Agency("H29", "Mẫu", Level.PROVINCE, former_names=(FormerName("Tên cũ", until),))
+        assert track(claim.transport_id, registry, FakeDirectory([known]), standings).names["H29"] == name
 
 
 def test_a_submission_that_is_only_held_has_a_story_too(registry: Registry) -> None:
