@@ -134,9 +134,7 @@ class Entries:
             other_names=tuple(
                 _text(one, "other_names") for one in _list(entry.get("other_names"), "other_names")
             ),
-            former_names=tuple(
-                _former(one) for one in _list(entry.get("former_names"), "former_names")
-            ),
+            former_names=tuple(_former(one) for one in _list(entry.get("former_names"), "former_names")),
             contact=_text(entry.get("contact"), "contact"),
             suspended_until=_date(entry.get("suspended_until"), "suspended_until"),
         )
