@@ -7,6 +7,7 @@ import json
 import mimetypes
 import os
 import tempfile
+import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date, datetime
@@ -97,6 +98,12 @@ def check(file: Path, strict: bool, as_json: bool) -> None:
 @click.option("--notation", help="Notation of the document.")
 @click.option("--document-id", help="DocumentId; by default made from sender, date, number and notation.")
 @click.option("--type-name", default="Công văn", show_default=True, help="Type of the document.")
+@click.option(
+    "--type",
+    "type_number",
+    type=click.IntRange(0),
+    help="Number of the type; by default that of its name in Amendment 1:2022.",
+)
 @click.option("--place", default="Hà Nội", show_default=True, help="Place of promulgation.")
 @click.option(
     "--date", "day", type=click.DateTime(["%Y-%m-%d"]), help="Date of promulgation; by default today."
@@ -449,6 +456,11 @@ def _document(fields: dict[str, Any], at: datetime, sender: Any) -> Document:  #
     from adapters.edxml.model import Attachment
 
     day: date = fields["day"].date() if fields["day"] else at.date()
+    type_number = fields["type_number"]
+    if type_number is None:
+        type_number = TYPE_NUMBERS.get(unicodedata.normalize("NFC", fields["type_name"]).capitalize())
+    if type_number is None:
+        raise click.UsageError(f"{fields['type_name']!r} has no number of its own: give it with --type")
     replacing = fields["business"] == 3
     document = document_of(
         DocumentFields(
@@ -460,7 +472,7 @@ def _document(fields: dict[str, Any], at: datetime, sender: Any) -> Document:  #
             notation=fields["notation"],
             place=fields["place"],
             promulgated_on=day,
-            type_number=TYPE_NUMBERS.get(fields["type_name"], 18),
+            type_number=type_number,
             type_name=fields["type_name"],
             subject=fields["subject"],
             content=fields["content"],

@@ -100,6 +100,15 @@ def test_build_from_options_and_again_the_same_bytes(truc: Truc, tmp_path: Path)
     assert package.attachments[0].content == Content.of(TEXT)
 
 
+def test_build_takes_the_number_of_a_type_by_its_name_and_guesses_none(truc: Truc, tmp_path: Path) -> None:
+    out = tmp_path / "a.edxml"
+    assert truc("package", "build", str(out), *BUILD, "--type-name", "Quyết định").exit_code == 0
+    assert b"<edXML:Type>2<" in out.read_bytes()
+    other = (str(tmp_path / "b.edxml"), *BUILD, "--type-name", "Thư ngỏ")
+    assert truc("package", "build", *other).exit_code == 2
+    assert truc("package", "build", *other, "--type", "99").exit_code == 0
+
+
 @pytest.mark.parametrize("business", ["1", "2", "3"])
 def test_build_of_each_business_type(truc: Truc, tmp_path: Path, business: str) -> None:
     out = tmp_path / "a.edxml"
