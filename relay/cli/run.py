@@ -121,11 +121,15 @@ def _serve(process: Runner, parts: object, role: str, name: str) -> None:
 
 
 async def _until_told(process: Runner, pulse: Pulse) -> None:
+    from relay.observe import notify
+
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, process.stop)
     beating = loop.create_task(pulse.run())
+    telling = loop.create_task(notify.keep_telling(pulse.live, process.ready))
     try:
         await process.run()
     finally:
+        telling.cancel()
         beating.cancel()

@@ -15,6 +15,7 @@ import os
 import resource
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -117,8 +118,17 @@ class Manager:
         }
         if unit.values("Service", "Type") == ["oneshot"]:
             self._once(name, command, environment)
-        else:
-            self._spawn(name, command, environment)
+            return
+        told = self._state / "notify"
+        told.unlink(missing_ok=True)
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
+            listener.bind(str(told))
+            listener.settimeout(90)
+            watchdog = str(int(unit.seconds("WatchdogSec") * 1_000_000))
+            self._spawn(name, command, {**environment, "NOTIFY_SOCKET": str(told), "WATCHDOG_USEC": watchdog})
+            while b"READY=1" not in listener.recv(4096):
+                pass
+        told.unlink()
 
     def _spawn(self, name: str, command: list[str], environment: dict[str, str]) -> None:
         with (self._state / "log" / name).open("ab") as log:

@@ -27,10 +27,18 @@ _BOOLEAN: Final = frozenset(
     }
 )
 _DURATIONS: Final = frozenset(
-    {"TimeoutStopSec", "TimeoutStartSec", "RestartSec", "StartLimitIntervalSec", "RandomizedDelaySec"}
+    {
+        "WatchdogSec",
+        "TimeoutStopSec",
+        "TimeoutStartSec",
+        "RestartSec",
+        "StartLimitIntervalSec",
+        "RandomizedDelaySec",
+    }
 )
 _CHOICES: Final = {
     "Type": frozenset({"simple", "exec", "oneshot", "notify"}),
+    "NotifyAccess": frozenset({"none", "main", "exec", "all"}),
     "Restart": frozenset({"no", "on-failure", "always", "on-abnormal"}),
     "KillMode": frozenset({"control-group", "mixed", "process", "none"}),
     "ProtectSystem": frozenset({"no", "yes", "full", "strict"}),

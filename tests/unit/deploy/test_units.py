@@ -12,6 +12,7 @@ import click
 import pytest
 
 from relay.cli.main import main
+from relay.observe.pulse import STILL
 from relay.pipeline import worker as worker_module
 from relay.settings import keys
 from tests.support.units import Unit, read
@@ -107,6 +108,8 @@ def test_a_worker_has_time_for_what_is_in_hand() -> None:
     unit = read(UNITS / "truc-worker@.service")
     assert unit.seconds("TimeoutStopSec") >= 2 * worker_module._FINISH
     assert unit.value("Service", "Restart") == "on-failure"
+    assert unit.value("Service", "Type") == "notify"
+    assert unit.seconds("WatchdogSec") > STILL
     assert unit.seconds("StartLimitIntervalSec", "Unit") == 0
 
 
