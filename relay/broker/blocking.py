@@ -10,7 +10,7 @@ from typing import Self
 import pika
 from pika import exceptions
 
-from relay.broker.connection import FAILURES, Endpoint, as_broker_error
+from relay.broker.connection import FAILURES, Endpoint, as_broker_error, look_again
 from relay.broker.wire import Foreign, incoming, properties_of
 from relay.errors import BrokerError, Code
 from relay.model.message import Incoming, Outgoing, Properties, Published
@@ -198,9 +198,11 @@ class BlockingClient:
         if self._connection is None or not self._connection.is_open:
             self._forget_channel()
             limit = self._timeout
-            self._connection = pika.BlockingConnection(
-                self._endpoint.parameters(self._name, blocked_timeout=limit)
-            )
+            parameters = self._endpoint.parameters(self._name, blocked_timeout=limit)
+            try:
+                self._connection = pika.BlockingConnection(parameters)
+            except FAILURES as error:
+                raise look_again(self._endpoint, as_broker_error(error)) from error
         if self._channel is None or not self._channel.is_open:
             self._forget_channel()
             self._channel = self._connection.channel()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -158,6 +159,27 @@ def as_broker_error(error: BaseException) -> BrokerError:
     return BrokerError(Code.BROKER_UNREACHABLE, reason or type(error).__name__)
 
 
+def look_again(endpoint: Endpoint, error: BrokerError, timeout: float = 2.0) -> BrokerError:
+    """Return why a connection did not come about, if our certificate was the reason; else the error as it is.
+
+    With TLS 1.3 a broker judges our certificate when we believe to be connected already and have begun to speak; what
+    it says then is lost as a rule, for its system answers our words with a reset. So once more without a word. Waits
+    up to ``timeout`` seconds (where a certificate is used and nothing else is known); not inside an event loop.
+    """
+    if error.code is not Code.BROKER_UNREACHABLE or not endpoint.tls or endpoint.cert_file is None:
+        return error
+    try:
+        context = client_context(endpoint.ca_file, endpoint.cert_file, endpoint.key_file)
+        with (
+            socket.create_connection((endpoint.host, endpoint.port), timeout) as plain,
+            context.wrap_socket(plain, server_hostname=endpoint.host) as safe,
+        ):
+            safe.recv(1)
+    except OSError as reason:
+        return as_tls_error([reason]) or error
+    return error
+
+
 def _causes(error: BaseException) -> list[BaseException]:
     found: list[BaseException] = []
     waiting: list[object] = [error]
@@ -202,6 +224,9 @@ async def open_connection(
     except TimeoutError:
         close_quietly(connection)
         raise BrokerError(Code.BROKER_UNREACHABLE, "no answer in time") from None
+    except BrokerError as error:
+        close_quietly(connection)
+        raise await asyncio.to_thread(look_again, endpoint, error) from error
     except BaseException:
         close_quietly(connection)
         raise

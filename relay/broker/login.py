@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import pika
 import pika.exceptions
 
-from relay.broker.connection import FAILURES, Endpoint, as_broker_error
+from relay.broker.connection import FAILURES, Endpoint, as_broker_error, look_again
 from relay.errors import BrokerError, Code
 
 
@@ -38,7 +38,7 @@ def check_login(endpoint: Endpoint, timeout: float = 5.0) -> str:
         with _quiet():
             connection = pika.BlockingConnection(parameters)
     except FAILURES as error:
-        failure = as_broker_error(error)
+        failure = look_again(endpoint, as_broker_error(error))
         where = f"{endpoint.host}:{endpoint.port}"
         if failure.code is Code.BROKER_REFUSED:
             where = f"{endpoint.user} may not log in to {endpoint.vhost}"

@@ -123,14 +123,23 @@ def refused(endpoint: Endpoint, code: Code) -> str:
 
 
 def turned_away(endpoint: Endpoint) -> BrokerError:
-    """Return why a certificate is not taken. A connection that was reset before the alert was read leaves no reason
-    behind; then it is asked again."""
-    for _ in range(10):
+    """Return why a certificate is not taken, which every kind of connection has to say."""
+
+    async def asynchronously() -> None:
+        await open_connection(endpoint, "test", lambda _error: None, 10)
+
+    ways: list[Callable[[], object]] = [
+        lambda: check_login(endpoint),
+        lambda: BlockingClient(endpoint, name="test").open(),
+        lambda: asyncio.run(asynchronously()),
+    ]
+    found = []
+    for way in ways:
         with pytest.raises(BrokerError) as caught:
-            check_login(endpoint)
-        if caught.value.code is not Code.BROKER_UNREACHABLE:
-            return caught.value
-    raise AssertionError("never a reason")
+            way()
+        found.append(caught.value)
+    assert len({(error.code, error.detail.rpartition(": ")[2]) for error in found}) == 1, found
+    return found[0]
 
 
 def listening(pid: int) -> set[tuple[str, int]]:
