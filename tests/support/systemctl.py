@@ -119,16 +119,16 @@ class Manager:
         if unit.values("Service", "Type") == ["oneshot"]:
             self._once(name, command, environment)
             return
-        told = self._state / "notify"
-        told.unlink(missing_ok=True)
+        told = f"truc-notify-{os.getpid()}"  # in the kernel's own name space: a path may be too long
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
-            listener.bind(str(told))
+            listener.bind(f"\0{told}")
             listener.settimeout(90)
             watchdog = str(int(unit.seconds("WatchdogSec") * 1_000_000))
-            self._spawn(name, command, {**environment, "NOTIFY_SOCKET": str(told), "WATCHDOG_USEC": watchdog})
+            self._spawn(
+                name, command, {**environment, "NOTIFY_SOCKET": f"@{told}", "WATCHDOG_USEC": watchdog}
+            )
             while b"READY=1" not in listener.recv(4096):
                 pass
-        told.unlink()
 
     def _spawn(self, name: str, command: list[str], environment: dict[str, str]) -> None:
         with (self._state / "log" / name).open("ab") as log:
