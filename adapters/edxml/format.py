@@ -23,6 +23,7 @@ MAX_NUMBER: Final = 64
 MAX_NOTATION: Final = 128
 MAX_DATE: Final = 40
 MAX_TEXT: Final = 8000
+MAX_REPLACED: Final = 1000  # documents that one replacement is kept to speak of
 STANDARD_SUBJECT: Final = 500
 
 _BUSINESS_TYPES: Final = {"0": 0, "1": 1, "2": 2, "3": 3}
@@ -30,6 +31,7 @@ _PRIORITIES: Final = {"0": 0, "1": 1, "2": 2, "3": 3, "4": 4}
 _STATUS_CODES: Final = frozenset(code.value for code in StatusCode)
 _REVOCATION: Final = 1
 _UPDATE: Final = 2
+_REPLACEMENT: Final = 3
 
 _PLACE: Final = SignaturePlace(
     root=names.ROOT,
@@ -94,6 +96,9 @@ def _document(edxml_header: Node, header: Node) -> Envelope:
     trace = optional(edxml_header, "TraceHeaderList")
     business = None if trace is None else optional(trace, "Bussiness")
     business_type = _business_type(business)
+    refers_to = _document_acted_upon(
+        business, business_type, Reference(sender, document_id, _joined(number, notation), date)
+    )
     return Envelope(
         kind=Kind.EDOC,
         sender=sender,
@@ -106,9 +111,12 @@ def _document(edxml_header: Node, header: Node) -> Envelope:
         subject=subject,
         priority=_priority(header, notes),
         business_type=business_type,
-        refers_to=_document_acted_upon(
-            business, business_type, Reference(sender, document_id, _joined(number, notation), date)
-        ),
+        refers_to=refers_to,
+        speaks_of=_documents_replaced(business)
+        if business_type == _REPLACEMENT
+        else (refers_to.document_id,)
+        if refers_to
+        else (),
         notes=tuple(notes),
     )
 
@@ -180,6 +188,17 @@ def _document_acted_upon(business: Node | None, business_type: int, own: Referen
     if named and named != own.document_id:
         return Reference(sender=own.sender, document_id=named, code="", promulgation_date="")
     return own if business_type == _REVOCATION or named else None
+
+
+def _documents_replaced(business: Node | None) -> tuple[str, ...]:
+    """Return the ids that a replacement names, each once; a line without one names none."""
+    found: dict[str, None] = {}
+    for listed in () if business is None else business.all(names.q("ReplacementInfoList")):
+        for line in listed.all(names.q("ReplacementInfo")):
+            named = identity_in(line, "DocumentId", MAX_DOCUMENT_ID)
+            if named:
+                found[named] = None
+    return tuple(found)[:MAX_REPLACED]
 
 
 def _status(root: Node, header: Node) -> Envelope:

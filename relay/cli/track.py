@@ -97,6 +97,10 @@ def _json(story: Story) -> dict[str, Any]:
         "kind": document.kind.value,
         "status": document.status_code,
         "refers_to": story.refers_to,
+        "speaks_of": [
+            {"document_id": one.document_id, "transport_ids": list(one.transport_ids)}
+            for one in story.speaks_of
+        ],
         "user": document.user,
         "lane": document.lane,
         "accepted_at": document.accepted_at,
@@ -205,6 +209,9 @@ def _print(story: Story, names: Mapping[str, str]) -> None:
         click.echo("  " + words(f"same bytes as {before}", f"cùng nội dung với {before}"))
     if story.refers_to:
         click.echo("  " + words(f"about {story.refers_to}", f"về văn bản {story.refers_to}"))
+    for mention in story.speaks_of:
+        known = ", ".join(mention.transport_ids) or words("unknown here", "không có ở đây")
+        click.echo("  " + words("changes ", "thay đổi văn bản ") + f"{mention.document_id}: {known}")
     verdict = document.verdict
     click.echo(
         words(

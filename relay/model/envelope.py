@@ -46,6 +46,8 @@ class Envelope:
     description: str = ""  # of a status: the reason
     timestamp: str = ""  # of a status: yyyy/MM/dd HH:mm:ss, Vietnam time
     refers_to: Reference | None = None
+    speaks_of: tuple[str, ...] = ()
+    """Document ids that a revocation, update or replacement names; of its own sender's documents."""
     notes: tuple[str, ...] = ()  # harmless oddities, in English, for the verdict's detail
 
     @property

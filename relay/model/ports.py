@@ -20,6 +20,7 @@ from relay.model.record import (
     ClaimResult,
     Document,
     HeldEntry,
+    Mention,
     NewReceipt,
     Settled,
     Settlement,
@@ -162,6 +163,11 @@ class Registry(Protocol):
 
     def knows(self, query: StatusQuery) -> bool:
         """Whether a document with that document id exists that the addressee sent or got, whoever the reporter is."""
+        ...
+
+    def meant(self, row: int) -> list[Mention]:
+        """Return the documents that a revocation, update or replacement names, each with the submissions of the same
+        sender that it can mean; empty for every other document."""
         ...
 
     def document(self, row: int) -> Document | None:

@@ -52,6 +52,7 @@ class Claim:
     detail: str = ""
     effect: StatusEffect | None = None  # of a status
     status_code: str = ""
+    speaks_of: tuple[str, ...] = ()  # of a revocation, update or replacement: the document ids that it names
 
 
 class Claimed(StrEnum):
@@ -182,6 +183,14 @@ class Candidate:
     change: str | None
     statuses: tuple[str, ...]  # status codes stored so far, in order
     leased: bool  # a live worker is publishing it just now
+
+
+@dataclass(frozen=True, slots=True)
+class Mention:
+    """A document that a revocation, update or replacement names, and what of its sender's it can mean."""
+
+    document_id: str
+    transport_ids: tuple[str, ...]  # none: unknown here; several: ambiguous
 
 
 @dataclass(frozen=True, slots=True)

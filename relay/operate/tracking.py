@@ -12,7 +12,7 @@ from datetime import date
 
 from relay.model.audit import Act
 from relay.model.ports import Registry
-from relay.model.record import Document, TrackEvent
+from relay.model.record import Document, Mention, TrackEvent
 from relay.model.standing import HeldStanding, ReceiptStanding, Standing
 from relay.model.times import vietnam_day
 from relay.operate.gathering import Agencies, held_of
@@ -28,6 +28,7 @@ class Story:
     standing: Standing
     events: tuple[TrackEvent, ...]
     refers_to: str = ""  # of a status: transport id of the document that it was taken to mean
+    speaks_of: tuple[Mention, ...] = ()  # of a revocation, update or replacement
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +85,8 @@ def _story(
         *_of_acts(_acts(registry, document.transport_id, mine)),
     ]
     meant = None if document.refers_to is None else registry.document(document.refers_to)
-    return Story(document, standing, tuple(_ordered(events)), meant.transport_id if meant else "")
+    refers_to = meant.transport_id if meant else ""
+    return Story(document, standing, tuple(_ordered(events)), refers_to, tuple(registry.meant(document.row)))
 
 
 def _ordered(events: list[TrackEvent]) -> list[TrackEvent]:

@@ -260,6 +260,7 @@ class Handler:
             detail=detail,
             effect=decision.effect if decision else None,
             status_code=envelope.status_code,
+            speaks_of=envelope.speaks_of,
         )
         return Planned(
             claim, routed, decision.refers_to if decision else None, wait=decision.wait if decision else False

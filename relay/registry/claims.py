@@ -30,7 +30,7 @@ from relay.registry.rows import (
     to_us,
     value_of,
 )
-from relay.registry.schema import deliveries, documents, statuses, workers
+from relay.registry.schema import deliveries, documents, mentions, statuses, workers
 from relay.registry.settle import mark_ended
 
 _BY_KEY: Final = (
@@ -50,6 +50,7 @@ _HEARTBEATS: Final = select(workers.c.worker, workers.c.heartbeat_at).where(
 _INSERT_DOCUMENTS: Final = Many(insert(documents))
 _INSERT_DELIVERIES: Final = Many(insert(deliveries))
 _INSERT_STATUSES: Final = Many(insert(statuses))
+_INSERT_MENTIONS: Final = Many(insert(mentions))
 _LEASE: Final = Many(
     update(documents)
     .where(documents.c.id == bindparam("row"))
@@ -94,6 +95,7 @@ class _Batch:
     new_documents: list[dict[str, object]] = field(default_factory=list)
     new_deliveries: list[dict[str, object]] = field(default_factory=list)
     new_statuses: list[dict[str, object]] = field(default_factory=list)
+    new_mentions: list[dict[str, object]] = field(default_factory=list)
     taken: list[dict[str, object]] = field(default_factory=list)
     effects: list[dict[str, object]] = field(default_factory=list)
     moved: set[int] = field(default_factory=set)  # documents whose deliveries an effect ended
@@ -249,6 +251,10 @@ def _insert(batch: _Batch, claim: Claim, same_content_as: int | None) -> Documen
     batch.new_documents.append(document_row(claim, row, batch.worker, batch.now, same_content_as))
     if same_content_as is None:
         batch.new_deliveries += delivery_rows(claim, row)
+        batch.new_mentions += [
+            {"document": row, "place": place, "document_id": named}
+            for place, named in enumerate(claim.speaks_of)
+        ]
         if claim.refusal is None:
             batch.firsts[claim.sender, claim.body_sha256] = row
     batch.keys[claim.sender, claim.transport_id] = row
@@ -324,6 +330,7 @@ def _write(connection: Connection, batch: _Batch) -> None:
     _LEASE(connection, batch.taken)
     _EFFECT(connection, batch.effects)
     _INSERT_STATUSES(connection, batch.new_statuses)
+    _INSERT_MENTIONS(connection, batch.new_mentions)
     mark_ended(connection, batch.moved)
 
 

@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, Connection, Row, and_, func, or_, select, 
 from relay.errors import Code
 from relay.model.delivery import State
 from relay.model.receipt import SignedReceipt
-from relay.model.record import Candidate, Document, StatusQuery, TrackEvent
+from relay.model.record import Candidate, Document, Mention, StatusQuery, TrackEvent
 from relay.registry.rows import (
     RECEIPTS,
     delivery_from,
@@ -23,8 +23,11 @@ from relay.registry.rows import (
     split_number,
     to_us,
 )
-from relay.registry.schema import deliveries, documents, receipts, restores, statuses, workers
+from relay.registry.schema import deliveries, documents, mentions, receipts, restores, statuses, workers
 
+_CHANGES: Final = frozenset(
+    {1, 2}
+)  # revocation, update: they may repeat the id of the document that they are about
 _A_DOCUMENT: Final = text("documents.kind = 'edoc'")  # literally as in the partial index
 _PLANNED: Final = text("deliveries.state = 'planned'")  # the same
 _LOOKED_AT: Final = 20_000
@@ -281,6 +284,41 @@ def _narrow(found: list[tuple[Row[Any], str]], query: StatusQuery) -> list[tuple
         if len({row.id for row, _ in found}) > 1 and wanted:
             found = [(row, which) for row, which in found if getattr(row, name) == wanted]
     return found
+
+
+def meant(connection: Connection, row: int) -> list[Mention]:
+    """Return what a document names and what of its sender's that can mean: by the id; of a revocation or update else by its own."""
+    own = connection.execute(
+        select(
+            documents.c.sender,
+            documents.c.document_id,
+            documents.c.business_type,
+            documents.c.same_content_as,
+        ).where(documents.c.id == row)
+    ).first()
+    if own is None:
+        return []
+    first = own.same_content_as or row
+    named = select(mentions.c.document_id).where(mentions.c.document == first).order_by(mentions.c.place)
+
+    def known(document_id: str) -> tuple[str, ...]:
+        found = (
+            select(documents.c.transport_id)
+            .where(
+                _A_DOCUMENT,
+                documents.c.document_id == document_id,
+                documents.c.sender == own.sender,
+                documents.c.id != first,
+                text("documents.same_content_as IS NULL AND documents.refusal IS NULL"),
+            )
+            .order_by(documents.c.id)
+        )
+        return tuple(connection.execute(found).scalars())
+
+    return [
+        Mention(one, known(one) or (known(own.document_id) if own.business_type in _CHANGES else ()))
+        for one in connection.execute(named).scalars()
+    ]
 
 
 def _stored_statuses(connection: Connection, rows: Sequence[int]) -> dict[tuple[int, str], list[str]]:

@@ -269,6 +269,17 @@ drops = Table(
     _partial("drops_untold", "at", where="told_at IS NULL"),
 )
 
+# What a revocation, update or replacement names: document ids of its own sender's.
+mentions = Table(
+    "mentions",
+    metadata,
+    Column("document", _Row, ForeignKey("documents.id"), nullable=False),
+    Column("place", Integer, nullable=False),
+    _text("document_id"),
+    PrimaryKeyConstraint("document", "place"),
+    sqlite_with_rowid=False,
+)
+
 # The processes that run now: written at their start, removed at a clean end.
 processes = Table(
     "processes",
@@ -284,7 +295,7 @@ processes = Table(
     _text("version"),
 )
 
-ADDED: Final = (acts, restores, drops, processes)
+ADDED: Final = (acts, restores, drops, processes, mentions)
 """Tables that came after the first relay of this version was in use: made where they are missing. A relay that does not
 know them works beside them, so machines can be upgraded, and set back, one after the other."""
 

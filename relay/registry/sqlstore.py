@@ -21,6 +21,7 @@ from relay.model.record import (
     ClaimResult,
     Document,
     HeldEntry,
+    Mention,
     NewReceipt,
     Settled,
     Settlement,
@@ -239,6 +240,10 @@ class SqlRegistry:
     def knows(self, query: StatusQuery) -> bool:
         """Whether the document exists between the addressee and somebody."""
         return self._ask(lambda connection: queries.knows(connection, query))
+
+    def meant(self, row: int) -> list[Mention]:
+        """Return what a revocation, update or replacement names, and what that can mean."""
+        return self._ask(lambda connection: queries.meant(connection, row))
 
     def document(self, row: int) -> Document | None:
         """Return one document by its row id."""

@@ -155,6 +155,16 @@ def test_track_tells_which_document_a_status_is_about(axis: Axis, passed: dict[s
 
 
 @pytest.mark.parametrize("name", ["revocation", "update", "replacement"])
+def test_track_tells_which_document_a_change_is_about(
+    axis: Axis, passed: dict[str, Passed], name: str
+) -> None:
+    command = ["track", passed[name].transport_id, "--home", str(axis.home), "--json"]
+    (told,) = json.loads(CliRunner().invoke(main, command).stdout)["documents"]
+    (mention,) = told["speaks_of"]
+    assert mention["transport_ids"] == [passed["new"].transport_id]
+
+
+@pytest.mark.parametrize("name", ["revocation", "update", "replacement"])
 def test_a_change_means_the_document_that_was_sent_before(passed: dict[str, Passed], name: str) -> None:
     known = []
     for other in BUSINESS:

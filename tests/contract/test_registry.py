@@ -360,6 +360,32 @@ def test_a_hint_is_believed_for_a_number_too(registry: Registry, make: Maker) ->
     assert [found.document.row for found in registry.candidates(query)] == rows[1:]
 
 
+def test_a_change_names_documents_and_what_they_can_mean(registry: Registry, make: Maker) -> None:
+    six = make.claim("a", document_id="6")
+    accepted(registry, make, six)
+    accepted(registry, make, make.claim("b", sender="H29", recipients=("H26",), document_id="6"))
+
+    def told(
+        name: str, document_id: str, business_type: int, *named: str
+    ) -> list[tuple[str, tuple[str, ...]]]:
+        claim = replace(
+            make.claim(name, document_id=document_id), business_type=business_type, speaks_of=named
+        )
+        return [
+            (one.document_id, one.transport_ids) for one in registry.meant(accepted(registry, make, claim))
+        ]
+
+    assert told("new", "1", 0) == []
+    assert told("revocation", "2", 1, "6") == [("6", (six.transport_id,))]
+    assert told("by its own id", "6", 1, "6") == [("6", (six.transport_id,))]
+    again = make.claim("c", document_id="8")
+    accepted(registry, make, again)
+    assert told("unknown, own id known", "8", 2, "7") == [("7", (again.transport_id,))]
+    assert told("replacement", "8", 3, "7", "2")[0] == ("7", ())  # its own id is no replaced document's
+    assert len(told("ambiguous", "9", 1, "8")[0][1]) > 1
+    assert registry.meant(10_000) == []
+
+
 def test_both_directions_are_candidates(registry: Registry, make: Maker) -> None:
     mine = accepted(registry, make, make.claim("a", sender="H26", recipients=("H29",), document_id="7"))
     theirs = accepted(registry, make, make.claim("b", sender="H29", recipients=("H26",), document_id="7"))

@@ -72,6 +72,19 @@ def test_a_status_is_read_whole() -> None:
     )
 
 
+def test_a_change_names_the_documents_that_it_speaks_of() -> None:
+    replaced_two = (
+        Replaced("H53,2026,5", ("G22",)),
+        Replaced("H53,2026,5", ("H26",)),
+        Replaced("4", ("G22",)),
+    )
+    assert read(document(business_type=3, replaces=replaced_two)).speaks_of == ("H53,2026,5", "4")
+    assert read(document(business_type=1, business_document_id="6")).speaks_of == ("6",)
+    assert read(document(business_type=1)).speaks_of == ("H53,2026,7",)
+    assert read(document(business_type=2)).speaks_of == ()
+    assert read(document(replaces=replaced_two)).speaks_of == ()  # a new document
+
+
 def test_a_take_back_is_about_a_document_of_its_own_sender() -> None:
     refers_to = read(status(status_code="13"), Kind.STATUS).refers_to
     assert refers_to is not None
