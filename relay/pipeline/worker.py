@@ -93,6 +93,7 @@ class Worker:
         """Connect, take, settle, until ``stop``; then finish what is in hand and give the rest back."""
         self._link.on_connected = self._epoch.check
         self._commits.start()
+        self._look_out()  # before the first message comes
         await self._link.start(self._on_message, self._policy.prefetch)
         logs.event(_log, logging.INFO, "worker-takes")
         try:
@@ -210,8 +211,7 @@ class Worker:
             pass
         self._metrics.in_flight(self._lanes.documents, self._lanes.bytes)
         self._watched = self._facts()
-        self._hindered = self._guard()
-        self._waits = not WAITED_FOR.isdisjoint(self._hindered)
+        self._look_out()
         now = self._clock.monotonic()
         if not (self._lanes.documents or self._lanes.waiting()):
             self._last_settled = now
@@ -220,6 +220,11 @@ class Worker:
             self._last_settled = now
             await self._link.renew()
         self._start_next()
+
+    def _look_out(self) -> None:
+        """Ask what else keeps us from working."""
+        self._hindered = self._guard()
+        self._waits = not WAITED_FOR.isdisjoint(self._hindered)
 
     def _may_move(self) -> bool:
         """Whether nothing but the link can be the reason. Each renewal counts as a delivery of all that is in hand, and

@@ -53,6 +53,21 @@ def test_nothing_is_started_while_the_clock_or_the_disk_is_wrong(reason: Reason)
     simulated(body)
 
 
+def test_a_worker_that_is_hindered_from_the_start_takes_nothing_at_all() -> None:
+    async def body(sim: Simulation) -> None:
+        sim.send(edoc("H26", "H29"))
+        process = sim.start()
+        process.worker._guard = lambda: (Reason.DIRECTORY_OVER,)
+        await asyncio.sleep(30)
+        assert process.link.published == []
+        process.worker._guard = tuple
+        await sim.quiet()
+        await sim.stop(process)
+        sim.check()
+
+    simulated(body)
+
+
 def test_far_apart_from_the_broker_is_said_and_stops_nothing() -> None:
     async def body(sim: Simulation) -> None:
         process = sim.start()
