@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Final, Literal, Protocol
 
 from relay.directory.entries import Finding
 from relay.directory.file import Checked, check, summary, version_now
 from relay.directory.snapshot import AgencyDirectory
 from relay.errors import Code, ConfigurationError
+
+AGAIN: Final = 60.0  # seconds after which a file that could not be taken is read once more
 
 _Stamp = tuple[tuple[int, int, int] | None, ...]
 
@@ -79,24 +83,31 @@ class DirectoryWatch:
             raise ConfigurationError(Code.DIRECTORY_INVALID, summary(checked.findings, path))
         self._current = checked.directory
         self._stamp = stamp + _stamp(self._current.sources[1:])
+        self._judged: tuple[str, Reload] | None = None  # files as they were read last, and what came of it
 
     def current(self) -> AgencyDirectory:
         """Return the snapshot in use."""
         return self._current
 
-    def poll(self, *, force: bool = False) -> Reload | None:
+    def poll(self, *, force: bool = False, again: bool = False) -> Reload | None:
         """Look at the file (and at the certificate files that it names) once; None if nothing changed.
 
-        ``force`` reads it whatever its times say, as after a message that could not be routed.
+        ``force`` looks at its content whatever its times say, as after a message that could not be routed. ``again``
+        judges the same content anew: a file that it names may have come, a disk may have room, an edition's time may
+        have begun.
         """
         with self._lock:
             before = _stamp((self._path, *self._current.sources[1:]))
-            if before == self._stamp and not force:
+            if before == self._stamp and not (force or again):
                 return None
-            if version_now(self._current) == self._current.version:
+            seen = version_now(self._current)
+            if seen == self._current.version:
                 # Hashing is some hundred times as fast as reading a whole country anew.
-                self._stamp = before
+                self._stamp, self._judged = before, None
                 outcome = self._outcome("unchanged")
+            elif self._judged is not None and seen == self._judged[0] and not again:
+                self._stamp = before
+                outcome = self._judged[1]
             elif (checked := self._reader.check(self._path)).directory is None:
                 self._stamp = before
                 outcome = self._outcome("invalid", checked.findings)
@@ -107,6 +118,10 @@ class DirectoryWatch:
                 if not same:
                     self._current = fresh
                 outcome = self._outcome("unchanged" if same else "taken")
+            if seen is not None and seen != self._current.version and version_now(self._current) == seen:
+                # a signed edition is named by what it holds, not by its file; and what is refused stays refused
+                told = outcome if outcome.result == "invalid" else self._outcome("unchanged")
+                self._judged = (seen, told)
         if self._report is not None:
             self._report(outcome)
         return outcome
@@ -123,8 +138,23 @@ class DirectoryWatch:
             self._thread.join()
 
     def _run(self, seconds: float) -> None:
+        since, refused = time.monotonic(), False
         while not self._stop.wait(seconds):
-            self.poll()
+            again = refused and time.monotonic() - since >= AGAIN
+            try:
+                seen = self.poll(again=again)
+            except Exception as fault:  # noqa: BLE001 - a thread that ended would leave the old snapshot for ever
+                seen = self._outcome(
+                    "invalid", (Finding(None, "", f"could not be read: {type(fault).__name__}"),)
+                )
+                self._tell(seen)
+            if seen is not None or again:
+                since, refused = time.monotonic(), seen is not None and seen.result == "invalid"
+
+    def _tell(self, outcome: Reload) -> None:
+        with suppress(Exception):
+            if self._report is not None:
+                self._report(outcome)
 
     def _outcome(
         self, result: Literal["taken", "unchanged", "invalid"], findings: tuple[Finding, ...] = ()

@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from relay.directory.edition import ANCESTORS, Edition, next_edition, seal, seal_difference
+from relay.directory.file import Checked
 from relay.directory.follow import Follower, SignedReader, Standing
 from relay.directory.watch import DirectoryWatch
 from relay.errors import Code, ConfigurationError
@@ -200,6 +201,36 @@ def test_a_running_relay_goes_on_with_its_last_good_one_also_over_a_restart(plac
     assert look is not None
     assert look.result == "taken"
     assert reader.standing() is Standing.FRESH
+
+
+def test_an_edition_is_judged_once_and_one_that_could_not_be_taken_yet_again_later(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = edition(None, agency("H01"), days=10)
+    place.put(place.seal(first))
+    reader = SignedReader(place.follower())
+    watch = DirectoryWatch(place.file, reader=reader)
+    read = 0
+    check = SignedReader.check
+
+    def counted(self: SignedReader, path: Path) -> Checked:
+        nonlocal read
+        read += 1
+        return check(self, path)
+
+    monkeypatch.setattr(SignedReader, "check", counted)
+    for _ in range(5):
+        watch.poll(force=True)
+    assert read <= 1, "a message that comes back costs no reading of a whole country"
+    place.put(place.seal(edition(first, agency("H02"), at=NOW + DAY)))
+    look = watch.poll()
+    assert look is not None
+    assert look.result == "invalid"
+    place.clock.at = NOW + DAY
+    look = watch.poll(again=True)
+    assert look is not None
+    assert look.result == "taken"
+    assert "H02" in watch.current().by_code
 
 
 def test_nothing_to_begin_with_is_an_error(place: Place) -> None:

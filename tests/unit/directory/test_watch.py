@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from relay.directory.watch import DirectoryWatch, Reload
+from relay.directory import watch as watching
+from relay.directory.file import Checked
+from relay.directory.watch import DirectoryWatch, PlainReader, Reload
 from relay.errors import ConfigurationError
 from tests.unit.directory.conftest import Write
 
@@ -82,3 +84,76 @@ def test_it_looks_by_itself(write: Write) -> None:
     finally:
         watch.stop()
     assert watch.current().agency("H01") is not None
+
+
+class Counting(PlainReader):
+    """Counts what is read, and fails as often as it is told to."""
+
+    def __init__(self, failures: int = 0) -> None:
+        self.read = 0
+        self.failures = failures
+
+    def check(self, path: Path) -> Checked:
+        self.read += 1
+        if self.failures:
+            self.failures -= 1
+            raise MemoryError
+        return super().check(path)
+
+
+def test_a_refused_file_is_not_read_for_each_message_that_comes_back(write: Write) -> None:
+    reader = Counting()
+    watch = DirectoryWatch(write({"code": "H01"}), reader=reader)
+    write({"code": "H01"}, {"code": "H01"})
+    told = [watch.poll(force=True) for _ in range(5)]
+    assert {one.result for one in told if one is not None} == {"invalid"}
+    assert reader.read == 1
+    watch.poll(again=True)
+    assert reader.read == 2
+    write({"code": "H02"})
+    taken = watch.poll(force=True)
+    assert taken is not None
+    assert taken.result == "taken"
+
+
+def test_what_was_missing_when_a_change_was_read_is_looked_for_again(
+    write: Write, tmp_path: Path, pems: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watching, "AGAIN", 0.05)
+    results: list[str] = []
+    taken = threading.Event()
+
+    def report(seen: Reload) -> None:
+        results.append(seen.result)
+        if seen.result == "taken":
+            taken.set()
+
+    watch = DirectoryWatch(write({"code": "H01"}), report)
+    write({"code": "H01", "certificates": ["late.pem"]})
+    watch.start(0.02)
+    try:
+        assert not taken.wait(0.2)
+        (tmp_path / "late.pem").write_text(pems[0], encoding="ascii")
+        assert taken.wait(30)
+    finally:
+        watch.stop()
+    assert results[0] == "invalid"
+
+
+def test_a_surprise_ends_no_watch(write: Write) -> None:
+    told: list[Reload] = []
+    taken = threading.Event()
+
+    def report(seen: Reload) -> None:
+        told.append(seen)
+        if seen.result == "taken":
+            taken.set()
+
+    watch = DirectoryWatch(write({"code": "H01"}), report, Counting(failures=2))
+    write({"code": "H01"}, {"code": "H02"})
+    watch.start(0.02)
+    try:
+        assert taken.wait(30)
+    finally:
+        watch.stop()
+    assert [one.result for one in told] == ["invalid", "invalid", "taken"]
