@@ -29,6 +29,7 @@ from relay.pipeline import report
 
 RESEND, RESEND_RECEIPTS = "document.resend", "document.resend-receipts"
 _LOOKED_AT: Final = 1_000_000
+_LOOKS, _PAUSE = 10, 0.5  # another operator's look has what it passes over in hand for that long
 _ON_ITS_WAY: Final = timedelta(minutes=1)  # from a rung to `due`, and from there into a worker's hands
 _INWARD: Final = (*(names.lane_queue(lane) for lane in names.LANES), names.DUE)
 
@@ -222,10 +223,13 @@ class _Job:
     def _bring(self, standing: Standing, waiting: list[DeliveryStanding], held: HeldStanding | None) -> Step:
         """Find the one body of what is planned: on the ladder, in quarantine, else it is lost."""
         first = standing.first or standing.document
-        for rung in names.RUNGS:
-            queue = names.retry_queue(rung)
-            if self._forward(first, queue):
-                return Step(What.FORWARD, _codes(waiting), queue)
+        for look in range(_LOOKS if held is None and self._on_a_rung(waiting) else 1):
+            if look:
+                self._hands.wait(_PAUSE)
+            for rung in names.RUNGS:
+                queue = names.retry_queue(rung)
+                if self._forward(first, queue):
+                    return Step(What.FORWARD, _codes(waiting), queue)
         if held is not None:
             return self._release(held, waiting)
         if self._may_be_on_its_way(waiting):
@@ -248,6 +252,11 @@ class _Job:
             # A crash here leaves it in both: the second one finds nothing left to publish.
             door.ack(message)
         return True
+
+    def _on_a_rung(self, waiting: Iterable[DeliveryStanding]) -> bool:
+        """Whether its body should stand on the ladder: not to be seen there, it may be in another look's hands."""
+        now = self._hands.clock.now()
+        return any(one.delivery.due_at is not None and one.delivery.due_at > now for one in waiting)
 
     def _may_be_on_its_way(self, waiting: Iterable[DeliveryStanding]) -> bool:
         now = self._hands.clock.now()

@@ -197,6 +197,22 @@ def test_what_has_no_body_left_is_the_keepers_to_tell(ground: Ground) -> None:
     assert ground.acts(transport_id) == [RESEND]
 
 
+def test_what_another_look_has_in_hand_is_not_called_lost(ground: Ground) -> None:
+    """Two operators at once: who looks for another document holds all that stands on the rung."""
+    transport_id = ground.deferred()
+    (passed_over,) = ground.broker.queues.pop("retry.10m")
+    waited: list[float] = []
+
+    def wait(seconds: float) -> None:
+        waited.append(seconds)
+        if len(waited) == 3:
+            ground.broker.queues["retry.10m"] = [passed_over]
+
+    ground.hands = replace(ground.hands, wait=wait)
+    assert ground.run(transport_id, "H53") == [Step(What.FORWARD, ("H53",), "retry.10m")]
+    assert len(waited) == 3
+
+
 @pytest.mark.parametrize("queue", ["ingress.normal", "due"])
 def test_what_may_be_on_its_way_is_not_called_lost(ground: Ground, queue: str) -> None:
     transport_id = ground.deferred(queue=None)
