@@ -187,13 +187,19 @@ def drop(
         dry_run: only say what would happen.
 
     Raises:
-        OperationError: NOT-FOUND: it is not in the queue and ``gone`` was not said.
+        OperationError: NOT-FOUND: it is not in the queue and ``gone`` was not said; or a release of it was confirmed and
+            died before its end: the copy is on its way, and no decision can take it back.
         BrokerError: the broker does not answer.
     """
     entry = standing.entry
     delivery = delivery_of(hands.registry, entry)
     decided = standing.drop is not None and standing.drop.at >= entry.at
     with in_hand(hands, entry) as (door, message):
+        # with the message in hand, so that no release is at it
+        if not decided and _was_released(hands.registry, entry):
+            raise OperationError(
+                Code.NOT_FOUND, f"{entry.held_id} was released: repeat the release to complete it"
+            )
         if message is None and not gone and not decided:
             raise _gone(entry)
         result = Dropped(

@@ -256,6 +256,25 @@ def test_a_release_that_died_is_completed_by_the_next(ground: Ground, point: str
         held(ground.registry, ground.entry.held_id)
 
 
+@pytest.mark.parametrize("gone", [False, True])
+@pytest.mark.parametrize("point", ["before ack", "ack"])
+def test_what_was_released_by_a_command_that_died_is_not_dropped(
+    ground: Ground, point: str, gone: bool
+) -> None:
+    """Its copy stands in the recipient's queue: nobody may be told that it was dropped."""
+    ground.broker.die_at = point
+    with pytest.raises(Death):
+        ground.release()
+    ground.broker.die_at = ""
+    with pytest.raises(OperationError) as caught:
+        ground.drop(gone=gone)
+    assert caught.value.code is Code.NOT_FOUND
+    assert ground.registry.untold_drops(9) == []
+    ground.release()
+    assert states(ground.registry, ground.row)[0] is State.QUEUED
+    assert len(ground.broker.ready) == 1
+
+
 def test_what_is_gone_and_was_never_released_is_not_told_as_released(ground: Ground) -> None:
     ground.broker.ready.clear()
     with pytest.raises(OperationError) as caught:
