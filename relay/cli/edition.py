@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -53,36 +54,39 @@ def publish(
     from relay.cli.wiring import trust_store
     from relay.directory.edition import next_edition, read, seal, seal_difference
     from relay.directory.file import load, note_of
-    from relay.directory.write import replace_file, temporary
+    from relay.directory.write import alone, replace_file, temporary
     from relay.observe.clock import SystemClock
     from relay.sandbox.contents import running
     from relay.trust.sign import load_key
 
     chosen = settings.load(config or running(home).settings)
     own, clock = chosen.relay, SystemClock()
-    before = _published(out)
-    now = clock.now().replace(microsecond=0)
-    edition = next_edition(
-        load(chosen.directory.file).agencies(),
-        before,
-        own.name,
-        now,
-        now + timedelta(days=days),
-        note_of(chosen.directory.file),
-    )
-    if difference is not None and before is None:
-        raise ConfigurationError(Code.DIRECTORY_INVALID, f"{out}: there is no edition yet to differ from")
-    if not dry_run:
-        key, chain = load_key(own.key), b"".join(path.read_bytes() for path in own.certificates)
-        if difference is not None and before is not None:
-            with temporary(difference, seal_difference(before, edition, key, chain)) as new:
+    # two at once would give two editions one serial: a fork
+    with nullcontext() if dry_run else alone(out):
+        before = _published(out)
+        now = clock.now().replace(microsecond=0)
+        edition = next_edition(
+            load(chosen.directory.file).agencies(),
+            before,
+            own.name,
+            now,
+            now + timedelta(days=days),
+            note_of(chosen.directory.file),
+        )
+        if difference is not None and before is None:
+            raise ConfigurationError(Code.DIRECTORY_INVALID, f"{out}: there is no edition yet to differ from")
+        if not dry_run:
+            key, chain = load_key(own.key), b"".join(path.read_bytes() for path in own.certificates)
+            content = seal(edition, key, chain)
+            read(content, trust_store(chosen), clock.now())  # nobody is given what nobody would take
+            # The whole one first: a difference to an edition that was never kept would be a fork from the next one on.
+            with temporary(out, content) as new:
                 new.chmod(0o644)
-                replace_file(new, difference)
-        content = seal(edition, key, chain)
-        read(content, trust_store(chosen), clock.now())  # nobody is given what nobody would take
-        with temporary(out, content) as new:
-            new.chmod(0o644)
-            replace_file(new, out)
+                replace_file(new, out)
+            if difference is not None and before is not None:
+                with temporary(difference, seal_difference(before, edition, key, chain)) as new:
+                    new.chmod(0o644)
+                    replace_file(new, difference)
     _tell(edition, out, as_json=as_json, written=not dry_run)
 
 
@@ -121,6 +125,7 @@ def receive(
     from relay.directory.entries import Entries
     from relay.directory.file import summary
     from relay.directory.follow import Follower
+    from relay.directory.write import alone
     from relay.observe.clock import SystemClock
     from relay.operate.acting import who
     from relay.trust.chain import TrustStore
@@ -128,22 +133,23 @@ def receive(
     clock = SystemClock()
     store = TrustStore.from_files(anchors, crls, anchors_without_crl=() if crls else anchors)
     follower = Follower(file.with_name(f"{file.name}.kept"), store, clock, publisher)
-    edition, whole = follower.judge(signed.read_bytes())
-    entries = Entries(file.parent)
-    entries.read([dict(one) for one in edition.agencies])
-    if entries.findings:
-        raise ConfigurationError(Code.DIRECTORY_INVALID, summary(entries.findings, signed))
-    if not dry_run:
-        # The edition first: what was received and then not written is written by the next call.
-        follower.keep(whole)
-        history.write(
-            file,
-            entries.agencies,
-            who=who(),
-            act="directory.receive",
-            at=clock.now(),
-            note=edition.note,
-        )
+    with nullcontext() if dry_run else alone(file.resolve()):
+        edition, whole = follower.judge(signed.read_bytes())
+        entries = Entries(file.parent)
+        entries.read([dict(one) for one in edition.agencies])
+        if entries.findings:
+            raise ConfigurationError(Code.DIRECTORY_INVALID, summary(entries.findings, signed))
+        if not dry_run:
+            # The edition first: what was received and then not written is written by the next call.
+            follower.keep(whole)
+            history.write(
+                file,
+                entries.agencies,
+                who=who(),
+                act="directory.receive",
+                at=clock.now(),
+                note=edition.note,
+            )
     _tell(edition, file, as_json=as_json, written=not dry_run)
 
 

@@ -14,10 +14,11 @@ from relay import settings
 from relay.cli import watching
 from relay.cli.following import load_directory, signed_reader
 from relay.cli.wiring import trust_store
+from relay.directory import write
 from relay.directory.file import check, load
 from relay.directory.follow import Standing
-from relay.directory.write import dump
-from relay.errors import ConfigurationError
+from relay.directory.write import dump, replace_file
+from relay.errors import Code, ConfigurationError
 from relay.observe.clock import SystemClock
 from relay.observe.metrics import Metrics
 from relay.observe.ready import WAITED_FOR, Reason
@@ -92,6 +93,36 @@ def test_editions_follow_one_another(truc: Truc, config: Path, tmp_path: Path) -
     assert "not by another" in other.output
     told = json.loads(truc("directory", "history", "H26", "--file", target, "--json").stdout)
     assert [one["act"] for one in told] == ["directory.receive"] * 2
+
+
+@pytest.mark.parametrize("count", [0, 1])
+def test_a_publish_that_dies_leaves_no_difference_to_an_edition_that_nobody_keeps(
+    truc: Truc, config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, count: int
+) -> None:
+    """Whoever had taken it would meet a fork at the next edition, for ever."""
+    ca = settings.load(config).trust.anchors[0]
+    out, difference, target = tmp_path / "a.signed", tmp_path / "d.signed", tmp_path / "agencies.peer.json"
+    assert truc("directory", "publish", out, "--config", config).exit_code == 0
+    assert truc("directory", "receive", out, target, "--ca", ca).exit_code == 0
+    rename(config, "Tên mới")
+    done: list[Path] = []
+
+    def dies(new: Path, path: Path) -> None:
+        if len(done) == count:
+            raise ConfigurationError(Code.DIRECTORY_INVALID, "dies here")
+        done.append(path)
+        replace_file(new, path)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(write, "replace_file", dies)
+        command = ("directory", "publish", out, "--config", config, "--difference", difference)
+        assert truc(*command).exit_code != 0
+    assert not difference.exists()
+    rename(config, "Tên mới nữa")
+    assert truc("directory", "publish", out, "--config", config).exit_code == 0
+    got = truc("directory", "receive", out, target, "--ca", ca)
+    assert got.exit_code == 0, got.output
+    assert load(target).by_code["H26"].name == "Tên mới nữa"
 
 
 def test_a_worker_follows_a_signed_directory(truc: Truc, config: Path, tmp_path: Path) -> None:
