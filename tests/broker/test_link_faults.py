@@ -61,7 +61,7 @@ def test_a_queue_without_a_leader_stops_neither_publishes_nor_lanes(ground: Grou
     taken: list[Incoming] = []
 
     async def main() -> None:
-        link = link_of(ground.endpoint(RELAY), seconds=3.0)
+        link = link_of(ground.endpoint(RELAY), seconds=6.0)
         await link.start(lambda _lane, one: taken.append(one), {Lane.STATUS: 5, Lane.NORMAL: 5})
         await asyncio.wait_for(link.wait_connected(), 10)
         # The broker's channel itself waits at the first publish to such a queue, so for a moment all of it stands.
@@ -70,7 +70,7 @@ def test_a_queue_without_a_leader_stops_neither_publishes_nor_lanes(ground: Grou
         began = time.monotonic()
         for _ in range(20):
             assert await link.publish(message("H53")) is Published.CONFIRMED
-        assert time.monotonic() - began < 1
+        assert time.monotonic() - began < 4, "none of them waits for the stuck one to be given up"
         again = link.submit(message("H5"))
         assert await link.publish(message("H53")) is Published.CONFIRMED
         assert (await stuck, await again) == (Published.UNDECIDED, Published.UNDECIDED)

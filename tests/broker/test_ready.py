@@ -66,7 +66,7 @@ class Place:
     def get(self, who: str, path: str) -> tuple[int, bytes]:
         ports = self.home.kept().ports
         port = ports.keeper if who == "keeper" else ports.worker(1)
-        with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=5)) as connection:
+        with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=30)) as connection:
             connection.request("GET", path)
             answer = connection.getresponse()
             return answer.status, answer.read()
@@ -192,7 +192,7 @@ def test_a_healthy_one_is_ready_and_shows_everything(place: Place) -> None:
     elsewhere = {"truc_directory_validity_seconds"}  # where a signed directory is followed
     assert {metric.name for metric in CATALOGUE} - elsewhere <= shown
     assert place.value("keeper", "truc_agency_queue_messages_max") >= 1
-    assert abs(place.value("worker", "truc_clock_offset_seconds")) < 3
+    assert abs(place.value("worker", "truc_clock_offset_seconds")) < 10
     assert place.value("worker", "truc_registry_disk_free_bytes") > FLOOR
     assert place.value("keeper", 'truc_certificate_left_seconds{purpose="agency"}') > MONTH
 

@@ -194,7 +194,7 @@ def test_up_on_a_running_home_changes_nothing(pair: Pair) -> None:
     began = time.monotonic()
     assert up(pair.ours.path, detach=True) == before
     assert up(pair.ours.path) == before, "attached it returns as well: somebody else supervises"
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 30
 
 
 def test_no_second_broker_on_one_folder(pair: Pair) -> None:

@@ -156,10 +156,10 @@ def test_a_queue_without_a_leader_is_named_and_stops_no_other(broker_node: Node,
     ground.apply()
     broker_node.suspend_queue(ground.vhost, "agency.H5")
     began = time.monotonic()
-    assert stuck_queues(ground.admin, ["agency.H5", "agency.H53", "due"], timeout=1.0) == ["agency.H5"]
-    assert time.monotonic() - began < 4
+    assert stuck_queues(ground.admin, ["agency.H5", "agency.H53", "due"], timeout=3.0) == ["agency.H5"]
+    assert time.monotonic() - began < 20
     broker_node.resume_queue(ground.vhost, "agency.H5")
-    assert stuck_queues(ground.admin, ["agency.H5"], timeout=2.0) == []
+    assert stuck_queues(ground.admin, ["agency.H5"], timeout=20.0) == []
 
 
 def test_a_new_queue_that_does_not_answer_gets_no_binding_and_fails_the_apply(

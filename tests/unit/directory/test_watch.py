@@ -80,7 +80,7 @@ def test_it_looks_by_itself(write: Write) -> None:
     watch.start(0.02)
     try:
         write({"code": "H01"}, {"code": "H02"})
-        assert seen.wait(5)
+        assert seen.wait(30)
     finally:
         watch.stop()
     assert watch.current().agency("H01") is not None
