@@ -3,6 +3,7 @@ and the same submission again completes exactly the open deliveries."""
 
 from __future__ import annotations
 
+from datetime import datetime
 from functools import partial
 
 from relay.broker import names
@@ -36,6 +37,9 @@ async def tell_lost(tools: Tools) -> int:
             for one in document.deliveries
             if one.open and (one.due_at is None or one.due_at < before)
         )
+        if len(gone) > 1:
+            # One that was told before is not told again, and must not keep the others from being told.
+            gone = gone - await tools.commits.run(partial(_told, tools, document.row, now)) or gone
         receipts = tools.reporter.outcome(
             document,
             await tools.aliases(document),
@@ -48,6 +52,13 @@ async def tell_lost(tools: Tools) -> int:
             told += 1
             tools.metrics.notice("lost")
     return told
+
+
+def _told(tools: Tools, row: int, now: datetime) -> frozenset[str]:
+    standing = tools.registry.standing(row, now)
+    return frozenset(
+        one.delivery.delivery_id for one in (standing.deliveries if standing else ()) if one.lost_told
+    )
 
 
 async def _waiting(tools: Tools) -> bool:

@@ -134,6 +134,23 @@ def lose_the_ladder(sim: Simulation) -> None:
         sim.broker.queues[names.retry_queue(rung)].ready.clear()
 
 
+def test_a_loss_is_told_though_another_one_of_the_same_document_was_told_before() -> None:
+    """An operator finds one recipient's queue emptied, and later another one's."""
+
+    async def body(sim: Simulation) -> None:
+        await settle(sim, edoc("H26", "H29", "H53"))
+        document = sim.registry.document(1)
+        assert document is not None
+        for count, delivery in enumerate(document.deliveries, 1):
+            assert sim.registry.mark_lost(1, [delivery.delivery_id], sim.clock.now())
+            await sim.keep(3)
+            lost = [one for one in sim.registry.receipts(1) if one.code == "BODY-LOST"]
+            assert len(lost) == count
+            assert delivery.recipient.encode() in lost[-1].body
+
+    simulated(body)
+
+
 @pytest.mark.parametrize("same_id", [True, False], ids=["same id", "another id"])
 def test_a_lost_body_is_told_once_and_completed_by_sending_it_again(same_id: bool) -> None:
     async def body(sim: Simulation) -> None:
