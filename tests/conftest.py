@@ -19,17 +19,20 @@ _ALONE: Final = frozenset({"test_production.py"})
 """Files there that share nothing: they make a machine of their own."""
 
 
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Say which tests stay together in one process (``-n``); said any later, it would not be heard."""
+    parts = _parts(item)
+    together = parts[0] in _TOGETHER and parts[-1] not in _ALONE
+    item.add_marker(pytest.mark.xdist_group(parts[0] if together else "/".join(parts)))
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the tests in order for several processes (``-n``), and say which stay together."""
+    """Put the tests in order for several processes."""
+    items.sort(key=lambda item: _FIRST.index(_parts(item)[0]) if _parts(item)[0] in _FIRST else len(_FIRST))
 
-    def place(item: pytest.Item) -> int:
-        parts = item.path.relative_to(_ROOT).parts if item.path.is_relative_to(_ROOT) else ("",)
-        folder = parts[0]
-        together = folder in _TOGETHER and parts[-1] not in _ALONE
-        item.add_marker(pytest.mark.xdist_group(folder if together else "/".join(parts)))
-        return _FIRST.index(folder) if folder in _FIRST else len(_FIRST)
 
-    items.sort(key=place)
+def _parts(item: pytest.Item) -> tuple[str, ...]:
+    return item.path.relative_to(_ROOT).parts if item.path.is_relative_to(_ROOT) else ("",)
 
 
 @pytest.fixture(scope="session")

@@ -208,7 +208,7 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Played]:
 def demo(monkeypatch: pytest.MonkeyPatch, played: Played, *arguments: str) -> Result:
     """Run the command over a demo that took place."""
 
-    def again(_home: Path, *_: object) -> Played:
+    def again(_home: Path, *_: object, **_named: object) -> Played:
         return played
 
     monkeypatch.setattr(run, "play", again)
