@@ -104,3 +104,24 @@ def test_it_asks_at_once_when_told_to(broker: tuple[type[Management], str]) -> N
             time.sleep(0.01)
         asked.again()
     asked.stop()
+
+
+def test_a_surprise_does_not_end_the_asking(broker: tuple[type[Management], str]) -> None:
+    _, url = broker
+
+    class Clock(SystemClock):
+        failures = 2
+
+        def now(self) -> datetime:
+            if self.failures:
+                self.failures -= 1
+                raise RuntimeError
+            return super().now()
+
+    asked = BrokerClock(url, Clock(), every=0.02)
+    asked.start()
+    end = time.monotonic() + 30
+    while asked.offset() is None:
+        assert time.monotonic() < end
+        time.sleep(0.01)
+    asked.stop()
