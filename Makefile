@@ -4,7 +4,7 @@ SHELL := /bin/bash
 PY := .venv/bin/python
 # Many tests wait for a broker: two processes take little more than half the time of one. JOBS=0 runs them in one.
 JOBS ?= 2
-AT_ONCE := -n $(JOBS) --dist loadgroup --no-loadscope-reorder
+AT_ONCE := -n $(JOBS) --dist loadscope --no-loadscope-reorder
 
 .PHONY: help install runtime demo test check bench chaos fuzz docs format clean
 

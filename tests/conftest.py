@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 from tests.support.node import Node
 
@@ -15,15 +16,21 @@ _FIRST: Final = ("chaos", "acceptance", "pages", "broker", "contract")
 """Folders by how long they take: with several processes the longest start first. The rest follows as collected."""
 _TOGETHER: Final = frozenset({"chaos", "acceptance"})
 """Folders whose tests share one sandbox, and so one process; elsewhere each file may go to another one."""
-_ALONE: Final = frozenset({"test_production.py"})
+_ALONE: Final = frozenset({"test_demo.py", "test_life.py", "test_production.py"})
 """Files there that share nothing: they make a machine of their own."""
 
 
-def pytest_itemcollected(item: pytest.Item) -> None:
-    """Say which tests stay together in one process (``-n``); said any later, it would not be heard."""
-    parts = _parts(item)
-    together = parts[0] in _TOGETHER and parts[-1] not in _ALONE
-    item.add_marker(pytest.mark.xdist_group(parts[0] if together else "/".join(parts)))
+class _ByPlace(LoadScopeScheduling):  # type: ignore[misc]
+    """Gives a folder whose tests share a sandbox to one process, and each other file to whichever is free."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        parts = Path(nodeid.split("::", 1)[0]).relative_to(_ROOT.name).parts
+        return parts[0] if parts[0] in _TOGETHER and parts[-1] not in _ALONE else "/".join(parts)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
+    return _ByPlace(config, log)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
