@@ -285,7 +285,7 @@ class Stranger:
 
     # --- reading
 
-    def wait(self, look: Callable[[], T | None], seconds: float = 15.0, what: str = "") -> T:
+    def wait(self, look: Callable[[], T | None], seconds: float = 60.0, what: str = "") -> T:
         """Wait until ``look`` gives something; it is called again after each arrival."""
         end = time.monotonic() + seconds
         with self._news:
@@ -300,12 +300,12 @@ class Stranger:
         with self._news:
             return [each for each in self.by_transport_id[transport_id] if not kind or each.kind == kind]
 
-    def acknowledgement(self, transport_id: str, seconds: float = 15.0) -> Receipt:
+    def acknowledgement(self, transport_id: str, seconds: float = 60.0) -> Receipt:
         """Wait for the acknowledgement of a submission, check and return it."""
         return self.receipt(transport_id, "acknowledgement", seconds=seconds)
 
     def receipt(
-        self, transport_id: str, kind: str, *, code: str | None = None, seconds: float = 15.0
+        self, transport_id: str, kind: str, *, code: str | None = None, seconds: float = 60.0
     ) -> Receipt:
         """Wait for a receipt of that kind (and code), check and return it."""
 
@@ -317,7 +317,7 @@ class Stranger:
         check_receipt(found, self.sandbox.root)
         return found
 
-    def arrival(self, transport_id: str, seconds: float = 15.0, *, kind: str = "edoc") -> Received:
+    def arrival(self, transport_id: str, seconds: float = 60.0, *, kind: str = "edoc") -> Received:
         """Wait for a document or status by its transport id and return the first."""
         return self.wait(
             lambda: next(iter(self.arrivals(transport_id, kind)), None), seconds, f"{kind} {transport_id}"

@@ -108,8 +108,8 @@ def place(tmp_path: Path, silent: int) -> Place:
 def test_a_broker_that_never_answers_hangs_nothing_and_hides_nothing(place: Place) -> None:
     place.write("relay.key", pki.issue("other").key_pem).chmod(0o644)
     began = time.monotonic()
-    report = place.look(limit=2.0)
-    assert time.monotonic() - began < 8.0
+    report = place.look(limit=3.5)
+    assert time.monotonic() - began < 40.0
     assert {one.name for one in report.findings} >= {"keys.open", "keys.mismatch", "registry.unusable"}
     blind = {name for reason, names in report.unseen for name in names if reason == "no answer in time"}
     assert {check.name for check in CHECKS if set(check.parts) & {"queues", "login", "broker"}} <= blind
@@ -139,7 +139,7 @@ def test_work_that_fails_or_hangs_is_not_seen() -> None:
 
 
 def test_no_secret_is_in_what_was_found(place: Place) -> None:
-    report = place.look(limit=2.0)
+    report = place.look(limit=3.5)
     shown = repr(report)
     assert SECRET not in shown
     assert "PRIVATE KEY" not in shown
