@@ -25,6 +25,7 @@ from relay.broker.topology import TopologyConfig, desired_topology, gateway_logi
 from relay.directory.edit import By, change_agency
 from relay.directory.file import load
 from relay.directory.snapshot import AgencyDirectory
+from relay.directory.write import alone
 from relay.errors import Code, OperationError, TrucError
 from relay.model.agency import Admission, Agency, GatewayUser, LoginBy
 from relay.model.audit import Act
@@ -510,12 +511,15 @@ class Users:
         if self.dry_run:
             yield
             return
-        self.registry.note_act(Act(self.clock.now(), self.who, act, code, detail))
-        try:
-            yield
-        except TrucError as error:
-            self.registry.note_act(Act(self.clock.now(), self.who, f"{act}-failed", code, error.code.value))
-            raise
+        # One at a time from the directory to the broker: the slower of two would give a right back by what it read.
+        with alone(self.directory_file.resolve().with_suffix(".users")):
+            self.registry.note_act(Act(self.clock.now(), self.who, act, code, detail))
+            try:
+                yield
+            except TrucError as error:
+                failed = Act(self.clock.now(), self.who, f"{act}-failed", code, error.code.value)
+                self.registry.note_act(failed)
+                raise
 
 
 def _ending(agency: Agency, but: str, ending: Sequence[str], until: datetime) -> tuple[GatewayUser, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import threading
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
@@ -379,6 +380,30 @@ def test_a_served_agency_is_suspended_alone(office: Office) -> None:
     assert office.api.topics["H30"] == r"^(urgent|normal|status)\.(H30)$"
     assert office.api.closing == ["H30"]
     assert office.agency("H30").admission is Admission.ADMITTED
+
+
+def test_two_commands_at_once_go_one_after_the_other(office: Office) -> None:
+    """Both change one gateway's rights: by what it read before, the slower one would give the other's back."""
+    office.users().add("H30")
+    slow = office.users(known_after=0.0)
+    follow = Users._follow
+    second: list[threading.Thread] = []
+
+    def interrupted(self: Users, *given: Any) -> tuple[str, ...]:
+        if self is slow and not second:
+            second.append(threading.Thread(target=office.users().suspend, args=("H30",), daemon=True))
+            second[0].start()
+            second[0].join(0.5)
+            assert second[0].is_alive()
+        return follow(self, *given)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(Users, "_follow", interrupted)
+        slow.suspend("H30.10")
+        second[0].join(30)
+    assert not second[0].is_alive()
+    assert office.agency("H30").admission is Admission.SUSPENDED
+    assert office.api.topics["H30"] == "^$"
 
 
 def test_nobody_is_closed_over_something_that_waits(office: Office) -> None:
