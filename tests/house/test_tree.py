@@ -37,7 +37,13 @@ MACHINES = re.compile(
     r"(?<![\w.~}\-$])/(?:" + "|".join(["ho" + "me", "Us" + "ers", "ro" + "ot", "wo" + "rk"]) + r")/\w+"
 )
 DATA = {".lock", ".svg", ".csv", ".json", ".edxml", ".pdf", ".docx", ".png", ".pem"}
-UNLIMITED = {"LICENSE", "errors.yaml", "doctor.yaml", "national.yaml", "protocol.md"}  # looked up, not read through
+UNLIMITED = {
+    "LICENSE",
+    "errors.yaml",
+    "doctor.yaml",
+    "national.yaml",
+    "protocol.md",
+}  # looked up, not read through
 
 
 @cache
