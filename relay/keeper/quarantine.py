@@ -20,7 +20,9 @@ from relay.pipeline.report import Subject
 
 _LIMIT: Final = 500
 _AGAIN: Final = 60.0  # seconds after which an unchanged depth is no reason not to look
-_SHARE: Final = 10  # a look reads every body that is held: it takes no more than one part of the time in so many
+_SHARE: Final = (
+    10  # a look reads every body that is held: it takes no more than one part of the time in so many
+)
 
 
 @dataclass(frozen=True, slots=True)
