@@ -14,7 +14,7 @@ from relay.model.agency import Admission, Agency
 from relay.sandbox.ca import DevelopmentCa, Issued, former
 from relay.sandbox.config import metrics_urls
 from relay.sandbox.files import write_private
-from relay.sandbox.home import Home, Kept
+from relay.sandbox.home import RELAY_NAME, Home, Kept
 from relay.sandbox.node import VHOST
 
 PROTOCOL_VERSION: Final = "1"
@@ -167,6 +167,7 @@ def contents(home: Home, kept: Kept, agencies: Sequence[Agency]) -> dict[str, An
         "registry_url": home.registry_url,
         "ca_cert": str(ca.root_cert),
         **({"tls_ca_cert": str(node.ca_file)} if node.ca_file else {}),
+        "relay_name": RELAY_NAME,
         "relay_certs": [str(path) for path in (relay.cert, *former(home.relay))],
         "directory": str(home.directory_file),
         "pids": {
