@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from relay.directory.snapshot import AgencyDirectory
 
 _SHOWN: Final = 200
+_ABSENT: Final = {"admission": "admitted"}
+"""What a key that is not there means."""
 
 
 @click.command("import")
@@ -216,9 +218,19 @@ def _print_changes(changes: Sequence[Change]) -> None:
 
 
 def _fields(fields: Sequence[tuple[str, object, object]]) -> str:
-    return "; ".join(f"{name}: {_short(before)} → {_short(after)}" for name, before, after in fields)
+    return "; ".join(
+        f"{name}: {_short(before, name)} → {_short(after, name)}" for name, before, after in fields
+    )
 
 
-def _short(value: object) -> str:
-    text = "–" if value is None else str(value)
+def _short(value: object, name: str) -> str:
+    text = _plain(value) if value is not None else _ABSENT.get(name, "–")
     return text if len(text) <= 60 else text[:57] + "…"
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, list):
+        return ", ".join(map(_plain, value))
+    if isinstance(value, dict):
+        return " ".join(map(str, value.values()))
+    return str(value)

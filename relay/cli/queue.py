@@ -139,7 +139,7 @@ def _print(found: Table) -> None:
     named = (
         words("relay", "tại trục"),
         words("ready", "đang chờ"),
-        words("consumers", "bên nhận"),
+        words("consumers", "cổng kết nối"),
         words("oldest", "cũ nhất"),
     )
     body = [(words("TOTAL", "TỔNG"), found.total), *((row.name, row) for row in found.rows)]
@@ -163,7 +163,7 @@ def _print(found: Table) -> None:
         click.echo(
             words(
                 f"{found.unread} agency queues wait and have no consumer",
-                f"{found.unread} hàng đợi của đơn vị có bản tin mà không có bên nhận",
+                f"{found.unread} hàng đợi của đơn vị có bản tin mà không có cổng nào kết nối",
             )
         )
 

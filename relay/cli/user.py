@@ -338,6 +338,11 @@ def _told(done: Done, dry_run: bool) -> Iterator[str]:
         yield words("nothing was done (--dry-run)", "chưa làm gì (--dry-run)")
     if done.admission is not None:
         yield f"{done.code}: {_admission(done.admission.value)}"
+        if not dry_run and done.changes:
+            yield words(
+                "the broker obeys at once, running workers within some seconds (directory.reload_seconds)",
+                "máy chủ thực hiện ngay, các tiến trình đang chạy sau vài giây (directory.reload_seconds)",
+            )
     if done.login:
         by = f", {_by(done.by.value)}" if done.by else ""
         yield words(f"user {done.login}{by}", f"người dùng {done.login}{by}")
