@@ -27,7 +27,7 @@ check: install ## style, types, import rules, documentation, licences, packaging
 	@$(PY) -m ruff check .
 	@$(PY) -m ruff format --check .
 	@$(PY) -m mypy
-	@$(PY) -m pytest tests/house $(AT_ONCE) $(ARGS)
+	@$(PY) -m pytest tests/house $(ARGS)
 
 bench: install ## measure the whole path beside the bare broker, as docs/benchmarks.md shows it
 	@.venv/bin/truc bench $(ARGS)
