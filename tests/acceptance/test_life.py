@@ -163,7 +163,9 @@ def test_a_gateway_comes_to_life_changes_its_password_and_nothing_stops_meanwhil
     assert ground.truc("user", "add", "K71", code=1)["code"] == "USER-EXISTS"
     first = ground.gateway("K71").start()
     signer = first.signer()
-    assert submit(first, signer) == "WRONG-SIGNER"  # not registered yet
+    becomes(
+        lambda: submit(first, signer) == "WRONG-SIGNER"
+    )  # known by now, its certificate not registered yet
     row = ground.register("K71", ground.keys["K71"], tmp_path)
     assert (row["state"], row["changed"]) == ("valid", True)
     becomes(lambda: submit(first, signer) == "")
