@@ -23,6 +23,7 @@ from relay.broker.login import check_login
 from relay.broker.management import Management
 from relay.errors import BrokerError, Code, OperationError
 from relay.sandbox import process
+from relay.sandbox.limits import raise_open_files
 from relay.sandbox.locks import Lock, held
 from relay.sandbox.ports import Ports, is_free
 
@@ -167,6 +168,7 @@ class Node:
                 )
             self._write_files()
             self.pid_file.unlink(missing_ok=True)
+            raise_open_files()
             with self.log.open("ab") as output:
                 child = subprocess.Popen(
                     [str(server)],

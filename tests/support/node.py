@@ -21,6 +21,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from relay.sandbox.limits import raise_open_files
+
 BIN = Path("/usr/lib/rabbitmq/bin")
 VHOST = "truc"
 ADMIN = "admin"
@@ -148,6 +150,7 @@ class Node:
         (self.home / "enabled_plugins").write_text(f"[{plugins}].\n", encoding="ascii")
         (self.home / "rabbitmq.conf").write_text(self._conf(), encoding="utf-8")
         (self.home / "pid").unlink(missing_ok=True)
+        raise_open_files()
         with (self.home / "log" / "out").open("ab") as out:
             self._shell = subprocess.Popen(
                 [BIN / "rabbitmq-server"],

@@ -28,6 +28,7 @@ from relay.broker.login import check_login
 from relay.broker.management import Management
 from relay.errors import BrokerError, ConfigurationError
 from relay.sandbox.issuing import builder, new_key, write_key
+from relay.sandbox.limits import raise_open_files
 from relay.sandbox.tlsca import TlsAuthorities
 from tests.support.node import BIN, alive
 
@@ -154,6 +155,7 @@ class ProductionNode:
 
     def start(self) -> ProductionNode:
         """Start; does not wait."""
+        raise_open_files()
         with (self.folder / "log" / "out").open("ab") as out:
             self._shell = subprocess.Popen(
                 [BIN / "rabbitmq-server"],
