@@ -19,6 +19,7 @@ import time
 from pathlib import Path
 from typing import Final
 
+from relay.sandbox.limits import raise_open_files
 from tests.support.node import BIN, alive, free_ports
 
 ROOT: Final = Path(__file__).resolve().parents[2]
@@ -72,6 +73,7 @@ class Machine:
             "ERL_CRASH_DUMP": str(rabbit / "log" / "erl_crash.dump"),
             "RUNNING_UNDER_SYSTEMD": "1",
         }
+        raise_open_files()  # as a service manager does for its units
         user = subprocess.run(["id", "-un"], capture_output=True, text=True, check=True).stdout.strip()
         self.environment = {
             "HOME": str(folder),
