@@ -34,10 +34,9 @@ _METHODS: Final = frozenset(
 _TROUBLE: Final = (
     zipfile.BadZipFile,
     zlib.error,
-    NotImplementedError,
     EOFError,
     OSError,
-    RuntimeError,
+    RuntimeError,  # also how `zipfile` says that it does not know a method of packing
     ValueError,
     IndexError,
     OverflowError,

@@ -21,7 +21,7 @@ from relay.errors import Code
 from relay.model.delivery import State
 from relay.model.record import Document, HeldEntry, NewReceipt
 from relay.registry import dialect
-from relay.registry.rows import from_us, load_documents, to_us
+from relay.registry.rows import held_from, load_documents, to_us
 from relay.registry.schema import broker_epochs, deliveries, documents, held, leases, workers
 from relay.registry.settle import store_receipts, store_unproven
 
@@ -218,22 +218,7 @@ def hold(connection: Connection, entry: HeldEntry, receipts: Sequence[NewReceipt
 def held_entries(connection: Connection) -> list[HeldEntry]:
     """Return what is held and not released, oldest first."""
     query = select(held).where(held.c.released_at.is_(None)).order_by(held.c.at, held.c.held_id)
-    return [
-        HeldEntry(
-            held_id=row.held_id,
-            code=Code(row.code),
-            origin=row.origin,
-            user=row.user_name,
-            transport_id=row.transport_id,
-            sender=row.sender,
-            recipient=row.recipient,
-            delivery_id=row.delivery_id,
-            body_sha256=row.body_sha256,
-            at=from_us(row.at),
-            detail=row.detail,
-        )
-        for row in connection.execute(query)
-    ]
+    return [held_from(row) for row in connection.execute(query)]
 
 
 def released(connection: Connection, held_id: str, now: int) -> None:

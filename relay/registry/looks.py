@@ -8,8 +8,6 @@ from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Connection, Row, case, func, literal, select, text
 
-from relay.errors import Code
-from relay.model.record import HeldEntry
 from relay.model.standing import (
     DeliveryStanding,
     Drop,
@@ -24,6 +22,7 @@ from relay.model.standing import (
 from relay.registry.rows import (
     delivery_from,
     from_us,
+    held_from,
     in_slices,
     join_number,
     load_delivery_rows,
@@ -126,25 +125,6 @@ def loose_receipts(connection: Connection, transport_id: str) -> list[ReceiptSta
 
 
 # quarantine
-
-
-def held_from(row: Row[Any]) -> HeldEntry:
-    """Return the value of one row."""
-    return HeldEntry(
-        held_id=row.held_id,
-        code=Code(row.code),
-        origin=row.origin,
-        user=row.user_name,
-        transport_id=row.transport_id,
-        sender=row.sender,
-        recipient=row.recipient,
-        delivery_id=row.delivery_id,
-        body_sha256=row.body_sha256,
-        at=from_us(row.at),
-        detail=row.detail,
-        released_at=None if row.released_at is None else from_us(row.released_at),
-    )
-
 
 DROP: Final = (
     drops.c.at.label("drop_at"),

@@ -15,8 +15,8 @@ from relay.model.delivery import BY_DROP, State
 from relay.model.record import HeldEntry, Settlement
 from relay.model.standing import Drop, Enrolled
 from relay.registry import dialect
-from relay.registry.looks import DROP, drop_of, held_from
-from relay.registry.rows import to_us
+from relay.registry.looks import DROP, drop_of
+from relay.registry.rows import held_from, to_us
 from relay.registry.schema import deliveries, documents, drops, held, processes, workers
 from relay.registry.settle import mark_ended, store_receipts, store_unproven
 

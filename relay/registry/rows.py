@@ -16,7 +16,7 @@ from relay.model.delivery import Delivery, State
 from relay.model.levels import Level
 from relay.model.message import Kind
 from relay.model.receipt import ReceiptKind, SignedReceipt
-from relay.model.record import Claim, Document
+from relay.model.record import Claim, Document, HeldEntry
 from relay.model.verdict import Verdict
 from relay.registry.schema import deliveries, documents, receipt_bodies, receipts
 
@@ -292,3 +292,21 @@ def load_receipts(connection: Connection, rows: Iterable[int]) -> dict[int, list
         for row in connection.execute(_RECEIPTS_OF, {"ids": ids}):
             found[row.document].append(receipt_from(row))
     return found
+
+
+def held_from(row: Row[Any]) -> HeldEntry:
+    """Return the value of one row."""
+    return HeldEntry(
+        held_id=row.held_id,
+        code=Code(row.code),
+        origin=row.origin,
+        user=row.user_name,
+        transport_id=row.transport_id,
+        sender=row.sender,
+        recipient=row.recipient,
+        delivery_id=row.delivery_id,
+        body_sha256=row.body_sha256,
+        at=from_us(row.at),
+        detail=row.detail,
+        released_at=None if row.released_at is None else from_us(row.released_at),
+    )
