@@ -30,11 +30,16 @@ class AmqpLink:
             self._publisher = BlockingClient(self._endpoint, name=f"{self._name} out", timeout=self._timeout)
         self._publisher.open()
         try:
-            return self._publisher.publish_outgoing(message)
+            result = self._publisher.publish_outgoing(message)
         except BrokerError as error:
             if error.code is Code.BROKER_REFUSED and error.detail.startswith(_FOR_GOOD):
                 raise BrokerError(Code.PUBLISH_REFUSED, error.detail) from error
             raise
+        if result is Published.NACKED:
+            # A channel that met a queue whose leader had just died is nacked for ever (RabbitMQ 3.10): not this one again.
+            self._publisher.close()
+            self._publisher = None
+        return result
 
     def consume(self, queue: str, prefetch: int, idle: float) -> Generator[Incoming]:
         """Yield messages until none came for ``idle`` seconds; what is not settled then goes back."""

@@ -5,6 +5,10 @@ ack. A queue without a leader never answers, and worse: the broker's channel its
 queue, with all that stands behind it. So there are lines, one channel each. Where the oldest publish of the main line
 waits while nothing else is confirmed, its key becomes a suspect, the line is left to drain, and a new one takes over;
 suspects go over a line of their own until one of theirs is confirmed.
+
+A line that was nacked on is left for a new one too: in RabbitMQ 3.10 a channel whose first publish to a queue met a leader
+that had just died is nacked for that queue for ever, while a new channel finds the new leader. From a full queue, which nacks
+on any channel, the two cannot be told apart.
 """
 
 from __future__ import annotations
@@ -33,6 +37,7 @@ STALL: Final = 1.0  # seconds without any confirm while one is awaited
 LINE_LIMIT: Final = 350  # on one channel: above 400 the broker stops reading the whole connection
 SIDE_LIMIT: Final = 32  # to suspects, on their own channel
 DRAINING: Final = 4  # lines left to drain at the same time
+NACK_RENEW: Final = 2.0  # seconds that a line must have lived before a nack ends it
 REFUSED_PAUSE: Final = 5.0  # seconds without publishing to an exchange that closed the channel
 _EXCHANGE = re.compile(r"exchange '([^']*)'")
 
@@ -77,6 +82,8 @@ class _Line:
         self.open: dict[int, _Slot] = {}
         self.late: dict[int, _Slot] = {}  # out of time, unanswered: a late return must find its own
         self.progress = 0.0  # when the broker last answered anything
+        self.opened = asyncio.get_running_loop().time()
+        self.nacked = False
         self._tag = 0
         self._on_end = on_end
         self._on_progress = on_progress
@@ -127,6 +134,7 @@ class _Line:
         method = frame.method
         outcome = Published.CONFIRMED if method.NAME == "Basic.Ack" else Published.NACKED
         tag = method.delivery_tag
+        self.nacked |= outcome is Published.NACKED
         self.progress = asyncio.get_running_loop().time()
         for one in self._up_to(tag) if method.multiple else (tag,):
             slot = self.open.pop(one, None)
@@ -215,6 +223,7 @@ class ConfirmedPublisher:
             future.set_result(Published.UNDECIDED)
             return future
         slot = _Slot(future, message, size, now + self.limits.seconds)
+        self._look_for_nacks(now)
         if self._sweeper is None:
             self._sweeper = loop.call_later(SWEEP, self._sweep)
         if self._suspects and (slot.exchange, slot.key) in self._suspects:
@@ -299,6 +308,7 @@ class ConfirmedPublisher:
             if slot.deadline <= now:
                 slot.end(Published.UNDECIDED)
         self._look_for_stall(now)
+        self._look_for_nacks(now)
         for line in [line for line in self._draining if not line.open]:
             # Answered, or out of time as a whole: its place is free for the next one.
             self._draining.remove(line)
@@ -320,6 +330,20 @@ class ConfirmedPublisher:
         self._draining.append(main)
         self._main = None
         self._spawn(self._open_lines())
+
+    def _look_for_nacks(self, now: float) -> None:
+        """Leave a line that was nacked on: what is on its way there is still answered, the next goes over a new one."""
+        for line in (self._main, self._side):
+            if line is None or not line.nacked or now - line.opened < NACK_RENEW:
+                continue
+            if len(self._draining) >= DRAINING:
+                return
+            self._draining.append(line)
+            if line is self._main:
+                self._main = None
+            else:
+                self._side = None
+            self._spawn(self._open_lines())
 
     # --- the channels
 

@@ -15,7 +15,7 @@ from relay.broker import names
 from relay.broker.blocking import BlockingClient
 from relay.broker.connection import Endpoint
 from relay.broker.link import AmqpLink, LinkTimes
-from relay.broker.publishing import PublishLimits
+from relay.broker.publishing import NACK_RENEW, PublishLimits
 from relay.model.message import Incoming, Lane, Outgoing, Properties, Published
 from tests.support.node import Node
 from tests.support.topology import RELAY, Ground
@@ -81,6 +81,39 @@ def test_a_queue_without_a_leader_stops_neither_publishes_nor_lanes(ground: Grou
             await asyncio.to_thread(ground.node.resume_queue, ground.vhost, queue)
         await until(lambda: link.consuming)
         assert await link.publish(message("H5")) is Published.CONFIRMED
+        await link.stop()
+
+    asyncio.run(main())
+
+
+def test_after_a_nack_the_next_goes_over_a_new_channel_and_nothing_on_its_way_is_lost(ground: Ground) -> None:
+    """What a full queue and a channel that met a dead leader have in common; a new channel mends the second one."""
+    full = {"max-length": 0, "overflow": "reject-publish"}
+    ground.management.put_policy("full", names.exactly("agency.H5"), "queues", full, 99)
+
+    async def main() -> None:
+        link = link_of(ground.endpoint(RELAY))
+        await link.start(lambda _lane, _one: None, {})
+        await asyncio.wait_for(link.wait_connected(), 10)
+        lines = link._publisher
+        end, sent = time.monotonic() + 3 * NACK_RENEW, 0
+        channels: set[Any] = set()
+        nacked = set()
+        while time.monotonic() < end:
+            publishes = [link.submit(message("H53")) for _ in range(20)]
+            nacked.add(await link.publish(message("H5")))
+            assert {await one for one in publishes} == {Published.CONFIRMED}
+            sent += 20
+            if lines._main is not None:
+                channels.add(lines._main.channel)
+            await asyncio.sleep(0.02)
+        assert nacked <= {Published.NACKED, Published.CONFIRMED}  # a length limit of RabbitMQ is no exact one
+        assert Published.NACKED in nacked
+        assert 2 <= len(channels) <= 4, "a nack ends a channel, once in a while"
+        assert link.outstanding == 0
+        assert not [one for one in lines._draining if one.unanswered]
+        with BlockingClient(ground.admin, name="look") as client:
+            assert await asyncio.to_thread(client.depth, "agency.H53") == sent
         await link.stop()
 
     asyncio.run(main())

@@ -203,6 +203,7 @@ class Stranger:
         except UnroutableError:
             return "returned"
         except NackError:
+            channel.close()  # the next one goes over a new channel
             return "nack"
         except ChannelClosedByBroker as error:
             return f"closed {error.reply_code}"
