@@ -16,6 +16,8 @@ _FIRST: Final = ("chaos", "acceptance", "pages", "broker", "contract")
 """Folders by how long they take: with several processes the longest start first. The rest follows as collected."""
 _TOGETHER: Final = frozenset({"chaos", "acceptance"})
 """Folders whose tests share one sandbox, and so one process; elsewhere each file may go to another one."""
+_LIVE: Final = frozenset(_FIRST)
+"""Folders whose tests wait for processes of their own: broker, workers, gateways, JVMs."""
 _ALONE: Final = frozenset({"test_demo.py", "test_life.py", "test_production.py"})
 """Files there that share nothing: they make a machine of their own."""
 
@@ -34,8 +36,25 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the tests in order for several processes."""
+    """Put the tests in order for several processes; those that wait for a broker get a second try.
+
+    What fails once and then passes is printed with its traceback under "seen once": it is a defect to be found, of the
+    test or of the relay, not a pass like another. What depends on no other process gets no second try.
+    """
+    for item in items:
+        if _parts(item)[0] in _LIVE:
+            item.add_marker(pytest.mark.flaky(reruns=1))
     items.sort(key=lambda item: _FIRST.index(_parts(item)[0]) if _parts(item)[0] in _FIRST else len(_FIRST))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print what failed at first and passed at the second try, with its traceback."""
+    seen = terminalreporter.getreports("rerun")
+    if seen:
+        terminalreporter.section("seen once: failed, then passed or failed again")
+    for report in seen:
+        terminalreporter.write_line(report.nodeid, bold=True)
+        terminalreporter.write_line(report.longreprtext)
 
 
 def _parts(item: pytest.Item) -> tuple[str, ...]:

@@ -43,7 +43,7 @@ class Axis:
         total = 0.0
         for url in self.sandbox.raw["metrics_urls"]:
             opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-            with opener.open(url, timeout=5) as answer:
+            with opener.open(url, timeout=30) as answer:
                 text = answer.read().decode()
             total += sum(
                 float(value)

@@ -50,7 +50,7 @@ def standing_still(axis: Axis) -> Iterator[None]:
 
 def stands(sender: Stranger, queue: str, count: int) -> None:
     """Wait until the broker has taken in what was published without waiting for confirms."""
-    end = time.monotonic() + 20
+    end = time.monotonic() + 90
     while sender.depth(queue) <= count - IN_HAND:
         assert time.monotonic() < end, f"{queue} holds {sender.depth(queue)} only"
         time.sleep(0.1)
@@ -71,22 +71,22 @@ def test_urgent_and_status_pass_five_thousand_ordinary_ones(
     with standing_still(axis):
         sender.flood(waiting)
         stands(sender, "ingress.normal", BEHIND)
-        began = time.monotonic()
         urgent, _ = sender.send(Facts(FROM, (TO,), priority=1), urgent=True)
         told, _ = recipient.answer(asked)
-    urgent_after = sender.acknowledgement(urgent).arrived - began
-    status_after = sender.arrival(told, kind="status").arrived - began
+    passed = (sender.acknowledgement(urgent).arrived, sender.arrival(told, kind="status").arrived)
     left = sender.depth("ingress.normal")
     assert left > BEHIND / 2, "nothing was left to pass"
-    assert urgent_after < 2.0
-    assert status_after < 2.0
     sender.wait(
         lambda: all(sender.by_transport_id[each[0]] for each in waiting) or None,
         100,
         "the receipts of the ordinary ones",
     )
     assert all(len(sender.by_transport_id[each[0]]) == 1 for each in waiting)
-    recipient.wait(lambda: len(recipient.documents) >= len(waiting) or None, 20, "the ordinary ones")
+    before = [
+        sum(sender.by_transport_id[each[0]][0].arrived < moment for each in waiting) for moment in passed
+    ]
+    assert max(before) < BEHIND / 4, f"so many ordinary ones came first: {before}"
+    recipient.wait(lambda: len(recipient.documents) >= len(waiting) or None, 100, "the ordinary ones")
     assert not any(each.repeated for each in recipient.documents)
 
 

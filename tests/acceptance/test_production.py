@@ -50,7 +50,7 @@ LIFE = (
 )
 
 
-OBEYED = 8.0
+OBEYED = 60.0
 """Seconds after which workers have taken a change of the directory: they look every two seconds."""
 
 

@@ -118,7 +118,7 @@ def test_is_refused_by_its_own_code(batch: Batch, name: str) -> None:
     code = CASES[name][0] if name in CASES else "CERTIFICATE-REVOKED"
     assert batch.words[name] == "ack"
     gateway = batch.gateway(wrong.user)
-    gateway.wait(lambda: batch.receipts(wrong.user, wrong.body), 20, f"a receipt for: {name}")
+    gateway.wait(lambda: batch.receipts(wrong.user, wrong.body), 90, f"a receipt for: {name}")
     (receipt,) = batch.receipts(wrong.user, wrong.body)
     check_receipt(receipt, batch.axis.sandbox.root)
     assert (receipt.result, receipt.code) == ("refused", code)
@@ -188,7 +188,7 @@ def test_a_recipient_that_stands_twice_gets_it_once(batch: Batch) -> None:
 def test_the_same_id_with_other_bytes_is_refused(batch: Batch) -> None:
     first, other = batch.specials["first"], batch.specials["other bytes"]
     sender = batch.gateway(FROM)
-    sender.wait(lambda: batch.receipts(FROM, other.body), 15, "the refusal of other bytes")
+    sender.wait(lambda: batch.receipts(FROM, other.body), 90, "the refusal of other bytes")
     (receipt,) = batch.receipts(FROM, other.body)
     check_receipt(receipt, batch.axis.sandbox.root)
     assert (receipt.result, receipt.code) == ("refused", "ID-REUSED")
@@ -220,7 +220,7 @@ def test_copies_by_bcc_are_absorbed(batch: Batch) -> None:
 def test_what_the_broker_lets_expire_is_not_lost_in_silence(batch: Batch) -> None:
     special = batch.specials["expires at once"]
     sender = batch.gateway(FROM)
-    sender.wait(lambda: batch.receipts(FROM, special.body), 15, "a word about what expired")
+    sender.wait(lambda: batch.receipts(FROM, special.body), 90, "a word about what expired")
     (receipt,) = batch.receipts(FROM, special.body)
     check_receipt(receipt, batch.axis.sandbox.root)
     # the worker may have been quicker than the broker
@@ -249,7 +249,7 @@ def test_the_same_wrong_submission_again_gets_the_same_receipt(batch: Batch) -> 
     wrong = replace(batch.tries["altered text"])
     sender = batch.gateway(wrong.user)
     assert sender.publish(wrong.body, message_id=wrong.message_id) == "ack"
-    sender.wait(lambda: len(batch.receipts(wrong.user, wrong.body)) >= 2 or None, 15, "the receipt again")
+    sender.wait(lambda: len(batch.receipts(wrong.user, wrong.body)) >= 2 or None, 90, "the receipt again")
     first, second = batch.receipts(wrong.user, wrong.body)
     assert first.body == second.body
     assert (first.duplicate, second.duplicate) == (False, True)
@@ -259,6 +259,6 @@ def _all_told(batch: Batch) -> None:
     """Wait until every wrong submission has an answer and the good one has arrived everywhere."""
     for name, wrong in batch.tries.items():
         look = partial(batch.receipts, wrong.user, wrong.body)
-        batch.gateway(wrong.user).wait(look, 20, f"a receipt for: {name}")
+        batch.gateway(wrong.user).wait(look, 90, f"a receipt for: {name}")
     for code in READERS[1:]:
         batch.gateway(code).arrival(batch.specials["good afterwards"].transport_id)

@@ -47,7 +47,7 @@ def message(key: str, exchange: str = "level.province") -> Outgoing:
     return Outgoing(exchange, key, b"<edoc/>", f"m-{key}", "edoc", names.CONTENT_EDXML)
 
 
-async def until(condition: Callable[[], bool], seconds: float = 15) -> None:
+async def until(condition: Callable[[], bool], seconds: float = 60) -> None:
     async with asyncio.timeout(seconds):
         while not condition():  # noqa: ASYNC110 - nothing tells
             await asyncio.sleep(0.02)
@@ -61,16 +61,15 @@ def test_a_queue_without_a_leader_stops_neither_publishes_nor_lanes(ground: Grou
     taken: list[Incoming] = []
 
     async def main() -> None:
-        link = link_of(ground.endpoint(RELAY), seconds=6.0)
+        link = link_of(ground.endpoint(RELAY), seconds=12.0)
         await link.start(lambda _lane, one: taken.append(one), {Lane.STATUS: 5, Lane.NORMAL: 5})
-        await asyncio.wait_for(link.wait_connected(), 10)
+        await asyncio.wait_for(link.wait_connected(), 60)
         # The broker's channel itself waits at the first publish to such a queue, so for a moment all of it stands.
         stuck = link.submit(message("H5"))
         await asyncio.sleep(1.5)
-        began = time.monotonic()
         for _ in range(20):
             assert await link.publish(message("H53")) is Published.CONFIRMED
-        assert time.monotonic() - began < 4, "none of them waits for the stuck one to be given up"
+        assert not stuck.done(), "none of them waits for the stuck one to be given up"
         again = link.submit(message("H5"))
         assert await link.publish(message("H53")) is Published.CONFIRMED
         assert (await stuck, await again) == (Published.UNDECIDED, Published.UNDECIDED)
@@ -94,7 +93,7 @@ def test_after_a_nack_the_next_goes_over_a_new_channel_and_nothing_on_its_way_is
     async def main() -> None:
         link = link_of(ground.endpoint(RELAY))
         await link.start(lambda _lane, _one: None, {})
-        await asyncio.wait_for(link.wait_connected(), 10)
+        await asyncio.wait_for(link.wait_connected(), 60)
         lines = link._publisher
         end, sent = time.monotonic() + 3 * NACK_RENEW, 0
         channels: set[Any] = set()
@@ -154,7 +153,7 @@ def test_refused_users_are_told_and_not_hammered(ground: Ground) -> None:
         await link.start(lambda _lane, _one: None, {})
         await asyncio.sleep(1.2)
         assert not link.connected
-        assert await asyncio.wait_for(link.publish(message("H53")), 12) is Published.UNDECIDED
+        assert await asyncio.wait_for(link.publish(message("H53")), 60) is Published.UNDECIDED
         await link.stop()
 
     asyncio.run(asyncio.wait_for(main(), 30))
@@ -230,7 +229,7 @@ def test_the_link_survives_the_death_of_the_broker(tmp_path_factory: pytest.Temp
             lost = link.submit(message("H53"))
             await asyncio.to_thread(node.start)
             assert await lost in {Published.UNDECIDED, Published.CONFIRMED}
-            await asyncio.wait_for(link.wait_connected(), 20)
+            await asyncio.wait_for(link.wait_connected(), 60)
             assert await link.publish(message("H53")) is Published.CONFIRMED
             await until(lambda: link.consuming)
             with BlockingClient(ground.admin, name="look") as client:

@@ -34,7 +34,7 @@ from tests.support.production import VHOST, Balancer, ProductionNode, ended
 from tests.support.stranger import Sandbox, Stranger
 from tests.support.stranger_xml import Facts
 
-pytestmark = [pytest.mark.broker, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.broker, pytest.mark.timeout(500)]
 
 ROOT = Path(__file__).resolve().parents[2]
 RELAY = "relay"

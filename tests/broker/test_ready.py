@@ -37,7 +37,7 @@ from relay.sandbox.up import up
 from tests.support import clocked
 from tests.support.promtool import RABBITMQ_NAMES, promtool
 
-pytestmark = [pytest.mark.broker, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.broker, pytest.mark.timeout(400)]
 
 LIMIT: Final = 60.0
 TMPFS: Final = 64 * 1024 * 1024

@@ -50,7 +50,7 @@ from tests.support.stranger_xml import Facts
 pytestmark = pytest.mark.broker
 
 DAY = timedelta(days=1)
-WITHIN = 10.0  # seconds in which running processes take a changed file
+WITHIN = 60.0  # seconds; running processes look at their files each second or two
 
 
 class Certified(Stranger):
@@ -108,7 +108,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
         made.close()
 
 
-def until(condition: Callable[[], bool], seconds: float = 30.0, what: str = "") -> None:
+def until(condition: Callable[[], bool], seconds: float = 90.0, what: str = "") -> None:
     limit = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < limit, f"did not happen in time: {what}"
@@ -210,7 +210,7 @@ def test_a_gateway_logs_in_by_password_and_by_certificate(place: Place) -> None:
     async def asynchronously(endpoint: Endpoint) -> None:
         ended = asyncio.Event()
         close_quietly(await open_connection(endpoint, "test", lambda _error: ended.set(), 10))
-        await asyncio.wait_for(ended.wait(), 10)
+        await asyncio.wait_for(ended.wait(), 60)
 
     for login in ("password", "certificate"):
         endpoint = place.sandbox.endpoint("H26", login)
@@ -416,14 +416,12 @@ def test_the_relays_key_changes_in_the_middle_of_traffic(place: Place) -> None:
         old_key = begin.read_bytes()
         renew_relay(place.home.path)
         assert begin.read_bytes() != old_key
-        changed = time.monotonic()
         new = Issued(begin, place.home.relay / "relay.pem").leaf()
 
         def newest() -> x509.Certificate:
             return signer_of(sender.acknowledgement(sent[-2]).body)
 
         until(lambda: newest() == new, WITHIN, "the worker seals with the new key")
-        took = time.monotonic() - changed
         until(
             lambda: '"relay-key-taken"' in place.home.log("keeper").read_text(encoding="utf-8"),
             WITHIN,
@@ -435,7 +433,6 @@ def test_the_relays_key_changes_in_the_middle_of_traffic(place: Place) -> None:
         enough.set()
         thread.join(20)
     assert not failed, failed
-    assert took < WITHIN
     signers = set()
     for identifier in sent:
         receipt = sender.acknowledgement(identifier)  # checked by the protocol's own rules

@@ -45,7 +45,7 @@ SETTINGS: Final[Mapping[str, Mapping[str, Any]]] = {
 }
 # pika's asynchronous adapter forgets a socket now and then when a connection breaks while it opens.
 PIKA_LEAKS: Final = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-MARKS: Final = [pytest.mark.chaos, pytest.mark.broker, pytest.mark.timeout(200), PIKA_LEAKS]
+MARKS: Final = [pytest.mark.chaos, pytest.mark.broker, pytest.mark.timeout(400), PIKA_LEAKS]
 SUMMARY: Final[list[str]] = []
 """Lines that a run of tests ends with."""
 
@@ -159,7 +159,7 @@ class Ground:
         *,
         allowed: int,
         label: str = "",
-        seconds: float = 75.0,
+        seconds: float = 120.0,
     ) -> Verdict:
         """Send ``count`` documents, do harm in their middle, wait until all is told, judge."""
         post = self.papers(town, count, seed, label or f"seed {seed}")
@@ -181,7 +181,7 @@ class Ground:
             raise AssertionError(f"{error}\n{self.story(town, post)}") from error
         self.quiet(town)
 
-    def quiet(self, town: Town, seconds: float = 25.0) -> None:
+    def quiet(self, town: Town, seconds: float = 60.0) -> None:
         """Wait until the relay's queues and the ladder's first rung are empty and nothing arrives."""
         queues = ("ingress.normal", "ingress.status", "ingress.urgent", "due", "retry.5s")
         end = time.monotonic() + seconds

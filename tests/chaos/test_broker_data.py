@@ -46,7 +46,7 @@ def lose_and_recover(ground: Ground, documents: int) -> str:
         quarter = documents // 4
         ended = ground.papers(town, quarter, 23, "ended")
         town.post(ended.sent)
-        ground.finished(town, ended, 40 + documents / 20)
+        ground.finished(town, ended, 90 + documents / 20)
 
         town.offices[SILENT].reading = False  # what goes there stays queued
         level = ground.sandbox.raw["agencies"][UNBOUND]["level"]
@@ -63,13 +63,13 @@ def lose_and_recover(ground: Ground, documents: int) -> str:
             lambda: all(
                 town.offices[code].acknowledged(letter.transport_id) for code, letter in waiting.sent
             ),
-            40 + documents / 20,
+            90 + documents / 20,
             "acknowledgements",
         )
         flood = ground.papers(town, documents - len(ended.sent) - len(waiting.sent), 29, "in flight")
         before = town.documents_arrived()
         town.post(flood.sent)  # in ingress, in hand, half-finished
-        town.wait(lambda: town.documents_arrived() > before + quarter // 4, 40, "the flood begins")
+        town.wait(lambda: town.documents_arrived() > before + quarter // 4, 90, "the flood begins")
 
         states: dict[str, int] = {}
         open_before: set[tuple[str, str]] = set()
@@ -135,6 +135,6 @@ def lose_and_recover(ground: Ground, documents: int) -> str:
         )
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(500)
 def test_a_broker_that_lost_its_data(ground: Ground) -> None:
     print(lose_and_recover(ground, 200))

@@ -70,7 +70,7 @@ def test_queues_that_are_full_unbound_or_stuck_hold_up_nobody_else(ground: Groun
         )
         codes = deferred_codes(town, post)
     assert codes == {FULL: {"QUEUE-FULL"}, UNBOUND: {"UNROUTABLE"}, STUCK: {"NO-CONFIRM"}}
-    ground.finished(town, post, 40)
+    ground.finished(town, post, 90)
     # What was undecided may have arrived: a publish to the stuck queue and its repetition, for each try.
     verdict = judge(town, post, ground.registry, allowed=10 * 4)
     assert verdict.deliveries == 60

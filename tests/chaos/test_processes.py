@@ -30,14 +30,14 @@ def test_a_worker_that_stood_still_says_nothing_more(ground: Ground) -> None:
         town.wait(lambda: town.documents_arrived() >= 30, 40, "documents arrive before the stop")
         stopped.append(ground.freeze_a_worker(13))
         try:
-            town.wait(lambda: not post.unfinished(town), 40, "the other worker completes all")
+            town.wait(lambda: not post.unfinished(town), 90, "the other worker completes all")
             before = len(town.arrivals())
         finally:
             for pid in stopped:
                 os.kill(pid, signal.SIGCONT)
         time.sleep(1.0)
         after = [arrival for arrival in town.arrivals()[before:] if arrival.kind == "edoc"]
-        ground.finished(town, post, 40)
+        ground.finished(town, post, 90)
         verdict = judge(town, post, ground.registry, allowed=WINDOW * 3)
     assert verdict.again, "the worker was stopped with nothing in hand"
     assert not after, f"{len(after)} copies came from the worker that had lost its lease"

@@ -127,7 +127,7 @@ class Stranger:
             virtual_host=url.path[1:],
             credentials=pika.PlainCredentials(self.user, entry["password"]),
             heartbeat=0,  # the publishing side may rest for long while a test looks at results
-            blocked_connection_timeout=20,
+            blocked_connection_timeout=60,
             ssl_options=sandbox.tls(str(url.hostname)) if url.scheme == "amqps" else None,
         )
         self._signers: dict[str, Signer] = {}
@@ -154,7 +154,7 @@ class Stranger:
             target=self._read, args=(ready,), name=f"reads {self.code}", daemon=True
         )
         self._thread.start()
-        assert ready.wait(20), f"{self.code} cannot read: {self.failure}"
+        assert ready.wait(60), f"{self.code} cannot read: {self.failure}"
         assert self.failure is None, self.failure
         return self
 

@@ -346,16 +346,6 @@ def test_the_jdk(sealer: ReceiptSealer, tmp_path: Path) -> None:
     assert found[altered] == "invalid"
 
 
-@pytest.mark.bench
-def test_cost(sealer: ReceiptSealer) -> None:
-    import time
-
-    start = time.process_time()
-    for _ in range(200):
-        sign(BASE, sealer, "H53", None, "m")
-    assert (time.process_time() - start) / 200 < 0.002
-
-
 def test_a_relays_certificate_signs_no_document(house: pki.House, relay: pki.Entity) -> None:
     from relay.trust.verifier import DocumentVerifier
 

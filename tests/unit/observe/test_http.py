@@ -16,7 +16,7 @@ from relay.observe.http import HttpServer
 
 def get(url: str, method: str = "GET") -> tuple[int, str, bytes]:
     try:
-        with urllib.request.urlopen(urllib.request.Request(url, method=method), timeout=5) as answer:
+        with urllib.request.urlopen(urllib.request.Request(url, method=method), timeout=60) as answer:
             return answer.status, answer.headers["Content-Type"], answer.read()
     except urllib.error.HTTPError as refused:
         with refused:

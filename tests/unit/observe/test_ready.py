@@ -91,11 +91,11 @@ def test_a_loop_that_turns_is_alive_and_one_that_stands_is_not() -> None:
 def test_life_is_answered_over_http() -> None:
     alive = True
     with HttpServer(lambda: b"", lambda: (True, {}), live=lambda: (alive, {"writer": alive})) as server:
-        with urllib.request.urlopen(f"{server.url}/live", timeout=5) as answer:
+        with urllib.request.urlopen(f"{server.url}/live", timeout=60) as answer:
             assert json.loads(answer.read()) == {"live": True, "writer": True}
         alive = False
         with pytest.raises(urllib.error.HTTPError) as caught:
-            urllib.request.urlopen(f"{server.url}/live", timeout=5)
+            urllib.request.urlopen(f"{server.url}/live", timeout=60)
         with caught.value as refused:
             assert (refused.code, json.loads(refused.read())["live"]) == (503, False)
 

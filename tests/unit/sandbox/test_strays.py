@@ -22,7 +22,7 @@ def marked(home: Path, role: str) -> Iterator[int]:
         yield child.pid
     finally:
         child.kill()
-        child.wait(10)
+        child.wait(60)
 
 
 def of(folder: Path) -> tuple[Stray, ...]:

@@ -471,7 +471,7 @@ def test_namespaces_that_cost(world: World) -> None:
     body = sign(DOCUMENT.replace(b"<bulk>", costly + b"<bulk>"), world.recipe)
     start = time.process_time()
     assert world.verify(body).verdict.accepted
-    assert time.process_time() - start < 4.0
+    assert time.process_time() - start < 20.0
     more = body.replace(b"<bulk>", leaf * 100 + b"<bulk>")
     assert code(world, more) is Code.TOO_COMPLEX
 
