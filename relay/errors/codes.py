@@ -41,6 +41,7 @@ class Code(StrEnum):
     TOO_DEEP = "TOO-DEEP"
     TOO_COMPLEX = "TOO-COMPLEX"
     WRONG_ROOT = "WRONG-ROOT"
+    HIDDEN_NAMESPACE = "HIDDEN-NAMESPACE"  # a prefix in a value, whose meaning no signature covers
 
     # verify: the signature
     UNSIGNED = "UNSIGNED"
@@ -49,10 +50,15 @@ class Code(StrEnum):
     SIGNATURE_MALFORMED = "SIGNATURE-MALFORMED"
     FOREIGN_REFERENCE = "FOREIGN-REFERENCE"
     FOREIGN_TRANSFORM = "FOREIGN-TRANSFORM"
+    FOREIGN_ID = "FOREIGN-ID"  # an id that is not the signed part's, or the same one twice
     WEAK_ALGORITHM = "WEAK-ALGORITHM"
     KEYINFO_MALFORMED = "KEYINFO-MALFORMED"
     DIGEST_MISMATCH = "DIGEST-MISMATCH"
     SIGNATURE_INVALID = "SIGNATURE-INVALID"
+    MANIFEST_MALFORMED = "MANIFEST-MALFORMED"  # its lines do not name each attachment with one digest
+    UNSIGNED_CONTENT = "UNSIGNED-CONTENT"  # manifest profile: something beside the signed part that a reader could see
+    ATTACHMENT_MISMATCH = "ATTACHMENT-MISMATCH"  # attachments and signed manifest do not pair one to one
+    ATTACHMENT_ALTERED = "ATTACHMENT-ALTERED"
 
     # verify: the signer
     BAD_CERTIFICATE = "BAD-CERTIFICATE"
@@ -146,4 +152,5 @@ class Code(StrEnum):
     CERTIFICATE_TAKEN = "CERTIFICATE-TAKEN"  # registered for another agency
     RECEIPT_TIMEOUT = "RECEIPT-TIMEOUT"
     RECEIPT_INVALID = "RECEIPT-INVALID"  # a receipt whose signature or relay does not hold
+    EVIDENCE_MALFORMED = "EVIDENCE-MALFORMED"  # bytes that are no record, batch, head or proof
     DEMO_FAILED = "DEMO-FAILED"

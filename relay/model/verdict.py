@@ -5,9 +5,40 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 from typing import Final, NamedTuple
 
 from relay.errors import Code
+
+
+class RevocationState(StrEnum):
+    """What is known of a chain's revocation at the moment it was judged."""
+
+    GOOD = "good"
+    REVOKED = "revoked"
+    UNKNOWN = "unknown"  # nothing usable says so
+    NOT_CHECKED = "not-checked"  # it did not come to that, or nobody publishes anything and need not
+
+
+class RevocationSource(StrEnum):
+    """Who said so."""
+
+    CRL = "crl"
+    OCSP = "ocsp"
+    NONE = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class Revocation:
+    """Revocation of the signer's certificate and of those above it, the worst of them."""
+
+    state: RevocationState = RevocationState.NOT_CHECKED
+    source: RevocationSource = RevocationSource.NONE
+    made_at: datetime | None = None
+    """When the oldest list or answer that counted was made: its age is ``verified_at`` minus this."""
+
+
+NOT_CHECKED: Final = Revocation()
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +50,7 @@ class Verdict:
     trusted: bool
     """The certificate chains to a configured anchor, is valid and not revoked at ``verified_at``, and is the sender's."""
     reason: Code
-    """``OK`` or the one reason against it."""
+    """``OK`` or the one reason against it, out of ``REASONS``."""
     verified_at: datetime
     """The relay's clock; signing time is unknown unless a time-stamp vouches for it."""
     signer: str = ""
@@ -32,6 +63,14 @@ class Verdict:
     """``whole`` or ``manifest``."""
     detail: str = ""
     """Further facts for people, in English, e.g. that a stub signature stands in the package."""
+    chain: tuple[str, ...] = ()
+    """The path that was judged: SHA-256 of each certificate, lower-case hex, leaf first, anchor last; empty if none."""
+    revocation: Revocation = NOT_CHECKED
+    """What was known of revocation, from whom and how old."""
+    on_behalf_of: str = ""
+    """Code of the agency in whose name a gateway signed; empty where the agency's own certificate did."""
+    vouched: datetime | None = None
+    """The time that a trusted time-stamp gives the signature; None: nothing vouches for any."""
 
     @property
     def accepted(self) -> bool:
@@ -81,6 +120,30 @@ class SignedView:
 
 
 @dataclass(frozen=True, slots=True)
+class ManifestPlace:
+    """Where a format of the ``manifest`` profile keeps its signed part, its list of attachments and these themselves."""
+
+    envelope: str
+    """Tag of the root's first child: the signed part, which carries the one id."""
+    references: tuple[str, ...]
+    """Tags from below the envelope to the element that lists the attachments."""
+    reference: str
+    """Tag of one line of that list."""
+    content_id: str
+    """Tag, in a line and in an attachment, of the name by which they find each other."""
+    described: tuple[str, ...]
+    """Tags of what a line says of its attachment and the attachment may repeat."""
+    attachments: str
+    """Tag of the root's other child."""
+    attachment: str
+    """Tag of one attachment."""
+    payload: str
+    """Tag, in an attachment, of the base64 text."""
+    id_name: str = "Id"
+    """Attribute of the envelope that the signature refers to."""
+
+
+@dataclass(frozen=True, slots=True)
 class SignaturePlace:
     """Where a format keeps its signature: data from the format to ``trust``, which knows no format."""
 
@@ -92,6 +155,8 @@ class SignaturePlace:
     """Tags whose text is bulk (base64) and is left out of the signed view unless asked for."""
     stub: str | None = None
     """Tag of a signature look-alike in the format's own namespace: signed content, named in the verdict."""
+    manifest: ManifestPlace | None = None
+    """For a format that takes the ``manifest`` profile too; None: only ``whole``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,3 +180,57 @@ class Verification:
 
 XMLDSIG: Final = "http://www.w3.org/2000/09/xmldsig#"
 EXC_C14N: Final = "http://www.w3.org/2001/10/xml-exc-c14n#"
+
+WHOLE: Final = "whole"
+MANIFEST: Final = "manifest"
+
+REASONS: Final[frozenset[Code]] = frozenset(
+    {
+        Code.OK,
+        # the bytes
+        Code.EMPTY_BODY,
+        Code.TOO_LARGE,
+        Code.NOT_XML,
+        Code.NOT_UTF8,
+        Code.DTD_FORBIDDEN,
+        Code.ENTITY_FORBIDDEN,
+        Code.PI_FORBIDDEN,
+        Code.COMMENT_IN_TEXT,
+        Code.TOO_DEEP,
+        Code.TOO_COMPLEX,
+        Code.WRONG_ROOT,
+        Code.HIDDEN_NAMESPACE,
+        # the signature
+        Code.UNSIGNED,
+        Code.MANY_SIGNATURES,
+        Code.SIGNATURE_MISPLACED,
+        Code.SIGNATURE_MALFORMED,
+        Code.FOREIGN_REFERENCE,
+        Code.FOREIGN_TRANSFORM,
+        Code.FOREIGN_ID,
+        Code.WEAK_ALGORITHM,
+        Code.KEYINFO_MALFORMED,
+        Code.DIGEST_MISMATCH,
+        Code.SIGNATURE_INVALID,
+        # the manifest profile
+        Code.MANIFEST_MALFORMED,
+        Code.UNSIGNED_CONTENT,
+        Code.ATTACHMENT_MISMATCH,
+        Code.ATTACHMENT_ALTERED,
+        # the signer
+        Code.BAD_CERTIFICATE,
+        Code.UNKNOWN_CA,
+        Code.CERTIFICATE_EXPIRED,
+        Code.CERTIFICATE_NOT_YET_VALID,
+        Code.CERTIFICATE_REVOKED,
+        Code.REVOCATION_UNKNOWN,
+        # what the directory and the broker know of the signer
+        Code.WRONG_SIGNER,
+        Code.UNKNOWN_SENDER,
+        Code.SENDER_SUSPENDED,
+        Code.SENDER_NOT_ALLOWED,
+        # of a receipt: the signer is no relay, or another one
+        Code.RECEIPT_INVALID,
+    }
+)
+"""The closed list of reasons that a verdict can have."""
