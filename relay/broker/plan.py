@@ -209,7 +209,14 @@ def _queues(desired: Desired, live: Live) -> list[Change]:
 
 def _users(desired: Desired, live: Live) -> list[Change]:
     changes = []
+    # An administrator whose name an agency's code happens to be stays one: its rights are not a directory's to give.
+    governing = {user for user, tags in live.users.items() if "administrator" in tags} | {live.reader}
     for user, wanted in desired.rights.items():
+        if user in governing:
+            changes.append(
+                Change("user", user, What.REPORT, "an administrator of the broker, no gateway's user")
+            )
+            continue
         if user not in live.users:
             changes.append(Change("user", user, What.CREATE, subject=user))
         elif live.users[user]:
@@ -222,12 +229,11 @@ def _users(desired: Desired, live: Live) -> list[Change]:
         if there is None or _plain(there) != _plain(wanted):
             before = "" if there is None else _plain(there)
             changes.append(_right("permissions", user, before, _plain(wanted), wanted, there))
-    ended = sorted(desired.ended & set(live.users))
+    ended = sorted(desired.ended & set(live.users) - governing)
     changes += [Change("user", user, What.REMOVE, "its time has ended", subject=user) for user in ended]
     changes += [
         Change("permissions", user, What.REPORT, "a user that is not in the configuration", subject=user)
-        for user in sorted(set(live.rights) - set(desired.rights) - desired.ended - {live.reader})
-        if "administrator" not in live.users.get(user, "")
+        for user in sorted(set(live.rights) - set(desired.rights) - desired.ended - governing)
     ]
     return changes
 

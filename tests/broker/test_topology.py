@@ -120,6 +120,19 @@ def test_a_closed_agency_loses_its_keys_and_its_queue_is_kept_until_told(ground:
     assert live.rights["G14"].read == live.rights["G14"].write == live.rights["G14"].topic == "^$"
 
 
+def test_an_administrator_with_an_agencys_name_keeps_its_rights(ground: Ground) -> None:
+    management = ground.management
+    management.put_user("H77", "x" * 20, "administrator")
+    try:
+        applied = ground.apply([*AGENCIES, agency("H77")])
+        assert [str(one) for one in applied.done if one.name == "H77" and one.kind != "binding"] == []
+        (told,) = [one for one in ground.plan([*AGENCIES, agency("H77")]) if one.name == "H77"]
+        assert (told.what, told.before) == (What.REPORT, "an administrator of the broker, no gateway's user")
+        assert "H77" not in read_live(management).rights
+    finally:
+        management.delete_user("H77")
+
+
 def test_a_right_that_is_taken_away_holds_on_an_open_connection(ground: Ground) -> None:
     ground.apply()
     with BlockingClient(ground.endpoint("G14"), name="g14") as gateway:
