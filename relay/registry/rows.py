@@ -17,7 +17,7 @@ from relay.model.levels import Level
 from relay.model.message import Kind
 from relay.model.receipt import ReceiptKind, SignedReceipt
 from relay.model.record import Claim, Document, HeldEntry
-from relay.model.verdict import Verdict
+from relay.model.verdict import Revocation, RevocationSource, RevocationState, Verdict
 from relay.registry.schema import deliveries, documents, receipt_bodies, receipts
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -73,7 +73,21 @@ def join_number(series: str, serial: int) -> str:
 
 
 def verdict_text(verdict: Verdict) -> str:
-    """Return a verdict as JSON."""
+    """Return a verdict as JSON: a list, whose end is cut off where it says nothing beyond the default."""
+    revocation = verdict.revocation
+    more: list[object] = [
+        # the leaf stands before
+        list(verdict.chain[1:]),
+        [
+            revocation.state.value,
+            revocation.source.value,
+            None if revocation.made_at is None else to_us(revocation.made_at),
+        ],
+        verdict.on_behalf_of,
+        None if verdict.vouched is None else to_us(verdict.vouched),
+    ]
+    while more and more[-1] == _SAYS_NOTHING[len(more) - 1]:
+        more.pop()
     return json.dumps(
         [
             verdict.intact,
@@ -85,16 +99,35 @@ def verdict_text(verdict: Verdict) -> str:
             verdict.algorithm,
             verdict.profile,
             verdict.detail,
+            *more,
         ],
         ensure_ascii=False,
         separators=(",", ":"),
     )
 
 
+_SAYS_NOTHING: Final = ([], ["not-checked", "none", None], "", None)
+
+
 def verdict_from(text: str) -> Verdict:
-    """Return the verdict of its JSON."""
+    """Return the verdict of its JSON, of any age."""
     intact, trusted, reason, at, *rest = json.loads(text)
-    return Verdict(intact, trusted, Code(reason), from_us(at), *rest)
+    texts, more = rest[:5], rest[5:]
+    above, (state, source, made), behalf, vouched = (*more, *_SAYS_NOTHING[len(more) :])
+    leaf = texts[1] if len(texts) > 1 else ""
+    return Verdict(
+        intact,
+        trusted,
+        Code(reason),
+        from_us(at),
+        *texts,
+        chain=(leaf, *above) if above else (),
+        revocation=Revocation(
+            RevocationState(state), RevocationSource(source), None if made is None else from_us(made)
+        ),
+        on_behalf_of=behalf,
+        vouched=None if vouched is None else from_us(vouched),
+    )
 
 
 def document_row(
