@@ -15,11 +15,14 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final
 
+from cryptography.hazmat.primitives.serialization import Encoding
+
 from relay.errors import Code, ConfigurationError, RefusedError
 from relay.model.ports import Clock
 from relay.trust.certificate import Certificate, relay_name
 from relay.trust.chain import Purpose, TrustStore, read_certificates
-from relay.trust.sign import ReceiptSealer, load_chain, load_key
+from relay.trust.detached import sign_detached
+from relay.trust.sign import PrivateKey, ReceiptSealer, load_chain, load_key
 
 _CHECK_EVERY: Final = 1.0  # seconds between two looks at the files
 
@@ -32,6 +35,8 @@ class _Pair:
 
     sealer: ReceiptSealer
     chain: tuple[Certificate, ...]
+    key: PrivateKey
+    pem: bytes
 
 
 class RelaySigner:
@@ -75,6 +80,22 @@ class RelaySigner:
         """Return the receipt with its signature, by the newest usable key; see ``ReceiptSealer.seal``."""
         self.refresh()
         return self._pair.sealer.seal(unsigned)
+
+    def sign_text(self, text: bytes, kind: str) -> bytes:
+        """Return the line of a detached signature over a head's or a statement's text, by the newest usable key.
+
+        Args:
+            text: what is signed.
+            kind: header ``typ``, see ``relay.trust.detached.sign_detached``.
+        """
+        self.refresh()
+        pair = self._pair
+        return sign_detached(text, pair.key, pair.pem, kind)
+
+    @property
+    def certificates(self) -> tuple[bytes, ...]:
+        """The certificates in use as DER, the relay's own first."""
+        return tuple(each.x509.public_bytes(Encoding.DER) for each in self._pair.chain)
 
     @property
     def certificate(self) -> Certificate:
@@ -122,7 +143,8 @@ class RelaySigner:
     def _read(self) -> _Pair:
         pem = b"".join(load_chain(path) for path in self._certificates)
         chain = tuple(one for path in self._certificates for one in read_certificates(path))
-        sealer = ReceiptSealer(load_key(self._key), pem)
+        key = load_key(self._key)
+        sealer = ReceiptSealer(key, pem)
         try:
             named = relay_name(chain[0])
         except RefusedError as error:
@@ -132,7 +154,7 @@ class RelaySigner:
                 Code.KEY_UNUSABLE,
                 f"the certificate is of {named or 'no relay'}, not of urn:truc:relay:{self._name}",
             )
-        return _Pair(sealer, chain)
+        return _Pair(sealer, chain, key, pem)
 
     def _judge(self, fresh: _Pair) -> None:
         """Refuse a change that nobody could verify with: at a start there is no choice, here there is."""
