@@ -16,8 +16,8 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from relay.errors import Code, ConfigurationError, RefusedError
 from relay.trust.certificate import Certificate, CertificateCache, read_certificate
-from relay.trust.crl import RevocationLists
-from relay.trust.path import Assessment, ChainResult, Purpose, assess
+from relay.trust.crl import RevocationLists, Revocations
+from relay.trust.path import Assessment, ChainResult, Purpose, Revocation, assess
 
 _CHECK_EVERY: Final = 1.0  # seconds between two looks at the files
 _KEPT: Final = 8192
@@ -112,7 +112,7 @@ class TrustStore:
             if assessment is not None:
                 material.kept.move_to_end(name)
         if assessment is None:
-            assessment = assess(chain, purpose, material.anchors, material.lists)
+            assessment = assess(chain, purpose, material.anchors, Revocations(material.lists))
             with self._lock:
                 material.kept[name] = assessment
                 if len(material.kept) > _KEPT:
@@ -239,6 +239,7 @@ __all__ = [
     "CertificateCache",
     "ChainResult",
     "Purpose",
+    "Revocation",
     "TrustStore",
     "files_of",
     "read_certificates",

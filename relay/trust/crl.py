@@ -1,53 +1,90 @@
-"""Revocation lists (RFC 5280, section 5) from files: which of them speak for a certificate, and what they say."""
+"""Revocation lists (RFC 5280, section 5): which of them speak for a certificate, and what they say."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
+from typing import Final, Literal
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 
 from relay.trust.certificate import Certificate
 
-_HASHES = (hashes.SHA256, hashes.SHA384, hashes.SHA512)
+Source = Literal["crl", "ocsp"]
+Needed = Literal["either", "crl", "ocsp"]
+"""By what a certificate has to be vouched for. What any source says to be revoked is revoked."""
+
+_HASHES: Final = (hashes.SHA256, hashes.SHA384, hashes.SHA512)
+_TICK: Final = timedelta(microseconds=1)
+_FIRST: Final = datetime.min.replace(tzinfo=UTC)
+_LAST: Final = datetime.max.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """What one list says of one certificate."""
+    """What one list or answer says of one certificate."""
 
     this_update: datetime
     next_update: datetime
     revoked_at: datetime | None
+    source: Source = "crl"
 
-    def usable(self, moment: datetime, not_after: datetime) -> bool:
-        """Whether "not listed" can be believed at a moment for a certificate that ends at ``not_after``.
+    def usable(
+        self,
+        moment: datetime,
+        not_after: datetime,
+        grace: timedelta = timedelta(),
+        skew: timedelta = timedelta(),
+    ) -> bool:
+        """Whether "not revoked" can be believed at a moment for a certificate that ends at ``not_after``.
 
         A list made after that moment (old evidence, a clock that is a little slow) knows more, not less, unless the
         certificate had ended before: lists drop those.
         """
-        return moment <= self.next_update and (self.this_update <= moment or self.this_update <= not_after)
+        if moment > shifted(self.next_update, grace):
+            return False
+        return shifted(self.this_update, -skew) <= moment or self.this_update <= not_after
 
     def revoked(self, moment: datetime) -> bool:
         """Whether it was revoked at that moment. A list past its date is believed in this."""
         return self.revoked_at is not None and self.revoked_at <= moment
 
+    def turns(self, grace: timedelta, skew: timedelta) -> Iterator[datetime]:
+        """Yield the moments from which on the answers above, or which of two is the better one, may be others."""
+        yield shifted(self.this_update, -skew)
+        yield shifted(self.next_update, _TICK)
+        if grace:
+            yield shifted(shifted(self.next_update, grace), _TICK)
+        if self.revoked_at is not None:
+            yield self.revoked_at
+
+
+def shifted(moment: datetime, by: timedelta) -> datetime:
+    """Return a moment moved; where the calendar ends, its end."""
+    try:
+        return moment + by
+    except OverflowError:
+        return _LAST if by > timedelta() else _FIRST
+
 
 class RevocationLists:
-    """All configured lists.
+    """All lists that were read.
 
     Args:
         lists: as read; whether a list is its issuer's own is checked when it is asked for.
         unlisted: SHA-256 (hex) of the certificates of anchors under which an issuer may be without a list.
     """
 
-    def __init__(self, lists: Iterable[x509.CertificateRevocationList], unlisted: frozenset[str]) -> None:
+    def __init__(
+        self, lists: Iterable[x509.CertificateRevocationList], unlisted: frozenset[str] = frozenset()
+    ) -> None:
         self._by_issuer: dict[bytes, list[x509.CertificateRevocationList]] = {}
         for revocations in lists:
             self._by_issuer.setdefault(revocations.issuer.public_bytes(), []).append(revocations)
         self._unlisted = unlisted
+        self._signed: dict[tuple[int, str], bool] = {}
 
     def end(self) -> datetime | None:
         """Return the earliest time, over the issuers, at which the latest of their lists is out of date."""
@@ -63,42 +100,108 @@ class RevocationLists:
         latest = [max(each.last_update_utc for each in lists) for lists in self._by_issuer.values()]
         return min(latest, default=None)
 
+    def by_issuer(self) -> Mapping[bytes, Sequence[x509.CertificateRevocationList]]:
+        """Return the lists by the DER of their issuer's name."""
+        return self._by_issuer
+
+    def need_not(self, anchor: Certificate) -> bool:
+        """Whether issuers under this anchor may be without a list."""
+        return anchor.sha256 in self._unlisted
+
+    def of(self, certificate: Certificate, issuer: Certificate) -> tuple[Listing, ...]:
+        """Return what the lists of ``issuer`` say of ``certificate``."""
+        listings = []
+        for revocations in self._by_issuer.get(issuer.x509.subject.public_bytes(), ()):
+            listing = _listing(revocations, certificate, issuer, self._is_signed)
+            if listing is not None:
+                listings.append(listing)
+        return tuple(listings)
+
+    def _is_signed(self, revocations: x509.CertificateRevocationList, issuer: Certificate) -> bool:
+        """A long list is hashed once for each issuer, not with each certificate."""
+        name = (id(revocations), issuer.sha256)
+        known = self._signed.get(name)
+        if known is None:
+            known = self._signed[name] = list_signed_by(revocations, issuer)
+        return known
+
+
+class Revocations:
+    """Lists and answers together."""
+
+    def __init__(
+        self,
+        lists: RevocationLists,
+        answers: Callable[[Certificate, Certificate], Sequence[Listing]] | None = None,
+    ) -> None:
+        """``answers`` gives what OCSP said of a certificate of an issuer."""
+        self.lists = lists
+        self._answers = answers
+
     def of(
         self, certificate: Certificate, issuer: Certificate, anchor: Certificate
     ) -> tuple[Listing, ...] | None:
-        """Return what the lists of ``issuer`` say of ``certificate``; None where it has none and need not."""
-        listings = []
-        for revocations in self._by_issuer.get(issuer.x509.subject.public_bytes(), ()):
-            listing = _listing(revocations, certificate, issuer)
-            if listing is not None:
-                listings.append(listing)
-        if not listings and anchor.sha256 in self._unlisted:
+        """Return what is said of ``certificate``; None where its issuer publishes nothing and need not."""
+        found = self.lists.of(certificate, issuer)
+        if self._answers is not None:
+            found = (*found, *self._answers(certificate, issuer))
+        if not found and self.lists.need_not(anchor):
             return None
-        return tuple(listings)
+        return found
+
+
+def list_signed_by(revocations: x509.CertificateRevocationList, issuer: Certificate) -> bool:
+    """Whether a list is that of the issuer: his name, his right to sign lists, his signature with a hash that is taken."""
+    try:
+        if revocations.issuer != issuer.x509.subject or not may_sign_lists(issuer):
+            return False
+        if not isinstance(revocations.signature_hash_algorithm, _HASHES):
+            return False
+        return revocations.is_signature_valid(issuer.key)
+    except Exception:  # noqa: BLE001 -- what the library refuses is signed by nobody
+        return False
+
+
+def list_number(revocations: x509.CertificateRevocationList) -> int | None:
+    """Return the CRL number (RFC 5280, 5.2.3); None: it has none. Raises what the library raises on damaged ones."""
+    try:
+        return revocations.extensions.get_extension_for_class(x509.CRLNumber).value.crl_number
+    except x509.ExtensionNotFound:
+        return None
+
+
+def list_scope(revocations: x509.CertificateRevocationList) -> bytes:
+    """Return what tells the lists of one issuer apart: the DER of the issuing distribution point; empty: none."""
+    try:
+        return revocations.extensions.get_extension_for_class(
+            x509.IssuingDistributionPoint
+        ).value.public_bytes()
+    except x509.ExtensionNotFound:
+        return b""
 
 
 def _listing(
-    revocations: x509.CertificateRevocationList, certificate: Certificate, issuer: Certificate
+    revocations: x509.CertificateRevocationList,
+    certificate: Certificate,
+    issuer: Certificate,
+    is_signed: Callable[[x509.CertificateRevocationList, Certificate], bool],
 ) -> Listing | None:
     """Return None where the list is not the issuer's, or does not speak of such a certificate."""
     try:
-        if not isinstance(revocations.signature_hash_algorithm, _HASHES):
-            return None
-        if not _may_sign_lists(issuer) or not revocations.is_signature_valid(issuer.key):
-            return None
-        if not _in_scope(revocations, certificate):
+        if not is_signed(revocations, issuer) or not _in_scope(revocations, certificate):
             return None
         next_update = revocations.next_update_utc
         if next_update is None:
             return None
         entry = revocations.get_revoked_certificate_by_serial_number(certificate.x509.serial_number)
         revoked_at = None if entry is None else entry.revocation_date_utc
+        return Listing(revocations.last_update_utc, next_update, revoked_at)
     except Exception:  # noqa: BLE001 -- a damaged list says nothing: the check fails closed
         return None
-    return Listing(revocations.last_update_utc, next_update, revoked_at)
 
 
-def _may_sign_lists(issuer: Certificate) -> bool:
+def may_sign_lists(issuer: Certificate) -> bool:
+    """Whether the key usage lets it sign lists."""
     try:
         return issuer.x509.extensions.get_extension_for_class(x509.KeyUsage).value.crl_sign
     except x509.ExtensionNotFound:

@@ -1,18 +1,20 @@
-"""From a signer's certificate to a configured anchor, and what the lists of revoked certificates say.
+"""From a signer's certificate to a configured anchor, and what lists and answers of revoked certificates say.
 
-Paths are built here, by the rules of RFC 5280 that a signer of documents needs; the verifier of ``cryptography`` is
-made for TLS and refuses certificates without a host name. Everything fails closed: an unknown critical extension, name
-constraints, an issuer without a usable list. Extended key usage is not judged: which certificate may sign for whom is
-the directory's to say, certificate by certificate.
+Paths are built here, by the rules of RFC 5280 (6.1) that a signer of documents needs: the verifier of ``cryptography``
+is made for TLS and knows neither policies nor revocation nor names but hosts, that of ``pyhanko-certvalidator`` reads
+each certificate with a second parser and fetches while it judges. Tests compare both with this one. Everything fails
+closed: an unknown critical extension, a constraint that is not understood, an issuer without a usable list.
 
-What does not depend on time is worked out once for each chain and kept; a document then costs two comparisons.
+What does not depend on time is worked out once for each chain and kept. Over time an answer changes only at certain
+moments (a certificate ends, a list is out of date); between two of them it is worked out once and kept.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from bisect import bisect_right
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from enum import StrEnum
 from itertools import pairwise
 from typing import Final
@@ -20,15 +22,19 @@ from typing import Final
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
+from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from relay.errors import Code, RefusedError
 from relay.trust.certificate import Certificate, relay_name
-from relay.trust.crl import Listing, RevocationLists
+from relay.trust.constraints import check_names
+from relay.trust.crl import Listing, Needed, Revocations, Source, shifted
+from relay.trust.policies import check_policies
 
 MAX_PATH: Final = 6
 _MAX_PATHS: Final = 8
 _MAX_CHECKS: Final = 64  # signatures checked for one chain, against certificates that all issue one another
 _HASHES: Final = (hashes.SHA256, hashes.SHA384, hashes.SHA512)
+_TICK: Final = timedelta(microseconds=1)
 _UNDERSTOOD: Final = frozenset(
     {
         x509.BasicConstraints.oid,
@@ -39,8 +45,12 @@ _UNDERSTOOD: Final = frozenset(
         x509.CRLDistributionPoints.oid,
         x509.AuthorityKeyIdentifier.oid,
         x509.SubjectKeyIdentifier.oid,
+        x509.NameConstraints.oid,
+        x509.PolicyConstraints.oid,
+        x509.InhibitAnyPolicy.oid,
     }
 )
+_OTHER_WORK: Final = frozenset({ExtendedKeyUsageOID.OCSP_SIGNING, ExtendedKeyUsageOID.TIME_STAMPING})
 
 
 class Purpose(StrEnum):
@@ -50,6 +60,15 @@ class Purpose(StrEnum):
     RECEIPT = "receipt"  # only a relay may: URI SAN urn:truc:relay:<name>
 
 
+class Revocation(StrEnum):
+    """What is known of a chain's revocation."""
+
+    GOOD = "good"  # every certificate below the anchor is covered by a list or answer, and not revoked
+    REVOKED = "revoked"
+    UNKNOWN = "unknown"  # something on the way is covered by none that can be used
+    UNCHECKED = "unchecked"  # there is no chain, or its anchor is one whose issuers need no list
+
+
 @dataclass(frozen=True, slots=True)
 class ChainResult:
     """What is known of a signer. ``code`` is OK or the one reason against it."""
@@ -57,15 +76,49 @@ class ChainResult:
     code: Code
     detail: str = ""
     relay: str = ""  # name in the certificate, for RECEIPT
+    chain: tuple[Certificate, ...] = ()
+    """Leaf to anchor; empty where none was found."""
+    revocation: Revocation = Revocation.UNCHECKED
+    source: Source | None = None
+    """What told the revocation state: of the signer's certificate, or of the one that is revoked."""
+    made_at: datetime | None = None
+    """When that list or answer was made (thisUpdate)."""
+    stale: bool = False
+    """Something on the way rests on material past its date, in its time of grace."""
+    until: datetime | None = None
+    """Last moment at which the same material says the same; None: for ever."""
+
+
+@dataclass(frozen=True, slots=True)
+class PathRules:
+    """What the settings ask of a path."""
+
+    policies: frozenset[str] = frozenset()  # dotted; one has to be valid; empty: any
+    purposes: frozenset[str] = (
+        frozenset()
+    )  # dotted extended key usages of which one has to be there; empty: any
+    needed: Mapping[str, Needed] = field(default_factory=dict)  # by SHA-256 of the anchor
+    grace: timedelta = timedelta()  # how long material past its date is believed
+    skew: timedelta = timedelta()  # how far the clocks of issuers may be ahead of ours
 
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """One certificate below the anchor, and the lists of its issuer; None: its issuer has none and need not."""
+    """One certificate below the anchor, and what is said of it; None: its issuer has no list and need not."""
 
     subject: str
     not_after: datetime
     listings: tuple[Listing, ...] | None
+    needed: Needed = "either"
+
+    def good(self, moment: datetime, grace: timedelta, skew: timedelta) -> Listing | None:
+        """Return the best that vouches for it at a moment: one that is not past its date, then the latest."""
+        usable = [
+            each
+            for each in self.listings or ()
+            if self.needed in {"either", each.source} and each.usable(moment, self.not_after, grace, skew)
+        ]
+        return max(usable, key=lambda each: (moment <= each.next_update, each.this_update), default=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,55 +128,108 @@ class Path:
     certificates: tuple[Certificate, ...]  # leaf first, anchor last
     links: tuple[Link, ...]
 
-    def at(self, moment: datetime) -> ChainResult:
+    def at(self, moment: datetime, rules: PathRules) -> ChainResult:
         """Judge validity and revocation at a moment."""
         for certificate in self.certificates:
-            if moment < certificate.not_before:
-                return ChainResult(
+            if moment < shifted(certificate.not_before, -rules.skew):
+                return self._fault(
                     Code.CERTIFICATE_NOT_YET_VALID,
                     f"{certificate.subject}, {certificate.not_before:%Y-%m-%d}",
                 )
             if moment > certificate.not_after:
-                return ChainResult(
+                return self._fault(
                     Code.CERTIFICATE_EXPIRED, f"{certificate.subject}, {certificate.not_after:%Y-%m-%d}"
                 )
         unknown = None
+        used: list[Listing | None] = []
         for link in self.links:
-            if link.listings is None:
-                continue
-            if any(listing.revoked(moment) for listing in link.listings):
-                return ChainResult(Code.CERTIFICATE_REVOKED, link.subject)
-            if not any(listing.usable(moment, link.not_after) for listing in link.listings):
-                unknown = unknown or ChainResult(
-                    Code.REVOCATION_UNKNOWN, f"no usable list for {link.subject}"
+            for listing in link.listings or ():
+                if listing.revoked(moment):
+                    return replace(
+                        self._fault(Code.CERTIFICATE_REVOKED, link.subject),
+                        revocation=Revocation.REVOKED,
+                        source=listing.source,
+                        made_at=listing.this_update,
+                    )
+            found = link.good(moment, rules.grace, rules.skew)
+            used.append(found)
+            if found is None and link.listings is not None and unknown is None:
+                unknown = replace(
+                    self._fault(Code.REVOCATION_UNKNOWN, f"no usable list or answer for {link.subject}"),
+                    revocation=Revocation.UNKNOWN,
                 )
-        return unknown or ChainResult(Code.OK)
+        if unknown is not None:
+            return unknown
+        leaf = used[0]
+        return ChainResult(
+            Code.OK,
+            chain=self.certificates,
+            revocation=Revocation.UNCHECKED if None in used else Revocation.GOOD,
+            source=leaf.source if leaf is not None else None,
+            made_at=leaf.this_update if leaf is not None else None,
+            stale=any(each is not None and moment > each.next_update for each in used),
+        )
+
+    def _fault(self, code: Code, detail: str) -> ChainResult:
+        return ChainResult(code, detail, chain=self.certificates)
+
+    def turns(self, rules: PathRules) -> Iterator[datetime]:
+        """Yield the moments from which on ``at`` may say something else than before."""
+        for certificate in self.certificates:
+            yield shifted(certificate.not_before, -rules.skew)
+            yield shifted(certificate.not_after, _TICK)
+        for link in self.links:
+            for listing in link.listings or ():
+                yield from listing.turns(rules.grace, rules.skew)
 
 
-@dataclass(frozen=True, slots=True)
 class Assessment:
-    """Everything about one chain that does not depend on time: ``paths``, or the ``fault`` that rules them out."""
+    """Everything about one chain under one set of material: its paths, or the fault that rules them out.
 
-    paths: tuple[Path, ...]
-    fault: ChainResult
-    relay: str = ""
+    ``at`` keeps its answers, each for the span of time in which nothing can change it.
+    """
+
+    __slots__ = ("_answers", "_fault", "_paths", "_relay", "_rules", "_turns", "names")
+
+    def __init__(
+        self, paths: tuple[Path, ...], fault: ChainResult, relay: str = "", rules: PathRules | None = None
+    ) -> None:
+        self._paths = paths
+        self._fault = fault
+        self._relay = relay
+        self._rules = rules or PathRules()
+        self._turns = sorted({turn for path in paths for turn in path.turns(self._rules)})
+        self._answers: dict[int, ChainResult] = {}
+        self.names = frozenset(each.sha256 for path in paths for each in path.certificates)
+        """SHA-256 of all certificates that it rests on."""
 
     def at(self, moment: datetime) -> ChainResult:
         """Judge at a moment: OK if one path holds, else what the first path lacks."""
+        span = bisect_right(self._turns, moment)
+        answer = self._answers.get(span)
+        if answer is None:
+            until = self._turns[span] - _TICK if span < len(self._turns) else None
+            answer = self._answers[span] = replace(self.judged(moment), until=until)
+        return answer
+
+    def judged(self, moment: datetime) -> ChainResult:
+        """Judge at a moment from the material itself."""
         first = None
-        for path in self.paths:
-            result = path.at(moment)
+        for path in self._paths:
+            result = path.at(moment, self._rules)
             if result.code is Code.OK:
-                return ChainResult(Code.OK, relay=self.relay)
+                return replace(result, relay=self._relay) if self._relay else result
             first = first or result
-        return first or self.fault
+        return first or self._fault
 
 
 def assess(
     chain: Sequence[Certificate],
     purpose: Purpose,
-    anchors: dict[bytes, list[Certificate]],
-    lists: RevocationLists,
+    anchors: Mapping[bytes, Sequence[Certificate]],
+    revocations: Revocations,
+    known: Mapping[bytes, Sequence[Certificate]] | None = None,
+    rules: PathRules | None = None,
 ) -> Assessment:
     """Work out the paths from ``chain[0]`` to an anchor.
 
@@ -131,37 +237,59 @@ def assess(
         chain: the leaf and whatever else came with the signature, in any order.
         purpose: what the leaf is to sign.
         anchors: by the DER of their subject.
-        lists: revocation lists by issuer.
+        revocations: lists and answers.
+        known: further certificates of authorities, by the DER of their subject; they are trusted in nothing.
+        rules: what the settings ask.
     """
+    rules = rules or PathRules()
     leaf = chain[0]
     try:
-        relay = _check_leaf(leaf, purpose)
+        relay = _check_leaf(leaf, purpose, rules)
     except RefusedError as error:
         return Assessment((), ChainResult(error.code, error.detail))
     pool: dict[bytes, list[Certificate]] = {}
     for certificate in chain[1:]:
         pool.setdefault(certificate.x509.subject.public_bytes(), []).append(certificate)
-    builder = _Builder(anchors, pool)
+    builder = _Builder(anchors, pool, known or {}, rules)
     paths = []
     for certificates in builder.paths((leaf,)):
+        anchor = certificates[-1]
+        needed = rules.needed.get(anchor.sha256, rules.needed.get("", "either"))
         links = tuple(
-            Link(certificate.subject, certificate.not_after, lists.of(certificate, issuer, certificates[-1]))
-            for certificate, issuer in pairwise(certificates)
+            Link(
+                certificate.subject,
+                certificate.not_after,
+                revocations.of(certificate, issuer, anchor),
+                # authorities publish lists; who asks for answers means those who sign
+                needed if index == 0 or needed == "crl" else "either",
+            )
+            for index, (certificate, issuer) in enumerate(pairwise(certificates))
         )
         paths.append(Path(certificates, links))
         if len(paths) == _MAX_PATHS:
             break
     return Assessment(
-        tuple(paths), builder.fault or ChainResult(Code.UNKNOWN_CA, leaf.x509.issuer.rfc4514_string()), relay
+        tuple(paths),
+        builder.fault or ChainResult(Code.UNKNOWN_CA, leaf.x509.issuer.rfc4514_string()),
+        relay,
+        rules,
     )
 
 
 class _Builder:
     """Depth-first search, bounded in depth and in signatures checked."""
 
-    def __init__(self, anchors: dict[bytes, list[Certificate]], pool: dict[bytes, list[Certificate]]) -> None:
+    def __init__(
+        self,
+        anchors: Mapping[bytes, Sequence[Certificate]],
+        pool: Mapping[bytes, Sequence[Certificate]],
+        known: Mapping[bytes, Sequence[Certificate]],
+        rules: PathRules,
+    ) -> None:
         self._anchors = anchors
         self._pool = pool
+        self._known = known
+        self._rules = rules
         self._checks = 0
         self.fault: ChainResult | None = None  # met on the way to an anchor: says more than "unknown CA"
 
@@ -172,11 +300,14 @@ class _Builder:
         child = below[-1]
         name = child.x509.issuer.public_bytes()
         for anchor in self._anchors.get(name, ()):
-            if self._issued(child, anchor, below):
+            if self._issued(child, anchor, below) and self._constrained((*below, anchor)):
                 yield (*below, anchor)
-        known = {certificate.sha256 for certificate in below}
-        for issuer in self._pool.get(name, ()):
-            if issuer.sha256 not in known and self._issued(child, issuer, below):
+        seen = {certificate.sha256 for certificate in below}
+        seen |= {anchor.sha256 for anchor in self._anchors.get(name, ())}
+        # What we know ourselves comes first: a signature that is full of useless certificates leads nobody astray.
+        for issuer in (*self._known.get(name, ()), *self._pool.get(name, ())):
+            if issuer.sha256 not in seen and self._issued(child, issuer, below):
+                seen.add(issuer.sha256)
                 yield from self.paths((*below, issuer))
 
     def _issued(self, child: Certificate, issuer: Certificate, below: tuple[Certificate, ...]) -> bool:
@@ -194,7 +325,16 @@ class _Builder:
             if not isinstance(child.x509.signature_hash_algorithm, _HASHES):
                 raise RefusedError(Code.BAD_CERTIFICATE, f"{child.subject}: signed with a weak hash")
             intermediates = sum(1 for each in below[1:] if each.x509.subject != each.x509.issuer)
-            _check_issuer(issuer, intermediates)
+            _check_issuer(issuer, intermediates, self._rules)
+        except RefusedError as error:
+            self.fault = self.fault or ChainResult(error.code, error.detail)
+            return False
+        return True
+
+    def _constrained(self, path: tuple[Certificate, ...]) -> bool:
+        try:
+            check_names(path)
+            check_policies(path, self._rules.policies)
         except RefusedError as error:
             self.fault = self.fault or ChainResult(error.code, error.detail)
             return False
@@ -214,10 +354,6 @@ def _extensions(certificate: Certificate) -> x509.Extensions:
                 Code.BAD_CERTIFICATE,
                 f"{certificate.subject}: critical extension {extension.oid.dotted_string}",
             )
-        if isinstance(extension.value, x509.NameConstraints):
-            raise RefusedError(
-                Code.BAD_CERTIFICATE, f"{certificate.subject}: name constraints are not understood"
-            )
     return extensions
 
 
@@ -235,7 +371,23 @@ def _constraints(extensions: x509.Extensions) -> x509.BasicConstraints | None:
         return None
 
 
-def _check_leaf(leaf: Certificate, purpose: Purpose) -> str:
+def _check_purposes(certificate: Certificate, extensions: x509.Extensions, rules: PathRules) -> None:
+    """Extended key usage, RFC 5280 4.2.1.12; without the extension a certificate is meant for anything."""
+    try:
+        found = set(extensions.get_extension_for_class(x509.ExtendedKeyUsage).value)
+    except x509.ExtensionNotFound:
+        return
+    named = {each.dotted_string for each in found}
+    if rules.purposes and not named & {
+        *rules.purposes,
+        ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE.dotted_string,
+    }:
+        raise RefusedError(
+            Code.BAD_CERTIFICATE, f"{certificate.subject}: none of the extended key usages that are asked for"
+        )
+
+
+def _check_leaf(leaf: Certificate, purpose: Purpose, rules: PathRules) -> str:
     extensions = _extensions(leaf)
     constraints = _constraints(extensions)
     if constraints is not None and constraints.ca:
@@ -243,6 +395,13 @@ def _check_leaf(leaf: Certificate, purpose: Purpose) -> str:
     usage = _usage(extensions)
     if usage is not None and not (usage.digital_signature or usage.content_commitment):
         raise RefusedError(Code.BAD_CERTIFICATE, "its key usage is not signing")
+    if any(
+        isinstance(each.value, x509.ExtendedKeyUsage) and _OTHER_WORK & set(each.value) for each in extensions
+    ):
+        raise RefusedError(
+            Code.BAD_CERTIFICATE, "its extended key usage is that of a time-stamper or responder"
+        )
+    _check_purposes(leaf, extensions, rules)
     relay = relay_name(leaf)
     if purpose is Purpose.DOCUMENT and relay is not None:
         raise RefusedError(Code.BAD_CERTIFICATE, "a relay's certificate signs no document")
@@ -251,7 +410,7 @@ def _check_leaf(leaf: Certificate, purpose: Purpose) -> str:
     return relay or ""
 
 
-def _check_issuer(issuer: Certificate, intermediates: int) -> None:
+def _check_issuer(issuer: Certificate, intermediates: int, rules: PathRules) -> None:
     extensions = _extensions(issuer)
     constraints = _constraints(extensions)
     if constraints is None or not constraints.ca:
@@ -261,3 +420,4 @@ def _check_issuer(issuer: Certificate, intermediates: int) -> None:
     usage = _usage(extensions)
     if usage is not None and not usage.key_cert_sign:
         raise RefusedError(Code.BAD_CERTIFICATE, f"{issuer.subject}: may not sign certificates")
+    _check_purposes(issuer, extensions, rules)
