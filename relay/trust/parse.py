@@ -20,12 +20,14 @@ from relay.model.verdict import ParseLimits
 _BOM: Final = b"\xef\xbb\xbf"
 _OTHER_BOMS: Final = (b"\xff\xfe", b"\xfe\xff", b"\x00\x00\xfe\xff", b"\x00<", b"<\x00")
 _SPACE: Final = b" \t\r\n"
+_SPACES: Final = (b" ", b"\t", b"\r", b"\n")
 _DECLARED: Final = re.compile(rb"""\bencoding\s*=\s*(?:"([^"]*)"|'([^']*)')""")
 _VERSION: Final = re.compile(rb"""\bversion\s*=\s*["']1\.0["']""")
 _ERR_RESOURCE_LIMIT: Final = 114
 # libxml2 stops a text, comment or attribute at 10 MB unless told otherwise.
 _PLAIN_BYTES: Final = 8 * 1024 * 1024
 _LARGE: Final = 16 * 1024
+_USUAL: Final = (b'<?xml version="1.0" encoding="UTF-8"?>', b'<?xml version="1.0" encoding="utf-8"?>')
 # One element costs two "<", and room for comments and CDATA sections. Attributes are fewer than
 # elements; canonicalisation looks each one's namespace up among all that are in force, so their sum is bounded too.
 _MARKUP_PER_ELEMENT: Final = 4
@@ -37,7 +39,7 @@ class Counts(NamedTuple):
     """What the raw bytes say of the tree to come: upper bounds that make most looks at it needless."""
 
     size: int
-    markup: int  # of "<"
+    markup: int  # of "<", or more
     equals: int
     comments: bool
     instructions: bool  # behind the XML declaration
@@ -90,9 +92,8 @@ def parse(body: bytes, root: str, opaque: frozenset[str], limits: ParseLimits) -
         raise RefusedError(Code.NOT_XML, f"not well-formed at line {line}, column {column}") from error
     except (ValueError, LookupError) as error:
         raise RefusedError(Code.NOT_XML, "not well-formed") from error
-    if tree.tag != root:
-        raise RefusedError(Code.WRONG_ROOT, f"the root is not {root}")
-    _walk(tree, opaque, limits, counts)
+    check_root(tree, root)
+    _check_tree(tree, opaque, limits, counts)
     return tree
 
 
@@ -102,26 +103,51 @@ def scan(body: bytes, limits: ParseLimits) -> Counts:
     Raises:
         RefusedError: EMPTY-BODY, TOO-LARGE, NOT-UTF8, NOT-XML, DTD-FORBIDDEN, ENTITY-FORBIDDEN or TOO-COMPLEX.
     """
+    check_size(body, limits)
+    check_byte_order(body)
+    position = _behind_declaration(body)
+    check_letters(body)
+    check_prolog(body, position)
+    counts = _counted(body, position, limits)
+    check_markup(counts, limits)
+    check_equals(counts, limits)
+    return counts
+
+
+def check_size(body: bytes, limits: ParseLimits) -> None:
+    """Refuse no bytes, and more than a worker should hold. EMPTY-BODY, TOO-LARGE."""
     if not body:
         raise RefusedError(Code.EMPTY_BODY, "no bytes")
     if len(body) > limits.max_bytes:
         raise RefusedError(Code.TOO_LARGE, f"{len(body)} bytes, at most {limits.max_bytes}")
+
+
+def check_byte_order(body: bytes) -> None:
+    """Refuse UTF-16 and UTF-32 by their first bytes, where parsers disagree on what follows. NOT-UTF8."""
     if body.startswith(_OTHER_BOMS):
         raise RefusedError(Code.NOT_UTF8, "UTF-16 or UTF-32")
-    start = len(_BOM) if body.startswith(_BOM) else 0
-    position = _declaration(body, start)
-    _check_letters(body)
-    _prolog(body, position)
-    counts = _counted(body, position, limits)
+
+
+def check_markup(counts: Counts, limits: ParseLimits) -> None:
+    """Refuse more markup than the elements that are taken can have. TOO-COMPLEX."""
     if counts.markup > _MARKUP_PER_ELEMENT * limits.max_elements:
         raise RefusedError(Code.TOO_COMPLEX, "too much markup")
+
+
+def check_equals(counts: Counts, limits: ParseLimits) -> None:
+    """Refuse more attributes in all than elements are taken. TOO-COMPLEX."""
     if counts.equals > limits.max_elements:
         raise RefusedError(Code.TOO_COMPLEX, "too many attributes")
-    return counts
 
 
-def _check_letters(body: bytes) -> None:
+def check_letters(body: bytes) -> None:
     """Refuse what is not UTF-8, piece by piece: nearly all pieces of a large body are ASCII and need no decoding."""
+    if len(body) <= _LARGE:
+        try:
+            body.isascii() or codecs.utf_8_decode(body, "strict", True)
+        except UnicodeDecodeError as error:
+            raise RefusedError(Code.NOT_UTF8, f"byte {error.start} is not UTF-8") from error
+        return
     decoder = codecs.getincrementaldecoder("utf-8")("strict")
     for at in range(0, len(body), _LARGE):
         piece = body[at : at + _LARGE]
@@ -136,13 +162,15 @@ def _check_letters(body: bytes) -> None:
 
 def _counted(body: bytes, position: int, limits: ParseLimits) -> Counts:
     """Count what a body holds, a little beyond what the limits allow at most. ``position`` is behind the declaration."""
-    if len(body) < _LARGE:
+    size = len(body)
+    if size < _LARGE:
+        # single bytes are found many times faster than pairs, and most bodies have neither
         return Counts(
-            size=len(body),
-            markup=body.count(b"<"),
+            size=size,
+            markup=size if size <= limits.max_elements else body.count(b"<"),
             equals=body.count(b"="),
-            comments=b"<!--" in body,
-            instructions=body.find(b"<?", position) >= 0,
+            comments=b"!" in body and b"<!--" in body,
+            instructions=body.find(b"?", position) >= 0 and body.find(b"<?", position) >= 0,
         )
     # nearly all of a large body is payload: going from hit to hit is many times faster than counting
     markup, comments, instructions = 0, False, False
@@ -158,27 +186,32 @@ def _counted(body: bytes, position: int, limits: ParseLimits) -> Counts:
     while at >= 0 and equals <= limits.max_elements:
         equals += 1
         at = body.find(b"=", at + 1)
-    return Counts(len(body), markup, equals, comments, instructions)
+    return Counts(size, markup, equals, comments, instructions)
 
 
-def _declaration(body: bytes, start: int) -> int:
-    """Check the XML declaration, if any; return the position behind it."""
-    if not (body.startswith(b"<?xml", start) and body[start + 5 : start + 6] in (b" ", b"\t", b"\r", b"\n")):
+def _behind_declaration(body: bytes) -> int:
+    """Return the position behind byte order mark and XML declaration, if any."""
+    start = len(_BOM) if body.startswith(_BOM) else 0
+    if not (body.startswith(b"<?xml", start) and body[start + 5 : start + 6] in _SPACES):
         return start
     end = body.find(b"?>", start)
     if end < 0:
         raise RefusedError(Code.NOT_XML, "the XML declaration has no end")
-    declaration = body[start:end]
+    check_declaration(body[start:end])
+    return end + 2
+
+
+def check_declaration(declaration: bytes) -> None:
+    """Refuse another encoding than UTF-8 and another version than 1.0. NOT-UTF8, NOT-XML."""
     declared = _DECLARED.search(declaration)
     if declared is not None and (declared[1] or declared[2] or b"").lower() not in (b"utf-8", b"utf8"):
         raise RefusedError(Code.NOT_UTF8, "another encoding is declared")
     if _VERSION.search(declaration) is None:
         raise RefusedError(Code.NOT_XML, "not XML 1.0")
-    return end + 2
 
 
-def _prolog(body: bytes, position: int) -> None:
-    """Walk to the root element. A document type can stand nowhere else in a well-formed document."""
+def check_prolog(body: bytes, position: int) -> None:
+    """Refuse a document type before the root: it can stand nowhere else. DTD-FORBIDDEN, ENTITY-FORBIDDEN, NOT-XML."""
     size = len(body)
     while True:
         while position < size and body[position] in _SPACE:
@@ -214,30 +247,76 @@ def _wider_than(attributes: int) -> Any:  # noqa: ANN401
     return etree.XPath(f"boolean(//*[count(@*) > {attributes}])")
 
 
-def _walk(root: Any, opaque: frozenset[str], limits: ParseLimits, counts: Counts) -> None:  # noqa: ANN401
-    """Check depth, counts, texts, comments and processing instructions inside the root.
+def _check_tree(root: Any, opaque: frozenset[str], limits: ParseLimits, counts: Counts) -> None:  # noqa: ANN401
+    """Check what the raw bytes left open.
 
     Compiled paths, not a loop over elements: this costs a tenth, and every document pays it.
     """
-    if counts.markup > limits.max_elements and sum(1 for _ in root.iter(etree.Element)) > limits.max_elements:
+    if counts.markup > limits.max_elements:
+        check_elements(root, limits)
+    check_depth(root, limits)
+    if counts.equals > limits.max_attributes:
+        check_attributes(root, limits)
+    if counts.instructions:
+        check_instructions(root)
+    if counts.comments:
+        check_comments(root)
+    if counts.size > limits.max_text:
+        # a character takes a byte at least: in a smaller body no text is too long
+        check_texts(root, opaque, limits)
+
+
+def check_root(root: Any, name: str) -> None:  # noqa: ANN401
+    """Refuse another root than the format's. WRONG-ROOT."""
+    if root.tag != name:
+        raise RefusedError(Code.WRONG_ROOT, f"the root is not {name}")
+
+
+def check_elements(root: Any, limits: ParseLimits) -> None:  # noqa: ANN401
+    """Refuse too many elements. TOO-COMPLEX."""
+    if sum(1 for _ in root.iter(etree.Element)) > limits.max_elements:
         raise RefusedError(Code.TOO_COMPLEX, f"more than {limits.max_elements} elements")
+
+
+def check_depth(root: Any, limits: ParseLimits) -> None:  # noqa: ANN401
+    """Refuse elements too deep inside each other: what follows may recurse. TOO-DEEP."""
     if _deeper_than(limits.max_depth)(root):
         raise RefusedError(Code.TOO_DEEP, f"more than {limits.max_depth} levels")
-    if counts.equals > limits.max_attributes and _wider_than(limits.max_attributes)(root):
+
+
+def check_attributes(root: Any, limits: ParseLimits) -> None:  # noqa: ANN401
+    """Refuse too many attributes at one element. TOO-COMPLEX."""
+    if _wider_than(limits.max_attributes)(root):
         raise RefusedError(Code.TOO_COMPLEX, f"more than {limits.max_attributes} attributes at one element")
-    if counts.instructions and next(root.iter(etree.PI), None) is not None:
+
+
+def check_instructions(root: Any) -> None:  # noqa: ANN401
+    """Refuse processing instructions inside the root. PI-FORBIDDEN."""
+    if next(root.iter(etree.PI), None) is not None:
         raise RefusedError(Code.PI_FORBIDDEN, "inside the root")
-    if counts.comments:
-        for parent in {comment.getparent() for comment in root.iter(etree.Comment)}:
-            if _has_text(parent):
-                raise RefusedError(Code.COMMENT_IN_TEXT, f"in an element {etree.QName(parent).localname}")
-    if (
-        counts.size > limits.max_text
-    ):  # a character takes a byte at least: in a smaller body no text is too long
-        _texts(root, opaque, limits)
 
 
-def _texts(root: Any, opaque: frozenset[str], limits: ParseLimits) -> None:  # noqa: ANN401
+def check_comments(root: Any) -> None:  # noqa: ANN401
+    """Refuse comments inside an element that has text: readers disagree on what its text is. COMMENT-IN-TEXT."""
+    for parent in {comment.getparent() for comment in root.iter(etree.Comment)}:
+        if _has_text(parent):
+            raise RefusedError(Code.COMMENT_IN_TEXT, f"in an element {etree.QName(parent).localname}")
+
+
+def check_texts(root: Any, opaque: frozenset[str], limits: ParseLimits) -> None:  # noqa: ANN401
+    """Refuse a text or an attribute that is too long, where it is no bulk. TOO-COMPLEX."""
+    total = 0
+    for node in root.iter(etree.Element):
+        for value in node.values():
+            total += len(value)
+        total += len(node.tail or "")
+        if node.tag not in opaque:
+            total += len(node.text or "")
+        if total > limits.max_text:
+            break
+    else:
+        if not any(comment.tail for comment in root.iter(etree.Comment, etree.PI)):
+            return  # all of them together are shorter than one may be
     for node in root.iter(etree.Element):
         if any(len(value) > limits.max_text for value in node.attrib.values()):
             raise RefusedError(Code.TOO_COMPLEX, "a too long attribute")

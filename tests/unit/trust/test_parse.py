@@ -149,7 +149,27 @@ def test_large_bodies_are_counted_like_small_ones(pieces: list[bytes], position:
     large = b"A" * parsing._LARGE + body
     small = parsing._counted(body, position, LIMITS)
     counted = parsing._counted(large, parsing._LARGE + position, LIMITS)
-    assert counted == small._replace(size=len(large))
+    assert counted == small._replace(size=len(large), markup=body.count(b"<"))
+    assert small.markup >= body.count(b"<")  # an upper bound does where it stays below the limit
+
+
+def test_markup_of_small_bodies_is_counted_where_it_could_be_too_much() -> None:
+    body = b'<r xmlns="urn:t">' + b"<b/>" * 60 + b"text" * 100 + b"</r>"
+    parse(body, ROOT, frozenset(), ParseLimits(max_elements=61))
+    assert refused(body, ParseLimits(max_elements=60)) is Code.TOO_COMPLEX
+    assert refused(body, ParseLimits(max_elements=15)) is Code.TOO_COMPLEX
+
+
+def test_texts_are_bounded_one_by_one_and_with_what_stands_around_comments() -> None:
+    limits = ParseLimits(max_text=20)
+    assert refused(b'<r xmlns="urn:t">' + b"<b>" + b"x" * 21 + b"</b></r>", limits) is Code.TOO_COMPLEX
+    assert refused(b'<r xmlns="urn:t"><b a="' + b"x" * 21 + b'"/></r>', limits) is Code.TOO_COMPLEX
+    parse(b'<r xmlns="urn:t">' + b"<b>xxxxxxxxxxxxxxx</b>" * 5 + b"</r>", ROOT, frozenset(), limits)
+    between = b" " * 12
+    assert (
+        refused(b'<r xmlns="urn:t">' + between + b"<!-- c -->" + between + b"</r>", limits)
+        is Code.TOO_COMPLEX
+    )
 
 
 @pytest.mark.parametrize("piece", [b"<", b"=", b"<!--"])
