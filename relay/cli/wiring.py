@@ -33,8 +33,9 @@ from relay.operate.material import MaterialWatch
 from relay.pipeline.accept import AcceptPolicy
 from relay.pipeline.deliver import Deliverer, Ladder
 from relay.pipeline.epoch import EpochWatch
-from relay.pipeline.handler import Handler, HandlerPolicy
+from relay.pipeline.handler import Handler
 from relay.pipeline.lanes import Lanes
+from relay.pipeline.plan import HandlerPolicy
 from relay.pipeline.quarantine import Quarantine
 from relay.pipeline.report import Numbers, Reporter
 from relay.pipeline.route import RouteLimits

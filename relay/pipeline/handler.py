@@ -12,35 +12,33 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from dataclasses import replace
+from datetime import datetime
 from enum import StrEnum
 
-from relay.broker import names
-from relay.errors import BrokerError, Code, TransientError
-from relay.lifecycle import statuses
+from relay.errors import Code, TransientError
 from relay.model.delivery import State
-from relay.model.envelope import Envelope
-from relay.model.message import Incoming, Kind, Lane, Outgoing, Published
+from relay.model.message import Incoming, Kind, Lane
 from relay.model.ports import BrokerLink, Clock, Directory, Registry
 from relay.model.receipt import LineState, SignedReceipt
 from relay.model.record import Claim, Claimed, ClaimResult, Document, Move, NewReceipt, Settlement
-from relay.model.times import rfc3339, vietnam_day
+from relay.model.times import vietnam_day
 from relay.observe import logs
 from relay.observe.metrics import Metrics
 from relay.pipeline import report
-from relay.pipeline.accept import AcceptPolicy, Submission, Unanswerable, accept
+from relay.pipeline.accept import Submission, Unanswerable, accept
+from relay.pipeline.defer import Deferrer
 from relay.pipeline.deliver import Deliverer, Ladder
 from relay.pipeline.frozen import claim_again
+from relay.pipeline.plan import HandlerPolicy, Planned, Planner
 from relay.pipeline.quarantine import Quarantine
 from relay.pipeline.report import Reporter, Subject
-from relay.pipeline.route import Route, RouteLimits, route
+from relay.pipeline.route import Route
 from relay.pipeline.settle import LeaseLostError, Settler
 from relay.pipeline.verify import Examiner, Proven, Unproven, judge
 from relay.registry.group import GroupCommitter
 
 _log = logs.get("pipeline.handler")
-_QUICK_RETRIES = 6
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.25, 5.0  # seconds between attempts on a message that can only be kept
 _DECISIONS = 32  # a status whose delivery keeps changing is decided at most so often before it is deferred
 
@@ -55,30 +53,6 @@ class Ending(StrEnum):
     DEFERRED = "deferred"
     QUARANTINED = "quarantined"
     ABANDONED = "abandoned"
-
-
-@dataclass(frozen=True, slots=True)
-class HandlerPolicy:
-    """The rules of the way, from the settings."""
-
-    accept: AcceptPolicy
-    route: RouteLimits
-    urgent_deadline: timedelta
-    normal_deadline: timedelta
-    give_up: timedelta
-    unknown_document: timedelta  # how long a status waits for its document
-    set_aside_after: int  # deliveries of one message before it is set aside unparsed
-
-
-@dataclass(frozen=True, slots=True)
-class Planned:
-    """A claim ready for T1, with what T1 does not store."""
-
-    claim: Claim
-    route: Route
-    refers_to: str | None = None
-    wait: bool = False
-    standing: int = 0  # that T1 was committed under
 
 
 class Handler:
@@ -111,7 +85,8 @@ class Handler:
         self._settler = settler
         self._quarantine = quarantine
         self._policy = policy
-        self._ladder = ladder or Ladder()
+        self._planner = Planner(registry, commits, policy, metrics, clock)
+        self._deferrer = Deferrer(link, ladder or Ladder(), metrics)
         self._metrics = metrics
         self._clock = clock
         self._spared = False  # a message was set aside in this life: the others seen too often are read
@@ -203,10 +178,10 @@ class Handler:
     async def _decide_and_claim(self, proven: Proven, directory: Directory, now: datetime) -> Ending:
         submission = proven.submission
         for _ in range(_DECISIONS):
-            planned = await self._plan(proven, directory, now)
+            planned = await self._planner.plan(proven, directory, now)
             if planned.wait:
                 if now - submission.first_seen < self._policy.unknown_document:
-                    return await self._defer(submission, Code.STATUS_UNKNOWN_DOCUMENT)
+                    return await self._put_off(submission, Code.STATUS_UNKNOWN_DOCUMENT)
                 refused = replace(planned.claim, refusal=Code.STATUS_UNKNOWN_DOCUMENT, deliveries=())
                 planned = replace(planned, claim=refused, route=Route(()))
             started = self._clock.monotonic()
@@ -215,82 +190,14 @@ class Handler:
             self._metrics.stage("claim", self._clock.monotonic() - started)
             if result.outcome is not Claimed.CONFLICT:
                 return await self._claimed(submission, planned, result)
-        return await self._defer(submission, Code.REGISTRY_BUSY)
-
-    async def _plan(self, proven: Proven, directory: Directory, now: datetime) -> Planned:
-        """Freeze verdict, deliveries, deadline and effect for T1."""
-        submission, envelope = proven.submission, proven.envelope
-        started = self._clock.monotonic()
-        decision = None
-        refusal, detail = proven.refusal, proven.detail
-        routed = Route(())
-        if refusal is None and envelope.kind is Kind.STATUS:
-            decision = await self._decide(envelope, submission, directory, now)
-            refusal, detail = decision.refusal, decision.detail
-        if refusal is None and (decision is None or decision.forward):
-            routed = route(
-                envelope,
-                submission.sha256,
-                len(submission.body),
-                submission.lane,
-                directory,
-                self._policy.route,
-                now,
-            )
-            refusal, detail = routed.refusal, routed.detail
-        self._metrics.stage("route", self._clock.monotonic() - started)
-        claim = Claim(
-            sender=envelope.sender,
-            transport_id=submission.transport_id,
-            kind=envelope.kind,
-            user=submission.user,
-            lane=submission.lane.value,
-            body_sha256=submission.sha256,
-            body_bytes=len(submission.body),
-            accepted_at=now,
-            deadline_at=self._deadline(envelope, submission, now),
-            document_id=envelope.document_id,
-            code=f"{envelope.code_number}/{envelope.code_notation}",
-            promulgation_date=envelope.promulgation_date,
-            business_type=envelope.business_type,
-            verdict=proven.verdict,
-            directory_version=directory.version,
-            deliveries=() if refusal is not None else routed.deliveries,
-            refusal=refusal,
-            detail=detail,
-            effect=decision.effect if decision else None,
-            status_code=envelope.status_code,
-            speaks_of=envelope.speaks_of,
-        )
-        return Planned(
-            claim, routed, decision.refers_to if decision else None, wait=decision.wait if decision else False
-        )
-
-    async def _decide(
-        self, envelope: Envelope, submission: Submission, directory: Directory, now: datetime
-    ) -> statuses.Decision:
-        question = statuses.query(envelope, submission.hint, directory, vietnam_day(now))
-        if question is None:
-            return statuses.Decision(refusal=Code.MISSING_VALUE, detail="ResponseFor")
-        candidates = await self._commits.run(lambda: self._registry.candidates(question))
-        known = False
-        if not candidates:
-            known = await self._commits.run(lambda: self._registry.knows(question))
-        return statuses.decide(envelope, candidates, known, directory, vietnam_day(now))
-
-    def _deadline(self, envelope: Envelope, submission: Submission, now: datetime) -> datetime | None:
-        if envelope.kind is Kind.STATUS:
-            return None
-        if submission.deadline is not None:
-            return submission.deadline
-        return now + (self._policy.urgent_deadline if envelope.urgent else self._policy.normal_deadline)
+        return await self._put_off(submission, Code.REGISTRY_BUSY)
 
     async def _claimed(self, submission: Submission, planned: Planned, result: ClaimResult) -> Ending:
         message, document = submission.message, result.document
         if result.outcome is Claimed.BUSY:
             self._metrics.duplicate("busy")
             await self._let_go(planned.claim)
-            return await self._defer(submission, Code.REGISTRY_BUSY, lowest=True)
+            return await self._put_off(submission, Code.REGISTRY_BUSY, lowest=True)
         if result.outcome is Claimed.ID_REUSED or document is None:
             self._metrics.duplicate("id-reused")
             return await self._refuse_proven(submission, planned.claim, Code.ID_REUSED)
@@ -419,7 +326,7 @@ class Handler:
                 else move
                 for move in moves
             )
-        await self._retry(submission, attempt + 1, attempt + 1, document)
+        await self._deferrer.put(submission, attempt + 1, attempt + 1, document)
         return moves
 
     async def _receipts(
@@ -452,46 +359,8 @@ class Handler:
             return tuple(self._reporter.outcome(referred, aliases, now))
         return ()
 
-    async def _retry(
-        self, submission: Submission, attempt: int, step: int, document: Document | None = None
-    ) -> None:
-        """Put the body on the ladder's ``step``-th rung, under the identity of the document whose deliveries are open;
-        returns once the broker has it."""
-        name, _ = self._ladder.rung(step)
-        first_seen = document.accepted_at if document else submission.first_seen
-        headers = {
-            names.H_USER: document.user if document else submission.user,
-            names.H_LANE: document.lane if document else submission.lane.value,
-            names.H_ATTEMPT: str(attempt),
-            names.H_FIRST_SEEN: rfc3339(first_seen),
-        }
-        if submission.deadline_text is not None:
-            headers[names.H_DEADLINE] = submission.deadline_text
-        copy = Outgoing(
-            exchange=names.RETRY,
-            routing_key=name,
-            body=submission.body,
-            message_id=document.transport_id if document else submission.transport_id,
-            type=submission.kind.value,
-            content_type=names.CONTENT_EDXML,
-            correlation_id=submission.hint,
-            headers=headers,
-            as_self=True,
-        )
-        pause = 0.1
-        while (result := await self._link.publish(copy)) is not Published.CONFIRMED:
-            if not self._link.current(submission.message):
-                raise BrokerError(Code.BROKER_UNREACHABLE, f"retry: {result.value}")
-            await asyncio.sleep(pause)
-            pause = min(pause * 2, 5.0)
-
-    async def _defer(self, submission: Submission, code: Code, *, lowest: bool = False) -> Ending:
-        """Defer before T1: nothing is stored, the ladder alone remembers."""
-        attempt = submission.attempt + 1
-        step = 1 if lowest or attempt <= _QUICK_RETRIES else 2  # a document mostly comes within seconds
-        await self._retry(submission, attempt, step)
-        self._metrics.deferred(code)
-        self._link.ack(submission.message)
+    async def _put_off(self, submission: Submission, code: Code, *, lowest: bool = False) -> Ending:
+        await self._deferrer.defer(submission, code, lowest=lowest)
         return Ending.DEFERRED
 
     async def _later(self, lane: Lane, message: Incoming, code: Code) -> Ending | None:
@@ -503,7 +372,7 @@ class Handler:
         if not isinstance(taken, Submission) or taken.refusal is not None:
             return None  # the ladder would wash off what it is refused for
         with suppress(TransientError):
-            return await self._defer(taken, code, lowest=True)
+            return await self._put_off(taken, code, lowest=True)
         return Ending.ABANDONED
 
     # refusals
