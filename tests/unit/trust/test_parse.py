@@ -195,8 +195,8 @@ def test_letters_across_pieces_are_judged_like_the_whole(before: int, letter: by
     except UnicodeDecodeError as error:
         right = f"byte {error.start} is not UTF-8"
     if not right:
-        parsing._check_letters(body)
+        parsing.check_letters(body)
         return
     with pytest.raises(RefusedError) as caught:
-        parsing._check_letters(body)
+        parsing.check_letters(body)
     assert (caught.value.code, caught.value.detail) == (Code.NOT_UTF8, right)
