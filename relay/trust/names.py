@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -42,3 +43,11 @@ SIGNATURES: Final[dict[str, SignatureAlgorithm]] = {
     f"{_MORE}ecdsa-sha384": SignatureAlgorithm("ecdsa-sha384", "ecdsa", "sha384"),
     f"{_MORE}ecdsa-sha512": SignatureAlgorithm("ecdsa-sha512", "ecdsa", "sha512"),
 }
+
+# Letters that every XML parser takes for a name, and no spelling that needs escaping in a URI.
+_FRAGMENT: Final = re.compile(r"#[A-Za-z_][A-Za-z0-9_.-]{0,127}")
+
+
+def is_fragment(uri: str) -> bool:
+    """Whether a reference names one id of the same document, plainly: ``#name``, no XPointer."""
+    return _FRAGMENT.fullmatch(uri) is not None
