@@ -1,0 +1,1 @@
+"""Signatures inside attachments, judged with pyHanko in a process of its own: the port ``AttachmentInspector``."""
