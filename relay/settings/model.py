@@ -210,15 +210,96 @@ class DirectorySettings:
 
 
 @dataclass(frozen=True, kw_only=True)
+class FetchSettings:
+    """Revocation lists and OCSP answers that the keeper fetches, beside the hot path."""
+
+    folder: Path | None = setting(
+        None,
+        "Folder that the keeper writes what it fetched to, and that workers read. Nothing is fetched without it. Workers on"
+        " other machines need the same files there.",
+    )
+    lists: tuple[str, ...] = setting(
+        (), "Addresses of revocation lists: `http://`, `https://`, `file:///`. Each is asked as it stands."
+    )
+    responder: str = setting(
+        "", "OCSP responder that is asked about every certificate, in place of those that certificates name."
+    )
+    hosts: tuple[str, ...] = setting(
+        (),
+        "Hosts (`host` or `host:port`) that may be asked where a certificate names them as its distribution point or"
+        " responder, or an answer redirects there. Others are not.",
+    )
+    nonce: Literal["off", "try", "require"] = setting(
+        "try",
+        "Whether a question to a responder carries a nonce. `try`: an answer with another one is refused, one without is"
+        " taken; `require`: one without is refused too. Responders that answer from stock know none.",
+    )
+    every_s: int = setting(
+        3600,
+        "Lists are fetched anew at half of their life, and at least so often.",
+        unit="seconds",
+        low=10,
+        high=604_800,
+    )
+    timeout_s: float = setting(
+        20.0, "How long one fetch may take, to its last byte.", unit="seconds", low=0.1, high=600
+    )
+    max_bytes: int = setting(32 * MIB, "Size of one list.", unit="bytes", low=1024, high=256 * MIB)
+
+
+@dataclass(frozen=True, kw_only=True)
 class TrustSettings:
     """Whom signatures have to lead to."""
 
     anchors: tuple[Path, ...] = required("Trusted root certificates, PEM files.", file=True)
+    intermediates: tuple[Path, ...] = setting(
+        (),
+        "Authorities that may lead from a signer to an anchor, PEM files; trusted in nothing. Those that come with a"
+        " signature, or stand with an agency in the directory, are known too.",
+        file=True,
+    )
     crls: tuple[Path, ...] = setting((), "Revocation lists, PEM or DER files.", file=True)
     crl_required: bool = setting(
         True,
-        "Refuse where no current revocation list covers a certificate. Signatures themselves cannot be made optional.",
+        "Refuse where no current revocation list or answer covers a certificate. Signatures themselves cannot be made"
+        " optional.",
     )
+    revocation: Literal["either", "crl", "ocsp"] = setting(
+        "either",
+        "What vouches for a signer: a list, an OCSP answer, or either. What one of them calls revoked is revoked in any"
+        " case. Authorities may always be vouched for by a list.",
+    )
+    crl_anchors: tuple[Path, ...] = setting(
+        (), "Those of the anchors under which lists alone vouch, whatever `revocation` says.", file=True
+    )
+    ocsp_anchors: tuple[Path, ...] = setting(
+        (), "Those of the anchors under which OCSP answers alone vouch for a signer.", file=True
+    )
+    hard_fail_after_s: int = setting(
+        0,
+        "How long a list or an answer is still believed after its date, with a warning. After that what it covers is put"
+        " off, not refused, until there is a new one.",
+        unit="seconds",
+        low=0,
+        high=604_800,
+    )
+    clock_skew_s: int = setting(
+        300,
+        "How far the clocks of authorities may be ahead of ours: for certificates, lists and answers that have just been"
+        " made.",
+        unit="seconds",
+        low=0,
+        high=3600,
+    )
+    policies: tuple[str, ...] = setting(
+        (), "Certificate policies (dotted) of which one has to hold on the whole path; any if empty."
+    )
+    key_purposes: tuple[str, ...] = setting(
+        (),
+        "Extended key usages (dotted) of which a signer's certificate has to name one, if it names any; not looked at if"
+        " empty: the directory says who signs for whom.",
+    )
+    fetch: FetchSettings = section(FetchSettings, "Lists and answers that the keeper fetches.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -265,6 +346,13 @@ class DeadlineSettings:
     unknown_document_s: int = setting(
         600,
         "How long a status about an unknown document is retried before it is refused.",
+        unit="seconds",
+        low=0,
+    )
+    unknown_revocation_s: int = setting(
+        86_400,
+        "How long a submission is retried while nothing current tells whether its certificate is revoked; then it is"
+        " refused as REVOCATION-UNKNOWN, and may be sent again.",
         unit="seconds",
         low=0,
     )

@@ -326,9 +326,35 @@ def _check_across(settings: Settings, source: _Source) -> None:
     ):
         if not value:
             raise source.fault(key, "needs at least one file")
+    _check_fetching(settings, source)
     order = [list(RUNGS).index(rung) if rung in RUNGS else -1 for rung in settings.retry.rungs]
     if not order or -1 in order or order != sorted(set(order)):
         raise source.fault("retry.rungs", f"has to be some of {', '.join(RUNGS)}, in this order")
+
+
+_DOTTED = re.compile(r"[0-2](\.(0|[1-9][0-9]*))+", re.ASCII)
+
+
+def _check_fetching(settings: Settings, source: _Source) -> None:
+    trust, fetch = settings.trust, settings.trust.fetch
+    for key, values in (("trust.policies", trust.policies), ("trust.key_purposes", trust.key_purposes)):
+        if not all(_DOTTED.fullmatch(one) for one in values):
+            raise source.fault(key, "each has to be dotted numbers")
+    named = [("trust.fetch.lists", one, ("http", "https", "file")) for one in fetch.lists]
+    if fetch.responder:
+        named.append(("trust.fetch.responder", fetch.responder, ("http", "https", "")))
+    for key, address, schemes in named:
+        try:
+            parts = urlsplit(address)
+            host, _ = parts.hostname, parts.port
+        except ValueError as fault:
+            raise source.fault(key, "holds what is no URL") from fault
+        if parts.scheme not in schemes or not parts.scheme or bool(host) is (parts.scheme == "file"):
+            raise source.fault(key, f"each has to be {', '.join(f'{one}://…' for one in schemes if one)}")
+        if parts.username is not None or parts.password is not None:
+            raise source.fault(key, "user and password do not belong in it")
+    if fetch.folder is None and (fetch.lists or fetch.responder or fetch.hosts):
+        raise source.fault("trust.fetch.folder", "is missing: nothing can be fetched without it")
 
 
 def _with_absolute_registry(settings: Settings, base: Path) -> Settings:

@@ -1,23 +1,26 @@
-"""The trust store: anchors and revocation lists from files, kept fresh, and the answer for one chain of certificates."""
+"""The trust store: anchors, intermediates, revocation lists and answers, kept fresh, and the verdict on one chain."""
 
 from __future__ import annotations
 
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.ocsp import OCSPResponse
 
 from relay.errors import Code, ConfigurationError, RefusedError
 from relay.trust.certificate import Certificate, CertificateCache, read_certificate
-from relay.trust.crl import RevocationLists, Revocations
-from relay.trust.path import Assessment, ChainResult, Purpose, Revocation, assess
+from relay.trust.crl import Listing, Needed, RevocationLists, Revocations
+from relay.trust.ocsp import told
+from relay.trust.path import Assessment, ChainResult, PathRules, Purpose, Revocation, assess
+from relay.trust.shelf import Shelf, Shelved
 
 _CHECK_EVERY: Final = 1.0  # seconds between two looks at the files
 _KEPT: Final = 8192
@@ -32,12 +35,17 @@ class _Sources:
     anchors: tuple[Path, ...]
     crls: tuple[Path, ...]
     unlisted: tuple[Path, ...]
+    intermediates: tuple[Path, ...] = ()
+    by_list: tuple[Path, ...] = ()
+    by_answer: tuple[Path, ...] = ()
 
     def stamp(self) -> tuple[tuple[str, int, int, int], ...]:
         """What changes when a file changes; a missing file is a change too."""
         found = []
-        for source in (*self.anchors, *self.crls, *self.unlisted):
-            for path in files_of(source):
+        for group in (
+            self.anchors, self.crls, self.unlisted, self.intermediates, self.by_list, self.by_answer
+        ):  # fmt: skip
+            for path in (each for source in group for each in files_of(source)):
                 try:
                     status = path.stat()
                     found.append((str(path), status.st_mtime_ns, status.st_size, status.st_ino))
@@ -46,33 +54,62 @@ class _Sources:
         return tuple(found)
 
 
+_Authorities = dict[bytes, list[Certificate]]
+"""Certificates by the DER of their subject."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Files:
+    """One reading of the configured files."""
+
+    anchors: _Authorities
+    intermediates: tuple[Certificate, ...]
+    lists: tuple[x509.CertificateRevocationList, ...]
+    unlisted: frozenset[str]
+    needed: Mapping[str, Needed]
+
+
 @dataclass(frozen=True, slots=True)
 class _Material:
-    """One reading of all files, and what was worked out from it: both are dropped together."""
+    """All that is in force, and what was worked out from it: both are dropped together."""
 
-    anchors: dict[bytes, list[Certificate]]
-    lists: RevocationLists
+    files: _Files
+    shelved: Shelved
+    known: _Authorities
+    revocations: Revocations
+    rules: PathRules
     kept: OrderedDict[tuple[str, ...], Assessment] = field(default_factory=OrderedDict)
 
 
 class TrustStore:
     """Answers whether a chain is to be trusted at a moment. Safe to use from several threads.
 
-    The files are looked at again at most once a second; a set that cannot be read (half written) leaves the former
-    one in force, and ``problem`` says so.
+    The files, and the folder of fetched lists and answers, are looked at again at most once a second; a set of files
+    that cannot be read (half written) leaves the former one in force, and ``problem`` says so.
     """
 
-    def __init__(self, sources: _Sources, monotonic: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        sources: _Sources,
+        monotonic: Callable[[], float] = time.monotonic,
+        *,
+        fetched: Path | None = None,
+        rules: PathRules | None = None,
+    ) -> None:
         self._sources = sources
         self._monotonic = monotonic
         self._lock = threading.Lock()
+        self._shelf = None if fetched is None else Shelf(fetched)
+        self._rules = rules or PathRules()
+        self._learnt: tuple[Certificate, ...] = ()
         self._stamp = sources.stamp()
-        self._material = _load(sources)
+        self._shelf_stamp = self._shelf.stamp() if self._shelf is not None else None
+        self._material = self._made(_load(sources), self._shelf.read() if self._shelf else Shelved())
         self._looked = monotonic()
         self.problem = ""
         """Why the last change of the files was not taken; empty if it was."""
         self.taken = 0
-        """How many changes were taken."""
+        """How many changes of the files were taken."""
 
     @classmethod
     def from_files(
@@ -81,6 +118,11 @@ class TrustStore:
         crls: Iterable[Path] = (),
         *,
         anchors_without_crl: Iterable[Path] = (),
+        intermediates: Iterable[Path] = (),
+        by_list: Iterable[Path] = (),
+        by_answer: Iterable[Path] = (),
+        fetched: Path | None = None,
+        rules: PathRules | None = None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> TrustStore:
         """Read anchors and lists.
@@ -90,17 +132,33 @@ class TrustStore:
             crls: PEM or DER files, or folders, of revocation lists of every issuer on a path.
             anchors_without_crl: anchors under which an issuer that publishes no list is taken as it is; one whose
                 lists are there is held to them. They need not stand in ``anchors`` too.
+            intermediates: authorities that may lead to an anchor; they are trusted in nothing.
+            by_list: those of the anchors under which lists alone vouch for a certificate.
+            by_answer: those under which OCSP answers alone vouch for a signer.
+            fetched: folder of fetched lists and answers (``relay.trust.shelf``); it may be missing.
+            rules: what else is asked of a path; ``needed`` is filled from ``by_list`` and ``by_answer``, the entry
+                "" is what holds for the other anchors.
             monotonic: seconds that never go back.
 
         Raises:
             ConfigurationError: CONFIG-INVALID: a file is missing or cannot be read, or there is no anchor.
         """
-        return cls(_Sources(tuple(anchors), tuple(crls), tuple(anchors_without_crl)), monotonic)
+        sources = _Sources(
+            tuple(anchors),
+            tuple(crls),
+            tuple(anchors_without_crl),
+            tuple(intermediates),
+            tuple(by_list),
+            tuple(by_answer),
+        )
+        return cls(sources, monotonic, fetched=fetched, rules=rules)
 
     def check(
         self, chain: Sequence[Certificate], at: datetime, purpose: Purpose = Purpose.DOCUMENT
     ) -> ChainResult:
         """Judge the leaf ``chain[0]`` at a moment (aware); the rest are certificates that may lead to an anchor.
+
+        The moment may lie in the past: then it is judged what held at that moment, by the material of today.
 
         Returns a result with OK, UNKNOWN-CA, CERTIFICATE-EXPIRED, CERTIFICATE-NOT-YET-VALID, CERTIFICATE-REVOKED,
         REVOCATION-UNKNOWN or BAD-CERTIFICATE.
@@ -112,12 +170,23 @@ class TrustStore:
             if assessment is not None:
                 material.kept.move_to_end(name)
         if assessment is None:
-            assessment = assess(chain, purpose, material.anchors, Revocations(material.lists))
+            assessment = assess(
+                chain, purpose, material.files.anchors, material.revocations, material.known, material.rules
+            )
             with self._lock:
                 material.kept[name] = assessment
                 if len(material.kept) > _KEPT:
                     material.kept.popitem(last=False)
         return assessment.at(at)
+
+    def learn(self, intermediates: Iterable[Certificate]) -> None:
+        """Know these authorities too, in place of those that were learnt before. They are trusted in nothing."""
+        learnt = tuple({each.sha256: each for each in intermediates}.values())
+        with self._lock:
+            if {each.sha256 for each in learnt} == {each.sha256 for each in self._learnt}:
+                return
+            self._learnt = learnt
+            self._material = self._made(self._material.files, self._material.shelved)
 
     def refresh(self) -> None:
         """Look at the files if it is time to; ``problem`` tells what came of it."""
@@ -126,12 +195,35 @@ class TrustStore:
     def ends(self) -> tuple[datetime, datetime | None]:
         """Return when the first anchor expires, and when the first issuer's latest list is out of date (None: no list)."""
         material = self._material
-        anchors = min(each.not_after for group in material.anchors.values() for each in group)
-        return anchors, material.lists.end()
+        anchors = min(each.not_after for group in material.files.anchors.values() for each in group)
+        return anchors, material.revocations.lists.end()
 
     def lists_made(self) -> datetime | None:
         """Return when the oldest of the lists in force was made (each issuer's latest counts); None: no list."""
-        return self._material.lists.made()
+        return self._material.revocations.lists.made()
+
+    def authorities(self) -> tuple[tuple[Certificate, ...], tuple[Certificate, ...]]:
+        """Return the anchors, and the intermediates that are known from files and from ``learn``."""
+        material = self._material
+        anchors = tuple(each for group in material.files.anchors.values() for each in group)
+        return anchors, tuple(each for group in material.known.values() for each in group)
+
+    def lists(self) -> RevocationLists:
+        """Return the lists in force."""
+        return self._material.revocations.lists
+
+    def answers(self) -> Mapping[str, OCSPResponse]:
+        """Return the OCSP answers that were fetched, by the SHA-256 of the certificate; none was believed yet."""
+        return self._material.shelved.answers
+
+    def damaged(self) -> tuple[str, ...]:
+        """Return the names of fetched files that cannot be read."""
+        return self._material.shelved.damaged
+
+    @property
+    def grace(self) -> timedelta:
+        """How long material past its date is believed."""
+        return self._rules.grace
 
     def _fresh(self) -> _Material:
         now = self._monotonic()
@@ -142,9 +234,10 @@ class TrustStore:
                 return self._material
             self._looked = now
         stamp = self._sources.stamp()
+        files = None
         if stamp != self._stamp:
             try:
-                self._material = _load(self._sources)
+                files = _load(self._sources)
                 self.problem = ""
                 self._stamp = stamp
                 self.taken += 1
@@ -152,30 +245,77 @@ class TrustStore:
                 self.problem = str(error)
         else:
             self.problem = ""  # also when a change that could not be taken was taken back
+        shelved = None
+        if self._shelf is not None and (shelf_stamp := self._shelf.stamp()) != self._shelf_stamp:
+            self._shelf_stamp = shelf_stamp
+            shelved = self._shelf.read(self._material.shelved)
+        if files is not None or shelved is not None:
+            with self._lock:
+                self._renew(files, shelved)
         return self._material
 
+    def _renew(self, files: _Files | None, shelved: Shelved | None) -> None:
+        old = self._material
+        self._material = made = self._made(files or old.files, shelved or old.shelved)
+        if files is None and shelved is not None and not shelved.lists_changed:
+            # New answers about some say nothing of the others: what was worked out for those stays.
+            made.kept.update(
+                (name, kept) for name, kept in old.kept.items() if not kept.names & shelved.changed
+            )
 
-def _load(sources: _Sources) -> _Material:
-    anchors: dict[bytes, list[Certificate]] = {}
+    def _made(self, files: _Files, shelved: Shelved) -> _Material:
+        known: _Authorities = {}
+        for certificate in (*files.intermediates, *self._learnt):
+            same = known.setdefault(certificate.x509.subject.public_bytes(), [])
+            if all(each.sha256 != certificate.sha256 for each in same):
+                same.append(certificate)
+        lists = RevocationLists((*files.lists, *shelved.lists.values()), files.unlisted)
+
+        def answered(certificate: Certificate, issuer: Certificate) -> Sequence[Listing]:
+            answer = shelved.answers.get(certificate.sha256)
+            listing = None if answer is None else told(answer, certificate, issuer, lists)
+            return (listing,) if isinstance(listing, Listing) else ()
+
+        rules = replace(self._rules, needed={**self._rules.needed, **files.needed})
+        return _Material(files, shelved, known, Revocations(lists, answered), rules)
+
+
+def _load(sources: _Sources) -> _Files:
+    anchors: _Authorities = {}
     unlisted = set()
     for group, without in ((sources.anchors, False), (sources.unlisted, True)):
-        for source in group:
-            for path in _existing(source):
-                for certificate in read_certificates(path):
-                    same = anchors.setdefault(certificate.x509.subject.public_bytes(), [])
-                    if all(each.sha256 != certificate.sha256 for each in same):
-                        same.append(certificate)
-                    if without:
-                        unlisted.add(certificate.sha256)
+        for certificate in _certificates(group):
+            same = anchors.setdefault(certificate.x509.subject.public_bytes(), [])
+            if all(each.sha256 != certificate.sha256 for each in same):
+                same.append(certificate)
+            if without:
+                unlisted.add(certificate.sha256)
     if not anchors:
         raise ConfigurationError(Code.CONFIG_INVALID, "no trust anchor is configured")
-    lists = [
+    needed: dict[str, Needed] = {one.sha256: "crl" for one in _certificates(sources.by_list)}
+    for one in _certificates(sources.by_answer):
+        if one.sha256 in needed:
+            raise ConfigurationError(
+                Code.CONFIG_INVALID, f"{one.subject}: lists alone, or answers alone, not both"
+            )
+        needed[one.sha256] = "ocsp"
+    if strangers := needed.keys() - {each.sha256 for group in anchors.values() for each in group}:
+        raise ConfigurationError(
+            Code.CONFIG_INVALID, f"a rule for {len(strangers)} certificates that are no anchors"
+        )
+    lists = tuple(
         revocations
         for source in sources.crls
         for path in _existing(source)
         for revocations in read_lists(path)
-    ]
-    return _Material(anchors, RevocationLists(lists, frozenset(unlisted)))
+    )
+    return _Files(anchors, tuple(_certificates(sources.intermediates)), lists, frozenset(unlisted), needed)
+
+
+def _certificates(group: Iterable[Path]) -> Iterator[Certificate]:
+    for source in group:
+        for path in _existing(source):
+            yield from read_certificates(path)
 
 
 def files_of(source: Path) -> list[Path]:
@@ -238,6 +378,7 @@ def read_lists(path: Path) -> list[x509.CertificateRevocationList]:
 __all__ = [
     "CertificateCache",
     "ChainResult",
+    "PathRules",
     "Purpose",
     "Revocation",
     "TrustStore",

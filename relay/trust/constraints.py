@@ -83,11 +83,11 @@ def _against(name: x509.GeneralName, layer: x509.NameConstraints) -> str:
     match = _MATCH.get(kind)
     if match is None:
         return f"a name of the kind {kind.__name__} is constrained"
-    value: Any = name.value  # type: ignore[attr-defined]  # each kind that has a rule has a value
+    value: Any = name.value
     try:
-        if any(match(value, each.value, True) for each in excluded):  # type: ignore[attr-defined]
+        if any(match(value, each.value, True) for each in excluded):
             return f"the name {_shown(value)} is excluded"
-        if permitted and not any(match(value, each.value, False) for each in permitted):  # type: ignore[attr-defined]
+        if permitted and not any(match(value, each.value, False) for each in permitted):
             return f"the name {_shown(value)} is not permitted"
     except ValueError:
         return f"the name {_shown(value)} cannot be judged"
