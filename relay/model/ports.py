@@ -12,6 +12,7 @@ from relay.errors import Code
 from relay.model.agency import Agency, AgencyCertificate, Resolution
 from relay.model.audit import Act
 from relay.model.envelope import Envelope
+from relay.model.inspection import InspectionResult
 from relay.model.message import Incoming, Kind, Lane, Outgoing, Published
 from relay.model.receipt import SignedReceipt
 from relay.model.record import (
@@ -245,6 +246,17 @@ class Registry(Protocol):
 
     def released(self, held_id: str, now: datetime) -> None:
         """Note a release or drop."""
+        ...
+
+    def tell_inspection(
+        self, row: int, result: InspectionResult, receipts: Sequence[NewReceipt], now: datetime
+    ) -> bool:
+        """Store what was found in a document's attachments and the receipts that tell it, in one commit. False, and
+        nothing stored, if it was told before."""
+        ...
+
+    def inspected(self, row: int) -> InspectionResult | None:
+        """Return what was found in a document's attachments; None before it is known."""
         ...
 
     def oldest_unsettled(self) -> datetime | None:

@@ -295,7 +295,16 @@ processes = Table(
     _text("version"),
 )
 
-ADDED: Final = (acts, restores, drops, processes, mentions)
+# What was found in a document's attachments; the receipts that tell it are stored in the same commit.
+inspections = Table(
+    "inspections",
+    metadata,
+    Column("document", _Row, ForeignKey("documents.id"), primary_key=True, autoincrement=False),
+    _text("result"),
+    Column("at", BigInteger, nullable=False),
+)
+
+ADDED: Final = (acts, restores, drops, processes, mentions, inspections)
 """Tables that came after the first relay of this version was in use: made where they are missing. A relay that does not
 know them works beside them, so machines can be upgraded, and set back, one after the other."""
 

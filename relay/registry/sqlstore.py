@@ -14,6 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from relay.errors import RegistryError
 from relay.model.audit import Act
+from relay.model.inspection import InspectionResult
 from relay.model.receipt import SignedReceipt
 from relay.model.record import (
     Candidate,
@@ -37,7 +38,7 @@ from relay.model.standing import (
     ShapeBy,
     Standing,
 )
-from relay.registry import acts, dialect, keeper, looks, operator, queries, schema
+from relay.registry import acts, dialect, inspections, keeper, looks, operator, queries, schema
 from relay.registry.claims import beat, claim_batch, live_owners
 from relay.registry.files import make_own
 from relay.registry.many import Many
@@ -340,6 +341,17 @@ class SqlRegistry:
         """Note a release or drop."""
         with self._write() as connection:
             keeper.released(connection, held_id, to_us(now))
+
+    def tell_inspection(
+        self, row: int, result: InspectionResult, receipts: Sequence[NewReceipt], now: datetime
+    ) -> bool:
+        """Store what was found in a document's attachments, and the receipts that tell it. False if it was told."""
+        with self._write() as connection:
+            return inspections.tell(connection, row, result, receipts, to_us(now))
+
+    def inspected(self, row: int) -> InspectionResult | None:
+        """Return what was found in a document's attachments; None before it is known."""
+        return self._ask(lambda connection: inspections.result_of(connection, row))
 
     # tools
 
