@@ -1,0 +1,303 @@
+"""Signature wrapping: the signed piece stays whole and is moved to where nobody reads, something else is read."""
+
+from __future__ import annotations
+
+from relay.errors import Code
+from relay.sandbox.attacks.case import Family
+from relay.sandbox.attacks.forge import (
+    DS,
+    EDXML,
+    T_ENVELOPED,
+    T_EXC,
+    THIRD,
+    Forge,
+    between,
+    inserted,
+    replaced,
+    signature_of,
+    spliced,
+)
+
+FAMILY = Family(
+    "wrapping",
+    "McIntosh and Austel, XML Signature Element Wrapping Attacks and Countermeasures (2005)",
+)
+_SAML = "Somorovsky and others, On Breaking SAML: Be Whoever You Want to Be (USENIX Security 2012)"
+_ENVELOPE = b"<edXML:edXMLEnvelope ", b"</edXML:edXMLEnvelope>"
+_HEADER = b"<edXML:edXMLHeader>", b"</edXML:edXMLHeader>"
+_ELSEWHERE = "the recipient that is read: other than the signed one"
+
+
+def _envelope(body: bytes) -> bytes:
+    return between(body, *_ENVELOPE)
+
+
+def _evil(forge: Forge) -> bytes:
+    return forge.unsigned(to=(THIRD,), subject="Nội dung khác")
+
+
+def _by_id(forge: Forge, place: str) -> bytes:
+    """The signed envelope, referred to by its Id, moved away; a false one in its place."""
+    marked = replaced(forge.unsigned(), "<edXML:edXMLEnvelope ", '<edXML:edXMLEnvelope Id="signed" ')
+    seal = forge.seal(
+        marked,
+        reference=' URI="#signed"',
+        content=_canonical(_envelope(marked)),
+    )
+    signed = _envelope(spliced(marked, seal))
+    false = replaced(_evil(forge), "<edXML:edXMLEnvelope ", '<edXML:edXMLEnvelope Id="other" ')
+    if place == "sibling":
+        return inserted(false, "<AttachmentEncoded>", signed)
+    if place == "inside":
+        return inserted(false, "</edXML:edXMLHeader>", signed)
+    return inserted(spliced(false, seal), "</edXML>", b"<Keep>" + _envelope(marked) + b"</Keep>")
+
+
+def _canonical(piece: bytes) -> bytes:
+    from relay.sandbox.attacks.canonical import canonical
+
+    return canonical(piece)
+
+
+def _moved_whole(forge: Forge) -> bytes:
+    """The signature where it is looked for, in a false document that holds the true one."""
+    true = forge.unsigned()
+    seal = forge.seal(true)
+    inner = true[true.index(b"<edXML ") :].rstrip()
+    return inserted(spliced(_evil(forge), seal), "</edXML>\n", inner)
+
+
+def _in_object(forge: Forge) -> bytes:
+    true = forge.unsigned()
+    inner = true[true.index(b"<edXML ") :].rstrip().decode()
+    seal = forge.seal(true, more_children=f"<Object>{inner}</Object>")
+    return spliced(_evil(forge), seal)
+
+
+def _enveloping(forge: Forge) -> bytes:
+    """The signature as root of its own, the document in its Object."""
+    true = forge.unsigned()
+    inner = true[true.index(b"<edXML ") :].rstrip().decode()
+    return forge.seal(
+        true, reference=' URI="#o"', more_children=f'<Object Id="o">{inner}</Object>', content=_canonical(inner.encode())
+    )
+
+
+def _inside_another(forge: Forge) -> bytes:
+    signed = forge.good()
+    return inserted(_evil(forge), "<AttachmentEncoded>", signed[signed.index(b"<edXML ") :].rstrip())
+
+
+def _ancestor(forge: Forge) -> bytes:
+    """The document under a root of the same name: what is signed is a descendant, what is read its ancestor."""
+    signed = forge.good()
+    inner = signed[signed.index(b"<edXML ") :].rstrip()
+    false = _evil(forge)
+    return replaced(false, b"<edXML:edXMLEnvelope", inner + b"<edXML:edXMLEnvelope")
+
+
+def _second(forge: Forge, piece: tuple[bytes, bytes], *, behind: bool = False) -> bytes:
+    signed = forge.good()
+    evil = between(_evil(forge), *piece)
+    end = piece[1]
+    if behind:
+        at = signed.index(end) + len(end)
+        return signed[:at] + evil + signed[at:]
+    return inserted(signed, piece[0], evil)
+
+
+def _signed_twice_over(forge: Forge, old: str, new: str) -> bytes:
+    """The sender itself signs a document in which something stands twice."""
+    return forge.edited(old, new)
+
+
+FAMILY.add(
+    "the signed envelope moved to a sibling, by its Id",
+    (Code.SIGNATURE_MISPLACED, Code.MANY_SIGNATURES, Code.FOREIGN_REFERENCE),
+    "place",
+    _ELSEWHERE,
+    lambda forge: _by_id(forge, "sibling"),
+)
+FAMILY.add(
+    "the signed envelope moved into the false header, by its Id",
+    (Code.SIGNATURE_MISPLACED, Code.FOREIGN_REFERENCE),
+    "place",
+    _ELSEWHERE,
+    lambda forge: _by_id(forge, "inside"),
+    source=_SAML,
+)
+FAMILY.add(
+    "the signed envelope kept at the end, the signature in the false one, by its Id",
+    (Code.FOREIGN_REFERENCE, Code.DIGEST_MISMATCH, Code.SIGNATURE_MALFORMED, Code.SIGNATURE_MISPLACED),
+    "reference",
+    _ELSEWHERE,
+    lambda forge: _by_id(forge, "kept"),
+    source="CVE-2021-28091",
+)
+FAMILY.add(
+    "the whole true document at the end of a false one",
+    Code.DIGEST_MISMATCH,
+    "digest",
+    _ELSEWHERE,
+    _moved_whole,
+)
+FAMILY.add(
+    "the true document in an Object of the signature",
+    Code.SIGNATURE_MALFORMED,
+    "signature children",
+    _ELSEWHERE,
+    _in_object,
+    source=_SAML,
+)
+FAMILY.add(
+    "an enveloping signature as root",
+    Code.WRONG_ROOT,
+    "root",
+    "readers that look for the envelope at any depth",
+    _enveloping,
+    source="XML Signature 1.1, section 2 (enveloping signatures)",
+)
+FAMILY.add(
+    "the signed document inside a false one",
+    Code.SIGNATURE_MISPLACED,
+    "place",
+    "readers that find a signature that holds, somewhere",
+    _inside_another,
+)
+FAMILY.add(
+    "the signed document under a false root of the same name",
+    Code.SIGNATURE_MISPLACED,
+    "place",
+    "readers that take the first or the outermost envelope",
+    _ancestor,
+    source="Gajek, Jensen, Liao and Schwenk, Analysis of Signature Wrapping Attacks (ICWS 2009)",
+)
+FAMILY.add(
+    "a second envelope in front of the signed one",
+    Code.SIGNATURE_MISPLACED,
+    "place",
+    "readers that take the first envelope",
+    lambda forge: _second(forge, _ENVELOPE),
+)
+FAMILY.add(
+    "a second envelope behind the signed one",
+    Code.SIGNATURE_MISPLACED,
+    "place",
+    "readers that take the last envelope",
+    lambda forge: _second(forge, _ENVELOPE, behind=True),
+)
+FAMILY.add(
+    "a second header in front of the signed one",
+    Code.SIGNATURE_MISPLACED,
+    "place",
+    "readers that take the first header",
+    lambda forge: _second(forge, _HEADER),
+)
+FAMILY.add(
+    "a second header that the sender signed along",
+    Code.SIGNATURE_MISPLACED,
+    "place",
+    "readers that take another of two headers",
+    lambda forge: forge.with_insert("<edXML:edXMLHeader>", between(_evil(forge), *_HEADER)),
+    source="docs/protocol.md, Signing",
+)
+FAMILY.add(
+    "two signatures that both hold",
+    Code.MANY_SIGNATURES,
+    "one signature",
+    "which of two signers a reader believes",
+    lambda forge: spliced(forge.good(), forge.seal(forge.unsigned(), forge.signer(THIRD))),
+    source=_SAML,
+)
+FAMILY.add(
+    "the signature nested in another one",
+    (Code.MANY_SIGNATURES, Code.SIGNATURE_MALFORMED),
+    "one signature",
+    "which of two signatures is verified and which names the signer",
+    lambda forge: forge.sign(
+        forge.unsigned(), more_children=f"<Object>{forge.seal(forge.unsigned()).decode()}</Object>"
+    ),
+    source="CVE-2024-45409",
+)
+FAMILY.add(
+    "the signature last in the root",
+    Code.SIGNATURE_MISPLACED,
+    "place",
+    "the rule of one place: another place is another reading",
+    lambda forge: spliced(forge.unsigned(), forge.seal(forge.unsigned()), b"</edXML>"),
+    source="docs/protocol.md, Signing",
+)
+FAMILY.add(
+    "the signature first in the header",
+    Code.SIGNATURE_MISPLACED,
+    "place",
+    "the rule of one place",
+    lambda forge: inserted(forge.unsigned(), "<edXML:MessageHeader>", forge.seal(forge.unsigned())),
+    source="docs/protocol.md, Signing",
+)
+FAMILY.add(
+    "the signature inside MessageHeader",
+    Code.SIGNATURE_MISPLACED,
+    "place",
+    "the rule of one place",
+    lambda forge: inserted(forge.unsigned(), "</edXML:MessageHeader>", forge.seal(forge.unsigned())),
+    source="docs/protocol.md, Signing",
+)
+FAMILY.add(
+    "something new behind the signature",
+    (Code.SIGNATURE_MISPLACED, Code.DIGEST_MISMATCH),
+    "place",
+    "readers that take the last child of the header",
+    lambda forge: inserted(
+        forge.good(), "</edXML:edXMLHeader>", "<edXML:TraceHeaderList></edXML:TraceHeaderList>"
+    ),
+    source=_SAML,
+)
+FAMILY.add(
+    "no signature at all",
+    Code.UNSIGNED,
+    "one signature",
+    "a relay that takes what nobody signed (exclusion attack)",
+    lambda forge: forge.unsigned(),
+    source=_SAML,
+)
+FAMILY.add(
+    "a stub in the namespace of edXML for a signature",
+    Code.UNSIGNED,
+    "one signature",
+    "readers that look at local names",
+    lambda forge: spliced(
+        forge.unsigned(),
+        f'<edXML:Signature xmlns:edXML="{EDXML}"><edXML:SignatureValue>AAAA</edXML:SignatureValue></edXML:Signature>'.encode(),
+    ),
+    source="docs/edxml.md, Signature",
+)
+FAMILY.add(
+    "the signature of another document of the same sender",
+    Code.DIGEST_MISMATCH,
+    "digest",
+    "a signature taken from one document and put into another",
+    lambda forge: spliced(_evil(forge), signature_of(forge.good())),
+    source="XML Signature 1.1, section 3.2.1 (reference validation)",
+)
+FAMILY.add(
+    "a second reference to the false envelope by its Id",
+    Code.FOREIGN_REFERENCE,
+    "one reference",
+    "readers that read what any of the references covers",
+    lambda forge: forge.with_recipe(
+        more_references=f'<Reference URI="#x"><Transforms>{T_ENVELOPED}{T_EXC}</Transforms>'
+        f'<DigestMethod Algorithm="{DS}sha1"></DigestMethod><DigestValue>AAAA</DigestValue></Reference>'
+    ),
+    source="CVE-2013-2153",
+)
+FAMILY.add(
+    "two SignedInfo",
+    Code.SIGNATURE_MALFORMED,
+    "signature children",
+    "engines that verify one SignedInfo and read the digest in another",
+    lambda forge: inserted(
+        forge.good(), "<SignedInfo>", between(forge.good(subject="Nội dung khác"), b"<SignedInfo>", b"</SignedInfo>")
+    ),
+    source="CVE-2025-29774",
+)
