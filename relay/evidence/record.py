@@ -85,6 +85,10 @@ class Writer:
             out.append(Written(seq, octets, last))
         return out, Tip(tip.chain, seq, last)
 
+    def tip(self, chain: uuid.UUID, last: tuple[int, bytes] | None = None) -> Tip:
+        """Return where a chain stands whose last record has that seq and these bytes; None: before its first record."""
+        return first_tip(chain) if last is None else Tip(chain, last[0], leaf_hash(last[1]))
+
 
 def encode(seq: int, last: bytes, draft: Draft) -> bytes:
     """Return the bytes of one record.

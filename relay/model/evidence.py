@@ -329,6 +329,10 @@ class Scribe(Protocol):
         """Return the records that follow ``tip`` and where the chain stands after them."""
         ...
 
+    def tip(self, chain: uuid.UUID, last: tuple[int, bytes] | None = None) -> Tip:
+        """Return where a chain stands whose last record has that seq and these bytes; None: before its first record."""
+        ...
+
 
 class LogReader(Protocol):
     """A log as it is stored, in the registry or in files. What it yields is judged, never believed."""
