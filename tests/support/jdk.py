@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 _HERE = Path(__file__).parent / "java"
 
 
-def _java(program: str, *arguments: str) -> str:
+def _java(program: str, *arguments: str, seconds: float = 100) -> str:
     done = subprocess.run(
         ["java", "-XX:TieredStopAtLevel=1", str(_HERE / program), *arguments],
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=seconds,
         check=False,
     )
     assert done.returncode == 0, done.stderr
@@ -54,3 +56,17 @@ def dump(listing: Path) -> dict[str, dict[str, str]]:
         else:
             current[name] = rest
     return found
+
+
+def judge(
+    anchor: Path, moment: str, bodies: Iterable[bytes], container: Path, seconds: float
+) -> list[dict[str, Any]]:
+    """Return what one JVM says of each document: "valid", "chain", "reads", "error".
+
+    ``moment`` is RFC 3339 in UTC; ``container`` is where the documents are put for it.
+    """
+    with container.open("wb") as out:
+        for body in bodies:
+            out.write(len(body).to_bytes(4, "big") + body)
+    told = _java("JudgeXml.java", str(anchor), moment, str(container), seconds=seconds)
+    return [json.loads(line) for line in told.splitlines()]

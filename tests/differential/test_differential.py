@@ -1,0 +1,107 @@
+"""Our verdict beside libxmlsec1's and the JDK's: 500 documents here, ``make attacks`` takes 10,000."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.differential.__main__ import run
+from tests.differential.cases import Case, Truth, cases, kinds
+from tests.differential.compare import Expected, Report, compare, read_expected
+from tests.differential.judges import Ours, Word, Words
+from tests.differential.people import AT, people
+
+SEED = 28
+COUNT = 500
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory: pytest.TempPathFactory) -> Report:
+    return run(COUNT, SEED, tmp_path_factory.mktemp("differential"))
+
+
+@pytest.mark.jdk
+@pytest.mark.timeout(300)
+def test_every_difference_is_explained_by_name(report: Report) -> None:
+    assert not report.wrong, "\n".join(
+        f"{case.name} (number {case.number} of seed {SEED}): {complaint}" for case, complaint in report.wrong
+    )
+    assert not report.idle, "entries of expected.yaml that explain nothing"
+
+
+@pytest.mark.jdk
+@pytest.mark.timeout(300)
+def test_every_kind_of_change_has_its_share(report: Report) -> None:
+    print(report.table())
+    assert report.total == COUNT
+    assert len(report.kinds) >= 15
+    assert min(report.kinds.values()) >= 0.02 * COUNT
+    assert (
+        min(report.agreed["all take"], report.agreed["all refuse"], report.explained.total()) >= 0.1 * COUNT
+    )
+    assert len(report.codes) >= 18
+
+
+def test_the_same_seed_makes_the_same_documents() -> None:
+    first, second = people(5), people(5)
+    assert first.root.der == second.root.der
+    again = cases(second, 5, 60)
+    assert all(one == next(again) or one.variant == "rsa-pss" for one in cases(first, 5, 60))
+    assert first.root.der != people(6).root.der
+
+
+def test_every_case_in_the_list_of_what_is_expected_exists() -> None:
+    names = {f"{kind}/{one.name}" for kind, listed in kinds().items() for one in listed}
+    expected = read_expected()
+    for entry in (*expected.stricter, *expected.laxer):
+        assert set(entry.cases) <= names, entry.name
+
+
+# --- the comparison itself can fail
+
+TAKES, REFUSES = Word(True, "OK"), Word(False, "WEAK-ALGORITHM")
+CASE = Case(0, "algorithm", "digest-md5", Truth.OPEN, b"")
+
+
+def compared(word: Words, case: Case = CASE, expected: Expected | None = None) -> Report:
+    return compare([case], [word], expected or read_expected())
+
+
+def test_a_known_difference_is_told_by_its_name() -> None:
+    found = compared(Words(REFUSES, TAKES, Word(False, "?")))
+    assert not found.wrong
+    assert found.explained == {"weak-digest": 1}
+
+
+@pytest.mark.parametrize(
+    ("word", "case"),
+    [
+        (Words(TAKES, TAKES, Word(False, "?")), CASE),
+        (Words(TAKES, Word(False, "?"), TAKES), CASE),
+        (Words(replace(REFUSES, why="NOT-XML"), TAKES, TAKES), CASE),
+        (Words(REFUSES, TAKES, TAKES), replace(CASE, variant="other")),
+        (Words(TAKES, TAKES, TAKES), replace(CASE, truth=Truth.BROKEN)),
+        (Words(REFUSES, Word(False, "?"), Word(False, "?")), replace(CASE, truth=Truth.HOLDS)),
+        (Words(replace(TAKES, reads="a"), TAKES, replace(TAKES, reads="b")), CASE),
+    ],
+)
+def test_what_is_not_explained_is_told(word: Words, case: Case) -> None:
+    assert compared(word, case).wrong
+
+
+def test_an_entry_that_explains_nothing_is_told() -> None:
+    refused = Word(False, "?")
+    assert compared(Words(REFUSES, refused, refused)).idle == ["weak-digest"]
+
+
+def test_what_is_read_is_compared(tmp_path: Path) -> None:
+    """The digest over the view is one over names, attributes and texts: each of them changes it."""
+    signers = people(5)
+    ours = Ours(signers.write_anchor(tmp_path))
+    found = {
+        ours.judge(one.body).reads for one in cases(signers, 5, 200) if one.kind in {"valid", "namespace"}
+    } - {""}
+    assert len(found) >= 8
+    assert AT.tzinfo is not None
