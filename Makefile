@@ -6,7 +6,7 @@ PY := .venv/bin/python
 JOBS ?= 2
 AT_ONCE := -n $(JOBS) --dist loadscope --no-loadscope-reorder
 
-.PHONY: help install runtime demo test check bench chaos fuzz docs format clean
+.PHONY: help install runtime demo test check bench chaos attacks fuzz docs format clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
@@ -34,6 +34,9 @@ bench: install ## measure the whole path beside the bare broker, as docs/benchma
 
 chaos: install ## the long fault campaign: kills and cuts with many seeds
 	@$(PY) -m pytest tests -m campaign $(ARGS)
+
+attacks: install ## 10,000 documents, valid and altered, judged by us, by libxmlsec1 and by the JDK; minutes
+	@$(PY) -m tests.differential --documents 10000 $(ARGS)
 
 fuzz: install ## the long fuzz run: a million inputs for each parser, guided by coverage; ARGS='package --runs 3000000'
 	@$(PY) -m tests.fuzz $(ARGS)
