@@ -45,6 +45,7 @@ from relay.pipeline.worker import Worker, WorkerPolicy
 from relay.registry import GroupCommitter, SqlRegistry, open_registry
 from relay.settings import Settings
 from relay.trust.chain import TrustStore, read_certificates
+from relay.trust.configured import configured_store
 from relay.trust.libxml import check_libxml
 from relay.trust.verifier import DocumentVerifier
 
@@ -84,9 +85,7 @@ def endpoint(settings: Settings) -> Endpoint:
 
 def trust_store(settings: Settings) -> TrustStore:
     """Return the anchors and lists of the settings."""
-    trust = settings.trust
-    lenient = () if trust.crl_required else trust.anchors
-    return TrustStore.from_files(trust.anchors, trust.crls, anchors_without_crl=lenient)
+    return configured_store(settings.trust)
 
 
 def parse_limits(settings: Settings) -> ParseLimits:
@@ -346,4 +345,5 @@ def _policy(settings: Settings) -> HandlerPolicy:
         give_up=timedelta(seconds=deadlines.give_up_s),
         unknown_document=timedelta(seconds=deadlines.unknown_document_s),
         set_aside_after=settings.worker.set_aside_after,
+        unknown_revocation=timedelta(seconds=deadlines.unknown_revocation_s),
     )

@@ -36,6 +36,7 @@ from relay.pipeline.report import Reporter, Subject
 from relay.pipeline.route import Route
 from relay.pipeline.settle import LeaseLostError, Settler
 from relay.pipeline.verify import Examiner, Proven, Unproven, judge
+from relay.pipeline.waiting import Waiting
 from relay.registry.group import GroupCommitter
 
 _log = logs.get("pipeline.handler")
@@ -87,6 +88,7 @@ class Handler:
         self._policy = policy
         self._planner = Planner(registry, commits, policy, metrics, clock)
         self._deferrer = Deferrer(link, ladder or Ladder(), metrics)
+        self._waiting = Waiting(link, self._deferrer, ladder or Ladder(), policy, metrics, clock)
         self._metrics = metrics
         self._clock = clock
         self._spared = False  # a message was set aside in this life: the others seen too often are read
@@ -398,6 +400,9 @@ class Handler:
                 submission.user, submission.transport_id, submission.sha256
             )
         )
+        if not stored and self._waiting.may_wait(unproven, self._clock.now()):
+            await self._waiting.put_off(submission, code)
+            return Ending.DEFERRED
         self._refused(submission.user, submission.transport_id, code)
         if stored:
             self._metrics.duplicate("repeated")

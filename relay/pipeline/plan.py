@@ -33,6 +33,7 @@ class HandlerPolicy:
     give_up: timedelta
     unknown_document: timedelta  # how long a status waits for its document
     set_aside_after: int  # deliveries of one message before it is set aside unparsed
+    unknown_revocation: timedelta = timedelta(days=1)  # how long a submission waits for revocation data
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,6 +52,7 @@ class Unproven:
     refusal: Code
     detail: str = ""
     verdict: Verdict | None = None
+    waits: bool = False  # nothing but revocation data is missing: time may mend that
 
 
 def examine(verifier: Verifier, form: PackageFormat, body: bytes, kind: Kind, at: datetime) -> Examined:
@@ -70,7 +71,8 @@ def judge(submission: Submission, examined: Examined, directory: Directory, day:
     """Add what the directory knows: is the signer the sender's, may the broker user speak for it?"""
     verdict, envelope = examined.verdict, examined.envelope
     if not verdict.accepted:
-        return Unproven(submission, verdict.reason, verdict.detail, verdict)
+        waits = verdict.reason is Code.REVOCATION_UNKNOWN and _in_order(submission, examined, directory, day)
+        return Unproven(submission, verdict.reason, verdict.detail, verdict, waits)
     if envelope is None:
         return Unproven(submission, examined.unreadable or Code.NOT_XML, examined.detail, verdict)
     fault = _speaker_fault(submission.user, verdict, envelope, directory, day)
@@ -80,6 +82,16 @@ def judge(submission: Submission, examined: Examined, directory: Directory, day:
         detail = "the routing key does not name the signed sender"
         return Proven(submission, verdict, envelope, Code.BAD_ROUTING_KEY, detail)
     return Proven(submission, verdict, envelope, submission.refusal, submission.detail)
+
+
+def _in_order(submission: Submission, examined: Examined, directory: Directory, day: date) -> bool:
+    """Whether all but the verdict is as it has to be; what the ladder would wash off is not put on it."""
+    verdict, envelope = examined.verdict, examined.envelope
+    if not verdict.intact or envelope is None or submission.refusal is not None:
+        return False
+    if submission.claimed_sender is not None and not _same_code(submission.claimed_sender, envelope.sender):
+        return False
+    return _speaker_fault(submission.user, verdict, envelope, directory, day) is None
 
 
 def _speaker_fault(

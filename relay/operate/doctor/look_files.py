@@ -34,6 +34,7 @@ from relay.operate.doctor.facts import (
 from relay.settings import Complaint, Settings, survey
 from relay.trust.certificate import Certificate, read_certificate, relay_name
 from relay.trust.chain import Purpose, TrustStore, files_of, read_certificates, read_lists
+from relay.trust.configured import configured_store
 from relay.trust.sign import load_key
 
 _MOUNTS: Final = Path("/proc/mounts")
@@ -71,9 +72,7 @@ def _administrators_password(settings: Settings) -> tuple[Complaint, ...]:
 
 def store(settings: Settings) -> TrustStore:
     """Return the anchors and lists, as the workers use them. Raises ``ConfigurationError``."""
-    trust = settings.trust
-    lenient = () if trust.crl_required else trust.anchors
-    return TrustStore.from_files(trust.anchors, trust.crls, anchors_without_crl=lenient)
+    return configured_store(settings.trust)
 
 
 def keys(settings: Settings, at: datetime) -> RelayKeyFacts:
