@@ -1,4 +1,8 @@
-"""The arithmetic: does the signature value hold over the tree, with the key of the leaf certificate?"""
+"""The arithmetic: do digest and signature value hold over the tree, with the key of the leaf certificate?
+
+``FastEngine`` is what the relay runs: canonical form by libxml2, hash by hashlib, the value by cryptography.
+``XmlsecEngine`` answers the same question by libxmlsec1 and is its judge.
+"""
 
 from __future__ import annotations
 
@@ -6,40 +10,104 @@ import hashlib
 import hmac
 import threading
 from collections import OrderedDict
-from enum import StrEnum
-from typing import Any, Final, Protocol
+from functools import cache
+from typing import Any, Final, NamedTuple, Protocol
 
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
+from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from lxml import etree
 
+from relay.trust import canonical
 from relay.trust.certificate import PublicKey
 from relay.trust.libxml import load_xmlsec
 from relay.trust.signature import SignatureParts
 
 _KEPT_KEYS: Final = 4096
+_PKCS1: Final = padding.PKCS1v15()
 
 
-class Outcome(StrEnum):
+class Outcome(NamedTuple):
     """How the arithmetic ended."""
 
-    HOLDS = "holds"
-    DIGEST_DIFFERS = "digest-differs"  # the content is not what was signed
-    VALUE_DIFFERS = "value-differs"  # the signature value is not that key's over SignedInfo
+    digest: bool  # the content is what was signed
+    value: bool  # the signature value is that key's over SignedInfo
+
+
+HOLDS: Final = Outcome(digest=True, value=True)
 
 
 class Engine(Protocol):
     """Checks one signature whose structure was checked before. Safe to use from several threads."""
 
-    def check(self, root: Any, parts: SignatureParts, key: PublicKey, key_id: str) -> Outcome:  # noqa: ANN401
-        """Return the outcome.
+    def check(self, root: Any, signed: Any, parts: SignatureParts, key: PublicKey, key_id: str) -> Outcome:  # noqa: ANN401
+        """Return the outcome. The engine may take the signature out of the tree, and changes nothing else.
 
         Args:
-            root: the document's root; the engine may destroy the tree, but only when the signature does not hold.
+            root: the document's root.
+            signed: the element that the reference names; the root for the whole document.
             parts: the signature's parts, inside that tree.
             key: public key of the leaf certificate, of the kind that the algorithm asks for.
             key_id: a name of that key, stable (the certificate's hash).
         """
         ...
+
+
+class FastEngine:
+    """Narrow and fast: what ``signature.read`` let through is all that it can compute."""
+
+    def check(self, root: Any, signed: Any, parts: SignatureParts, key: PublicKey, key_id: str) -> Outcome:  # noqa: ANN401
+        """Check the signature; see ``Engine``."""
+        try:
+            signed_info = canonical.octets(parts.element[0])
+            digest = content_digest(root, signed, parts)
+        except (etree.LxmlError, ValueError):
+            return Outcome(digest=False, value=False)
+        return Outcome(hmac.compare_digest(digest, parts.digest), value_holds(parts, key, signed_info))
+
+
+def value_size(key: PublicKey) -> int:
+    """Return how many octets a signature value of this key has, no more and no fewer (RFC 8017, 8.2.2; RFC 6931, 2.3.6).
+
+    libxmlsec1 takes leading zeros before r and s, the JDK does not: two spellings of one value, and two verdicts on it.
+    """
+    size = (key.key_size + 7) // 8
+    return size if isinstance(key, rsa.RSAPublicKey) else 2 * size
+
+
+def content_digest(root: Any, signed: Any, parts: SignatureParts) -> bytes:  # noqa: ANN401
+    """Return the digest of what is signed, without its signature. Takes the signature out of the tree.
+
+    Raises:
+        lxml.etree.C14NError: the document has no canonical form (a relative namespace name).
+    """
+    canonical.detach(parts.element)
+    octets = canonical.octets(signed) if parts.fragment else canonical.document_octets(root)
+    return hashlib.new(parts.digest_hash, octets).digest()
+
+
+def value_holds(parts: SignatureParts, key: PublicKey, signed_info: bytes) -> bool:
+    """Whether the signature value is that key's over the canonical SignedInfo."""
+    algorithm = hash_algorithm(parts.algorithm.hash)
+    try:
+        if isinstance(key, rsa.RSAPublicKey):
+            key.verify(parts.value, signed_info, _PKCS1, algorithm)
+            return True
+        half = len(parts.value) // 2
+        r, s = int.from_bytes(parts.value[:half], "big"), int.from_bytes(parts.value[half:], "big")
+        key.verify(encode_dss_signature(r, s), signed_info, ec.ECDSA(algorithm))
+    except (InvalidSignature, ValueError):
+        return False
+    return True
+
+
+@cache
+def hash_algorithm(name: str) -> hashes.HashAlgorithm:
+    """Return a hash of cryptography by its name, such as ``sha256``."""
+    found: hashes.HashAlgorithm = getattr(hashes, name.upper())()
+    return found
 
 
 class XmlsecEngine:
@@ -70,7 +138,7 @@ class XmlsecEngine:
         self._c14n = constants.TransformExclC14N
         self._enveloped = constants.TransformEnveloped
 
-    def check(self, root: Any, parts: SignatureParts, key: PublicKey, key_id: str) -> Outcome:  # noqa: ANN401
+    def check(self, root: Any, signed: Any, parts: SignatureParts, key: PublicKey, key_id: str) -> Outcome:  # noqa: ANN401
         """Check the signature; see ``Engine``."""
         context = self._xmlsec.SignatureContext()
         # A key that is set is the key that is used: KeyInfo is then never looked at.
@@ -80,11 +148,14 @@ class XmlsecEngine:
         context.enable_reference_transform(self._digests[parts.digest_hash])
         context.enable_signature_transform(self._c14n)
         context.enable_signature_transform(self._signatures[parts.algorithm.kind, parts.algorithm.hash])
+        if parts.fragment:
+            name = next(name for name, value in signed.items() if value == parts.fragment)
+            context.register_id(signed, name)
         try:
             context.verify(parts.element)
         except self._xmlsec.Error:
-            return why(root, parts)
-        return Outcome.HOLDS
+            return why(root, signed, parts)
+        return HOLDS
 
     def _key(self, key: PublicKey, key_id: str) -> Any:  # noqa: ANN401
         with self._lock:
@@ -101,21 +172,10 @@ class XmlsecEngine:
         return made
 
 
-def content_digest(root: Any, parts: SignatureParts) -> bytes:  # noqa: ANN401
-    """Return the digest of the document without its signature. Takes the signature out of the tree.
-
-    Raises:
-        lxml.etree.C14NError: the document has no canonical form (a relative namespace name).
-    """
-    parts.element.getparent().remove(parts.element)  # keeps the text behind it
-    octets = etree.tostring(root.getroottree(), method="c14n", exclusive=True, with_comments=False)
-    return hashlib.new(parts.digest_hash, octets).digest()
-
-
-def why(root: Any, parts: SignatureParts) -> Outcome:  # noqa: ANN401
+def why(root: Any, signed: Any, parts: SignatureParts) -> Outcome:  # noqa: ANN401
     """Tell why a signature that does not hold does not."""
     try:
-        same = hmac.compare_digest(content_digest(root, parts), parts.digest)
+        same = hmac.compare_digest(content_digest(root, signed, parts), parts.digest)
     except (etree.LxmlError, ValueError):
-        return Outcome.VALUE_DIFFERS
-    return Outcome.VALUE_DIFFERS if same else Outcome.DIGEST_DIFFERS
+        return Outcome(digest=True, value=False)
+    return Outcome(digest=same, value=False)

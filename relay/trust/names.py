@@ -9,6 +9,8 @@ from typing import Final, Literal
 from relay.model.verdict import EXC_C14N, XMLDSIG
 
 SIGNATURE: Final = f"{{{XMLDSIG}}}Signature"
+DIGEST_METHOD: Final = f"{{{XMLDSIG}}}DigestMethod"
+DIGEST_VALUE: Final = f"{{{XMLDSIG}}}DigestValue"
 ENVELOPED: Final = f"{XMLDSIG}enveloped-signature"
 C14N: Final = EXC_C14N
 
@@ -35,6 +37,7 @@ DIGESTS: Final[dict[str, Hash]] = {
     "http://www.w3.org/2001/04/xmldsig-more#sha384": "sha384",
     "http://www.w3.org/2001/04/xmlenc#sha512": "sha512",
 }
+DIGEST_SIZES: Final[dict[Hash, int]] = {"sha256": 32, "sha384": 48, "sha512": 64}  # bytes
 SIGNATURES: Final[dict[str, SignatureAlgorithm]] = {
     f"{_MORE}rsa-sha256": SignatureAlgorithm("rsa-sha256", "rsa", "sha256"),
     f"{_MORE}rsa-sha384": SignatureAlgorithm("rsa-sha384", "rsa", "sha384"),

@@ -8,12 +8,27 @@ from datetime import datetime
 from typing import Any
 
 from relay.errors import Code, RefusedError
-from relay.model.verdict import Node, ParseLimits, SignaturePlace, SignedView, Verdict, Verification
-from relay.trust import view
+from relay.model.verdict import (
+    MANIFEST,
+    NOT_CHECKED,
+    WHOLE,
+    ManifestPlace,
+    Node,
+    ParseLimits,
+    Revocation,
+    RevocationSource,
+    RevocationState,
+    SignaturePlace,
+    SignedView,
+    Verdict,
+    Verification,
+)
+from relay.trust import canonical, content, manifest, payload, view
 from relay.trust.certificate import Certificate, CertificateCache
 from relay.trust.chain import ChainResult, Purpose, TrustStore
-from relay.trust.engine import Engine, Outcome, XmlsecEngine
-from relay.trust.parse import parse
+from relay.trust.cut import Cut, cut
+from relay.trust.engine import Engine, FastEngine, Outcome, value_size
+from relay.trust.parse import check_size, parse
 from relay.trust.signature import SignatureParts, locate, read
 
 _NOTHING: frozenset[str] = frozenset()
@@ -26,11 +41,16 @@ class _Known:
     signer: str = ""
     certificate_sha256: str = ""
     algorithm: str = ""
+    profile: str = WHOLE
     detail: str = ""
 
 
+class _ParseWholeError(Exception):
+    """The body has to be parsed as it is."""
+
+
 class DocumentVerifier:
-    """Verifies packages of the ``whole`` profile. Safe to use from several threads.
+    """Verifies packages of both profiles. Safe to use from several threads.
 
     Whether the certificate belongs to the sender is not judged here: the verdict names it (``certificate_sha256``),
     the directory knows.
@@ -38,11 +58,8 @@ class DocumentVerifier:
     Args:
         store: anchors and revocation lists.
         limits: bounds of parsing.
-        engine: the arithmetic; by default that of xmlsec.
+        engine: the arithmetic; ``FastEngine`` unless told otherwise.
         purpose: what the signer's certificate must be meant for.
-
-    Raises:
-        ConfigurationError: LIBXML-MISMATCH, when made with the default engine.
     """
 
     def __init__(
@@ -54,7 +71,7 @@ class DocumentVerifier:
     ) -> None:
         self._store = store
         self._limits = limits or ParseLimits()
-        self._engine = engine or XmlsecEngine()
+        self._engine = engine or FastEngine()
         self._purpose = purpose
         self._certificates = CertificateCache()
 
@@ -74,8 +91,8 @@ class DocumentVerifier:
         """Do as ``verify`` and tell what the chain said; None if the arithmetic was not reached or failed."""
         known = _Known()
         try:
-            root, chain = self._intact(body, place, known)
-            node = view.copy(root[0], root[1].element, _NOTHING if with_opaque else place.opaque)
+            check_size(body, self._limits)
+            node, chain = self._intact(body, place, known, with_opaque)
         except RefusedError as error:
             return _refused(error.code, error.detail, at, known), None
         except MemoryError:
@@ -93,37 +110,132 @@ class DocumentVerifier:
             signer=known.signer,
             certificate_sha256=known.certificate_sha256,
             algorithm=known.algorithm,
+            profile=known.profile,
             detail="; ".join(filter(None, (result.detail, known.detail))),
+            chain=tuple(certificate.sha256 for certificate in result.chain),
+            revocation=_revocation(result),
         )
         return Verification(verdict, _signed(node, body)), result
 
     def _intact(
-        self, body: bytes, place: SignaturePlace, known: _Known
-    ) -> tuple[tuple[Any, SignatureParts], list[Certificate]]:
-        """Return tree and signature if the signature holds, else raise ``RefusedError``."""
-        root = parse(body, place.root, place.opaque, self._limits)
+        self, body: bytes, place: SignaturePlace, known: _Known, with_opaque: bool
+    ) -> tuple[Node, list[Certificate]]:
+        """Return view and certificates if the signature holds, else raise ``RefusedError``."""
+        without = cut(body) if place.manifest is not None else None
+        if without is not None:
+            try:
+                return self._of_tree(without.skeleton, without, place, known, with_opaque)
+            except _ParseWholeError:
+                known.detail = ""
+        return self._of_tree(body, None, place, known, with_opaque)
+
+    def _of_tree(
+        self, source: bytes, without: Cut | None, place: SignaturePlace, known: _Known, with_opaque: bool
+    ) -> tuple[Node, list[Certificate]]:
+        root = parse(source, place.root, place.opaque, self._limits)
         if place.stub is not None and next(root.iter(place.stub), None) is not None:
             known.detail = "a stub signature stands in the package; it is signed content and proves nothing"
-        parts = read(locate(root, place))
+        parts = read(locate(root, place), by_manifest=place.manifest is not None)
         known.algorithm = parts.algorithm.name
+        signed = root
+        if place.manifest is not None and parts.fragment:
+            known.profile = MANIFEST
+            signed = manifest.open_envelope(root, place.manifest, parts.fragment)
+        elif without is not None:
+            raise _ParseWholeError
         chain = [self._certificates.read(der) for der in parts.certificates]
         leaf = chain[0]
         known.signer = leaf.subject
         known.certificate_sha256 = leaf.sha256
-        if leaf.kind != parts.algorithm.kind:
-            raise RefusedError(
-                Code.SIGNATURE_INVALID, f"{parts.algorithm.name} with a key of the kind {leaf.kind}"
-            )
-        outcome = self._engine.check(root, parts, leaf.key, leaf.sha256)
-        if outcome is Outcome.DIGEST_DIFFERS:
-            raise RefusedError(Code.DIGEST_MISMATCH, "the content is not what was signed")
-        if outcome is not Outcome.HOLDS:
-            raise RefusedError(Code.SIGNATURE_INVALID, "the signature value does not hold")
-        return (root, parts), chain
+        check_key_kind(parts, leaf)
+        check_value_size(parts, leaf)
+        outcome = self._engine.check(root, signed, parts, leaf.key, leaf.sha256)
+        check_digest(outcome)
+        check_value(outcome)
+        canonical.detach(parts.element)
+        attributed = content.attributed(root)
+        content.check_ids(attributed)
+        content.check_types(attributed)
+        opaque = _NOTHING if with_opaque else place.opaque
+        if place.manifest is None or not parts.fragment:
+            return view.copy(root, None, opaque), chain
+        envelope = view.copy(signed, None, opaque)
+        attached = _attached(root, signed, place.manifest, without, with_opaque)
+        return manifest.view_of(root, envelope, attached, place.manifest), chain
+
+
+def _attached(
+    root: Any,  # noqa: ANN401 -- lxml ships no types
+    envelope: Any,  # noqa: ANN401
+    place: ManifestPlace,
+    without: Cut | None,
+    with_opaque: bool,
+) -> list[tuple[manifest.Paired, str | None]]:
+    """Return the attachments with their base64 texts, if these are asked for and hold what was signed."""
+    found: list[tuple[manifest.Paired, str | None]] = []
+    marks = 0
+    for one in manifest.pair(root, envelope, place):
+        text = one.payload.text or ""
+        stretch = without.texts.get(text) if without is not None else None
+        if stretch is not None:
+            marks += 1
+        octets = text.encode() if stretch is None else stretch
+        try:
+            digest = payload.digest(octets, one.line.digest_hash)
+        except payload.NotBase64Error as error:
+            if without is not None:
+                raise _ParseWholeError from error
+            raise RefusedError(Code.ATTACHMENT_ALTERED, "an attachment is no base64") from error
+        manifest.check_payload(one.line, digest)
+        found.append((one, str(octets, "ascii") if with_opaque else None))
+    if without is not None and marks != len(without.texts):
+        raise _ParseWholeError
+    return found
+
+
+def check_key_kind(parts: SignatureParts, leaf: Certificate) -> None:
+    """Refuse a method that is not for the certificate's kind of key. SIGNATURE-INVALID."""
+    if leaf.kind != parts.algorithm.kind:
+        raise RefusedError(
+            Code.SIGNATURE_INVALID, f"{parts.algorithm.name} with a key of the kind {leaf.kind}"
+        )
+
+
+def check_value_size(parts: SignatureParts, leaf: Certificate) -> None:
+    """Refuse a signature value of another length than the key's, such as one with zeros before it. SIGNATURE-INVALID."""
+    if len(parts.value) != value_size(leaf.key):
+        raise RefusedError(Code.SIGNATURE_INVALID, "the signature value has a wrong length")
+
+
+def check_digest(outcome: Outcome) -> None:
+    """Refuse content that is not what was signed. DIGEST-MISMATCH."""
+    if not outcome.digest:
+        raise RefusedError(Code.DIGEST_MISMATCH, "the content is not what was signed")
+
+
+def check_value(outcome: Outcome) -> None:
+    """Refuse a signature value that the certificate's key did not make. SIGNATURE-INVALID."""
+    if not outcome.value:
+        raise RefusedError(Code.SIGNATURE_INVALID, "the signature value does not hold")
 
 
 def _signed(node: Node, body: bytes) -> SignedView:
     return SignedView(node, hashlib.sha256(body).hexdigest(), len(body))
+
+
+_STATES = {
+    "good": RevocationState.GOOD,
+    "revoked": RevocationState.REVOKED,
+    "unknown": RevocationState.UNKNOWN,
+}
+_SOURCES = {"crl": RevocationSource.CRL, "ocsp": RevocationSource.OCSP}
+
+
+def _revocation(result: ChainResult) -> Revocation:
+    state = _STATES.get(result.revocation.value)
+    if state is None:
+        return NOT_CHECKED
+    return Revocation(state, _SOURCES.get(result.source or "", RevocationSource.NONE), result.made_at)
 
 
 def _refused(code: Code, detail: str, at: datetime, known: _Known) -> Verification:
@@ -136,6 +248,7 @@ def _refused(code: Code, detail: str, at: datetime, known: _Known) -> Verificati
             signer=known.signer,
             certificate_sha256=known.certificate_sha256,
             algorithm=known.algorithm,
+            profile=known.profile,
             detail="; ".join(filter(None, (detail, known.detail))),
         )
     )

@@ -1,0 +1,57 @@
+"""Bulk taken out of a body before it is parsed: a large package then costs its envelope, not its attachments.
+
+A stretch between two tags is replaced by a short mark where it is long. Mark and stretch consist of base64 characters
+and white space alone, which mean the same in any place of an XML document: whatever a parser makes of the stretch it
+makes of the mark, so the tree of the one is the tree of the other. That the stretch holds nothing else is known once
+it was decoded; that a mark is the whole text of a payload element, and every mark is one, is checked in the tree. Where
+either is not so, the body is parsed as it is.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+SMALLEST: Final = 32 * 1024  # bytes of a stretch; below, the parser is as fast
+_MARK: Final = "TrucBulkText%08d"
+_MOST: Final = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """A body without its bulk."""
+
+    skeleton: bytes
+    texts: dict[str, memoryview]  # by the mark that stands for it
+
+
+def cut(body: bytes) -> Cut | None:
+    """Return the body without its long stretches; None where there are none, or the marks would be ambiguous."""
+    if len(body) < SMALLEST:
+        return None
+    source = memoryview(body)
+    pieces: list[bytes] = []
+    texts: dict[str, memoryview] = {}
+    done = 0
+    at = body.find(b"<")
+    while at >= 0:
+        # the next tag is near, in most places; a stretch is looked for only where it is not
+        following = body.find(b"<", at + 1)
+        if following - at > SMALLEST:
+            start = body.rfind(b">", at, following) + 1
+            if following - start >= SMALLEST and start:
+                mark = _MARK % len(texts)
+                if len(texts) == _MOST:
+                    return None
+                texts[mark] = source[start:following]
+                pieces.append(body[done:start])
+                pieces.append(mark.encode())
+                done = following
+        at = following
+    if not texts:
+        return None
+    pieces.append(body[done:])
+    skeleton = b"".join(pieces)
+    if skeleton.count(b"TrucBulkText") != len(texts):
+        return None
+    return Cut(skeleton, texts)
