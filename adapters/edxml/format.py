@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 from adapters.edxml import names
-from adapters.edxml.fields import identity_in, optional, organ_code, required, text_in, text_of
+from adapters.edxml.fields import Parts, identity_of, organ_code, text_of
 from adapters.edxml.secrecy import SecrecyRule, shipped_rule
 from relay.errors import Code, RefusedError
 from relay.model.envelope import Envelope, Recipient, Reference, StatusCode
@@ -32,6 +32,28 @@ _STATUS_CODES: Final = frozenset(code.value for code in StatusCode)
 _REVOCATION: Final = 1
 _UPDATE: Final = 2
 _REPLACEMENT: Final = 3
+_ACTS_ON_ONE: Final = frozenset({_REVOCATION, _UPDATE})
+
+_FROM: Final = names.q("From")
+_TO: Final = names.q("To")
+_DOCUMENT_ID: Final = names.q("DocumentId")
+_CODE: Final = names.q("Code")
+_CODE_NUMBER: Final = names.q("CodeNumber")
+_CODE_NOTATION: Final = names.q("CodeNotation")
+_PROMULGATION_INFO: Final = names.q("PromulgationInfo")
+_PROMULGATION_DATE: Final = names.q("PromulgationDate")
+_SUBJECT: Final = names.q("Subject")
+_OTHER_INFO: Final = names.q("OtherInfo")
+_PRIORITY: Final = names.q("Priority")
+_TRACES: Final = names.q("TraceHeaderList")
+_BUSSINESS: Final = names.q("Bussiness")
+_BUSSINESS_DOC_TYPE: Final = names.q("BussinessDocType")
+_REPLACEMENTS: Final = names.q("ReplacementInfoList")
+_REPLACEMENT_INFO: Final = names.q("ReplacementInfo")
+_RESPONSE_FOR: Final = names.q("ResponseFor")
+_STATUS_CODE: Final = names.q("StatusCode")
+_DESCRIPTION: Final = names.q("Description")
+_TIMESTAMP: Final = names.q("Timestamp")
 
 _PLACE: Final = SignaturePlace(
     root=names.ROOT,
@@ -69,8 +91,9 @@ class EdxmlFormat:
         self._secrecy.check(view.root)
         if view.root.tag != names.ROOT:
             raise RefusedError(Code.WRONG_ROOT, "the root is not edXML")
-        edxml_header = required(required(view.root, "edXMLEnvelope"), "edXMLHeader")
-        header = required(edxml_header, "MessageHeader")
+        envelope = Parts(view.root).need(names.ENVELOPE)
+        edxml_header = Parts(Parts(envelope).need(names.HEADER))
+        header = Parts(edxml_header.need(names.MESSAGE_HEADER))
         if kind is Kind.EDOC:
             return _document(edxml_header, header)
         if kind is Kind.STATUS:
@@ -78,27 +101,29 @@ class EdxmlFormat:
         raise RefusedError(Code.TYPE_MISMATCH, "an edXML package is a document or a status")
 
 
-def _document(edxml_header: Node, header: Node) -> Envelope:
-    if any(header.all(names.q("StatusCode"))):
+def _document(edxml_header: Parts, header: Parts) -> Envelope:
+    if header.all(_STATUS_CODE):
         raise RefusedError(Code.TYPE_MISMATCH, "a package with a StatusCode is a status")
     notes: list[str] = []
-    written, sender = organ_code(required(header, "From"))
+    written, sender = organ_code(header.need(_FROM))
     recipients = _recipients(header, notes)
-    required(header, "DocumentId")
-    document_id = identity_in(header, "DocumentId", MAX_DOCUMENT_ID)
+    document_id = identity_of(header.need(_DOCUMENT_ID), MAX_DOCUMENT_ID)
     if not document_id:
         raise RefusedError(Code.EMPTY_DOCUMENT_ID, "DocumentId is empty")
     number, notation = _number(header)
-    date = identity_in(optional(header, "PromulgationInfo") or _NOTHING, "PromulgationDate", MAX_DATE)
-    subject = text_in(header, "Subject", MAX_TEXT)
+    promulgation = header.get(_PROMULGATION_INFO)
+    date = "" if promulgation is None else Parts(promulgation).identity(_PROMULGATION_DATE, MAX_DATE)
+    subject = header.text(_SUBJECT, MAX_TEXT)
     if len(subject) > STANDARD_SUBJECT:
         notes.append(f"Subject is longer than {STANDARD_SUBJECT} characters")
-    trace = optional(edxml_header, "TraceHeaderList")
-    business = None if trace is None else optional(trace, "Bussiness")
+    trace = edxml_header.get(_TRACES)
+    bussiness = None if trace is None else Parts(trace).get(_BUSSINESS)
+    business = None if bussiness is None else Parts(bussiness)
     business_type = _business_type(business)
-    refers_to = _document_acted_upon(
-        business, business_type, Reference(sender, document_id, _joined(number, notation), date)
-    )
+    refers_to = None
+    if business is not None and business_type in _ACTS_ON_ONE:
+        own = Reference(sender, document_id, _joined(number, notation), date)
+        refers_to = _document_acted_upon(business, business_type, own)
     return Envelope(
         kind=Kind.EDOC,
         sender=sender,
@@ -121,13 +146,10 @@ def _document(edxml_header: Node, header: Node) -> Envelope:
     )
 
 
-_NOTHING: Final = Node(tag="", text=None, attributes=(), children=())
-
-
-def _recipients(header: Node, notes: list[str]) -> tuple[Recipient, ...]:
+def _recipients(header: Parts, notes: list[str]) -> tuple[Recipient, ...]:
     """Return one recipient for each normal code, the first spelling kept."""
     found: dict[str, Recipient] = {}
-    for party in header.all(names.q("To")):
+    for party in header.all(_TO):
         written, code = organ_code(party)
         if code in found:
             notes.append(f"recipient {code} stands more than once")
@@ -138,12 +160,13 @@ def _recipients(header: Node, notes: list[str]) -> tuple[Recipient, ...]:
     return tuple(found.values())
 
 
-def _number(header: Node) -> tuple[str, str]:
+def _number(header: Parts) -> tuple[str, str]:
     """Return number and notation of the document."""
-    code = optional(header, "Code")
+    code = header.get(_CODE)
     if code is None:
         return "", ""
-    return identity_in(code, "CodeNumber", MAX_NUMBER), identity_in(code, "CodeNotation", MAX_NOTATION)
+    parts = Parts(code)
+    return parts.identity(_CODE_NUMBER, MAX_NUMBER), parts.identity(_CODE_NOTATION, MAX_NOTATION)
 
 
 def _joined(number: str, notation: str) -> str:
@@ -151,10 +174,10 @@ def _joined(number: str, notation: str) -> str:
     return f"{number}/{notation}" if number and notation else number or notation
 
 
-def _priority(header: Node, notes: list[str]) -> int:
+def _priority(header: Parts, notes: list[str]) -> int:
     """Return 0 to 4; all else, also the 5 that some write for normal, is 0."""
-    info = optional(header, "OtherInfo")
-    node = None if info is None else optional(info, "Priority")
+    info = header.get(_OTHER_INFO)
+    node = None if info is None else Parts(info).get(_PRIORITY)
     if node is None:
         return 0
     value = None if node.children else _PRIORITIES.get((node.text or "").strip(" \t\r\n"))
@@ -164,9 +187,9 @@ def _priority(header: Node, notes: list[str]) -> int:
     return value
 
 
-def _business_type(business: Node | None) -> int:
+def _business_type(business: Parts | None) -> int:
     """Return 0 to 3; without a Bussiness or a BussinessDocType the document is a new one."""
-    node = None if business is None else optional(business, "BussinessDocType")
+    node = None if business is None else business.get(_BUSSINESS_DOC_TYPE)
     if node is None:
         return 0
     value = None if node.children else _BUSINESS_TYPES.get((node.text or "").strip(" \t\r\n"))
@@ -175,54 +198,53 @@ def _business_type(business: Node | None) -> int:
     return value
 
 
-def _document_acted_upon(business: Node | None, business_type: int, own: Reference) -> Reference | None:
+def _document_acted_upon(business: Parts, business_type: int, own: Reference) -> Reference | None:
     """Return what a revocation or update is about.
 
     Its Bussiness/DocumentId comes first. A revocation without one repeats the DocumentId of the document revoked. In a
     new document Bussiness/DocumentId may stand and means nothing; a replacement may name several and is read whole by
     who acts on it.
     """
-    if business is None or business_type not in {_REVOCATION, _UPDATE}:
-        return None
-    named = identity_in(business, "DocumentId", MAX_DOCUMENT_ID)
+    named = business.identity(_DOCUMENT_ID, MAX_DOCUMENT_ID)
     if named and named != own.document_id:
         return Reference(sender=own.sender, document_id=named, code="", promulgation_date="")
     return own if business_type == _REVOCATION or named else None
 
 
-def _documents_replaced(business: Node | None) -> tuple[str, ...]:
+def _documents_replaced(business: Parts | None) -> tuple[str, ...]:
     """Return the ids that a replacement names, each once; a line without one names none."""
     found: dict[str, None] = {}
-    for listed in () if business is None else business.all(names.q("ReplacementInfoList")):
-        for line in listed.all(names.q("ReplacementInfo")):
-            named = identity_in(line, "DocumentId", MAX_DOCUMENT_ID)
+    for listed in () if business is None else business.all(_REPLACEMENTS):
+        for line in listed.all(_REPLACEMENT_INFO):
+            named = Parts(line).identity(_DOCUMENT_ID, MAX_DOCUMENT_ID)
             if named:
                 found[named] = None
     return tuple(found)[:MAX_REPLACED]
 
 
-def _status(root: Node, header: Node) -> Envelope:
-    addressed = any(header.all(names.q("To")))
-    if not any(header.all(names.q("StatusCode"))):
-        if addressed or optional(header, "DocumentId") is not None:
+def _status(root: Node, header: Parts) -> Envelope:
+    addressed = bool(header.all(_TO))
+    if not header.all(_STATUS_CODE):
+        if addressed or header.get(_DOCUMENT_ID) is not None:
             raise RefusedError(Code.TYPE_MISMATCH, "a package without a StatusCode is a document")
         raise RefusedError(Code.MISSING_VALUE, "MessageHeader has no StatusCode")
     if addressed:
         raise RefusedError(Code.STATUS_HAS_TO, "a status is addressed by ResponseFor and has no To")
     if any(True for part in root.all(names.ATTACHMENTS) for _ in part.all(names.ATTACHMENT)):
         raise RefusedError(Code.TYPE_MISMATCH, "a status has no attachments")
-    written, sender = organ_code(required(header, "From"))
-    status_code = text_of(required(header, "StatusCode"), MAX_TEXT)
+    written, sender = organ_code(header.need(_FROM))
+    status_code = text_of(header.need(_STATUS_CODE), MAX_TEXT)
     if status_code not in _STATUS_CODES:
         raise RefusedError(Code.BAD_STATUS_CODE, "StatusCode is none of 01 to 06, 13, 15, 16")
-    response = required(header, "ResponseFor")
+    response = header.need(_RESPONSE_FOR)
     addressee_written, addressee = organ_code(response)
+    meant = Parts(response)
     about = Reference(
         # 13 is the sender's own word to a recipient; every other status answers the sender
         sender=sender if status_code == StatusCode.TAKE_BACK.value else addressee,
-        document_id=identity_in(response, "DocumentId", MAX_DOCUMENT_ID),
-        code=identity_in(response, "Code", MAX_NUMBER + MAX_NOTATION + 1),
-        promulgation_date=identity_in(response, "PromulgationDate", MAX_DATE),
+        document_id=meant.identity(_DOCUMENT_ID, MAX_DOCUMENT_ID),
+        code=meant.identity(_CODE, MAX_NUMBER + MAX_NOTATION + 1),
+        promulgation_date=meant.identity(_PROMULGATION_DATE, MAX_DATE),
     )
     if not about.document_id and not about.code:
         raise RefusedError(Code.MISSING_VALUE, "ResponseFor has neither DocumentId nor Code")
@@ -233,7 +255,7 @@ def _status(root: Node, header: Node) -> Envelope:
         recipients=(Recipient(written=addressee_written, code=addressee),),
         document_id="",
         status_code=status_code,
-        description=text_in(header, "Description", MAX_TEXT),
-        timestamp=identity_in(header, "Timestamp", MAX_DATE),
+        description=header.text(_DESCRIPTION, MAX_TEXT),
+        timestamp=header.identity(_TIMESTAMP, MAX_DATE),
         refers_to=about,
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import Final
@@ -25,6 +25,14 @@ _UNSEEN: Final = re.compile(
     "\\u2028-\\u202e\\u2060-\\u206f\\ufe00-\\ufe0f\\ufeff\\ufff9-\\ufffb\\U000110bd\\U000110cd\\U00013430-\\U0001343f"
     "\\U0001bca0-\\U0001bca3\\U0001d173-\\U0001d17a\\U000e0001\\U000e0020-\\U000e007f\\U000e0100-\\U000e01ef]+"
 )
+# Letters that folding turns into at least one letter each, and what stands between them. No full stop: of a file name the
+# part behind one may be left out.
+_PLAIN: Final = "(?:[0-9A-Za-zÀ-ÖØ-öø-ɏḀ-ỿ][ ,_/-]?)"
+# Composed letters and ASCII: folding changes them one by one, and no two of them into one.
+_COMPOSED: Final = re.compile("[ -~À-ÖØ-öø-ɏḀ-ỿ]*")
+_LEVEL, _FIELD, _FILE_NAME = 1, 2, 4
+_MOST_NAMES: Final = 4096
+_SHORT: Final = 40
 _LISTS: Final = ("marks", "level_values", "levels", "fields", "file_names", "brackets")
 
 
@@ -33,6 +41,9 @@ def fold_text(text: str) -> str:
     # compatibility form, because marks are also typed with full-width brackets and letters; taken apart first, because
     # an invisible character between a letter and its accents keeps them from being joined
     return unicodedata.normalize("NFC", _UNSEEN.sub("", unicodedata.normalize("NFKD", text)).casefold())
+
+
+_fold_short: Final = lru_cache(maxsize=2048)(fold_text)
 
 
 @lru_cache(maxsize=1024)
@@ -62,6 +73,22 @@ class SecrecyRule:
     fields: frozenset[str]
     file_names: frozenset[str]
     brackets: tuple[tuple[str, str], ...]
+    _kinds: dict[str, int] = field(default_factory=dict, init=False, repr=False, compare=False)
+    """What tags and names of attributes are, as far as they were met."""
+    _ordinary: re.Pattern[str] = field(init=False, repr=False, compare=False)
+    """Matches texts that are too long for a mark and start with no bracket: nearly all of them."""
+    _letter: str = field(init=False, repr=False, compare=False)
+    """A letter that every mark has, no ASCII; empty if there is none."""
+
+    def __post_init__(self) -> None:
+        longest = max((len(mark) for mark in self.marks), default=0)
+        no_bracket = not any(opening.isalnum() for opening, _ in self.brackets)
+        shared = frozenset[str]().union(*self.marks).intersection(*self.marks)
+        letters = (one for one in sorted(shared) if not one.isascii() and _COMPOSED.fullmatch(one))
+        object.__setattr__(self, "_letter", next(letters, ""))
+        object.__setattr__(
+            self, "_ordinary", re.compile(_PLAIN + f"{{{longest + 1}}}" if no_bracket else r"(?!)")
+        )
 
     def check(self, root: Node) -> None:
         """Look at every element and attribute of a view.
@@ -75,20 +102,49 @@ class SecrecyRule:
 
     def find(self, root: Node) -> str | None:
         """Return the local name of an element or attribute that marks a state secret, or None."""
-        for node in walk(root):
-            name = fold_name(node.tag)
-            if name in self.levels and self._is_level_marked(node):
-                return local_name(node.tag)
-            if name in self.fields and self.marks_text(_whole_text(node), file_name=name in self.file_names):
-                return local_name(node.tag)
-            for attribute, value in node.attributes:
-                if fold_name(attribute) in self.levels and self._marks_level(value):
+        kinds = self._kinds
+        waiting = [root]
+        while waiting:
+            node = waiting.pop()
+            tag, _, attributes, children = node
+            kind = kinds.get(tag)
+            if kind is None:
+                kind = self._kind_of(tag)
+            if kind:
+                if kind & _LEVEL and self._is_level_marked(node):
+                    return local_name(tag)
+                if kind & _FIELD and self.marks_text(_whole_text(node), file_name=kind & _FILE_NAME != 0):
+                    return local_name(tag)
+            for attribute, value in attributes:
+                kind = kinds.get(attribute)
+                if kind is None:
+                    kind = self._kind_of(attribute)
+                if kind & _LEVEL and self._marks_level(value):
                     return local_name(attribute)
+            if children:
+                waiting.extend(children)
         return None
+
+    def _kind_of(self, tag: str) -> int:
+        """Return what the name of an element or attribute is to this rule, and keep it."""
+        name = fold_name(tag)
+        kind = (
+            (_LEVEL if name in self.levels else 0)
+            | (_FIELD if name in self.fields else 0)
+            | (_FILE_NAME if name in self.file_names else 0)
+        )
+        if len(self._kinds) >= _MOST_NAMES:
+            self._kinds.clear()
+        self._kinds[tag] = kind
+        return kind
 
     def marks_text(self, text: str, *, file_name: bool = False) -> bool:
         """Whether a text is a mark, or starts with one in brackets; of a file name, also without its extension."""
-        folded = fold_text(text)
+        if not text or self._ordinary.match(text):
+            return False
+        if self._letter and self._letter not in text.casefold() and _COMPOSED.fullmatch(text):
+            return False
+        folded = _fold_short(text) if len(text) <= _SHORT else fold_text(text)
         if _bare(folded) in self.marks:
             return True
         if file_name and _bare(_EXTENSION.sub("", folded)) in self.marks:
@@ -114,6 +170,8 @@ class SecrecyRule:
 
 def _whole_text(node: Node) -> str:
     """Return the text of an element and its parts, so that a mark split over parts is seen in one of the two ways."""
+    if not node.children:
+        return node.text or ""
     return (node.text or "") + "".join(_whole_text(child) for child in node.children)
 
 
