@@ -14,6 +14,8 @@ from typing import Final
 
 from relay.errors import Code, RefusedError
 from relay.errors.catalogue import entry
+from relay.evidence import attachments
+from relay.model.inspection import AttachmentVerdict
 from relay.model.ports import ReceiptSigner
 from relay.model.receipt import LineState, Receipt, ReceiptKind, RecipientLine, SignedReceipt
 from relay.model.times import rfc3339
@@ -66,6 +68,8 @@ def write(receipt: Receipt) -> bytes:
         parts += _verdict(receipt.verdict)
     for line in receipt.recipients:
         parts += _recipient(line)
+    for attachment in receipt.attachments:
+        parts += _attachment(attachment)
     if receipt.code is not None:
         known = entry(receipt.code)
         parts += [
@@ -112,11 +116,30 @@ def _recipient(line: RecipientLine) -> list[str]:
     return parts
 
 
+def _attachment(verdict: AttachmentVerdict) -> list[str]:
+    parts = ["<attachment", _attributes(**attachments.attributes(verdict)), ">"]
+    parts += [
+        _message(language, attachments.of_attachment(verdict, language)) for language in attachments.LANGUAGES
+    ]
+    for one in verdict.signatures:
+        parts += ["<signature", _attributes(**attachments.signature_attributes(one)), ">"]
+        parts += [
+            _message(language, attachments.of_signature(one, language)) for language in attachments.LANGUAGES
+        ]
+        parts.append("</signature>")
+    parts.append("</attachment>")
+    return parts
+
+
+def _message(language: str, text: str) -> str:
+    return f'<message xml:lang="{language}">{_allowed(text).translate(_IN_TEXT)}</message>'
+
+
 def _messages(code: Code, detail: str) -> Iterable[str]:
     texts = entry(code).message
     for language in ("vi", "en"):
         text = f"{texts[language]} ({detail})" if detail else texts[language]
-        yield f'<message xml:lang="{language}">{_allowed(text).translate(_IN_TEXT)}</message>'
+        yield _message(language, text)
 
 
 def _attributes(**values: str) -> str:
@@ -222,6 +245,7 @@ class ReadReceipt:
     verdict: ReadVerdict | None
     recipients: tuple[ReadLine, ...]
     error: ReadError | None
+    attachments: tuple[AttachmentVerdict, ...] = ()
 
 
 def read(body: bytes) -> ReadReceipt:
@@ -266,6 +290,7 @@ def _read(root: Node) -> ReadReceipt:
         verdict=_read_verdict(verdicts[0]) if verdicts else None,
         recipients=tuple(_read_line(node) for node in root.all(_tag("recipient"))),
         error=_read_error(errors[0]) if errors else None,
+        attachments=tuple(attachments.read(node, _tag("signature")) for node in root.all(_tag("attachment"))),
     )
 
 

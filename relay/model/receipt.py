@@ -7,6 +7,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from relay.errors import Code
+from relay.model.inspection import AttachmentVerdict
 from relay.model.verdict import Verdict
 
 
@@ -62,6 +63,7 @@ class Receipt:
     document_id: str = ""
     verdict: Verdict | None = None
     recipients: tuple[RecipientLine, ...] = ()
+    attachments: tuple[AttachmentVerdict, ...] = ()  # of the kind attachment-verdict
     detail: str = ""  # appended to the error's messages, e.g. the path of the element that is wrong
 
 

@@ -16,6 +16,7 @@ from relay.broker import names
 from relay.errors import Code
 from relay.evidence import receipts as writer
 from relay.model.delivery import ENDED, Delivery, State
+from relay.model.inspection import AttachmentVerdict
 from relay.model.message import Kind, Outgoing
 from relay.model.ports import ReceiptSigner
 from relay.model.receipt import LineState, Receipt, ReceiptKind, RecipientLine, SignedReceipt
@@ -170,6 +171,28 @@ class Reporter:
             detail=detail,
         )
         return self._new(receipt, to, subject.correlation_id, None, subject=subject)
+
+    def attachment_verdict(
+        self,
+        document: Document,
+        aliases: Iterable[Document],
+        verdicts: tuple[AttachmentVerdict, ...],
+        at: datetime,
+    ) -> list[NewReceipt]:
+        """What was found in a document's attachments: to the sender of each submission, and to each recipient that has
+        or will have it."""
+        result = []
+        for submission in (document, *aliases):
+            receipt = self._about(submission, ReceiptKind.ATTACHMENT_VERDICT, True, None, at, ())
+            receipt = replace(receipt, attachments=verdicts, detail="")
+            result.append(self._new(receipt, submission.sender, submission.transport_id, submission.row))
+        for one in document.deliveries:
+            if one.state in {State.REFUSED, State.WITHDRAWN}:
+                continue
+            receipt = self._about(document, ReceiptKind.ATTACHMENT_VERDICT, True, None, at, (one,))
+            receipt = replace(receipt, attachments=verdicts, detail="")
+            result.append(self._new(receipt, one.recipient, document.transport_id, document.row))
+        return result
 
     def _about(
         self,

@@ -1,0 +1,137 @@
+"""Attachments for inspection: whether a package holds a file that may be signed, and those files.
+
+The first is asked for each document on its way, so it reads the beginnings of the payloads alone and then looks for a
+mark in their base64 as it stands: a mark of bytes has three forms there, by its place among three.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from collections.abc import Iterator, Sequence
+from functools import partial
+from typing import Final
+
+from adapters.edxml.attachments import UnpackLimits
+from adapters.edxml.content import Content
+from adapters.edxml.model import Document
+from adapters.edxml.reader import read
+from adapters.edxml.sense import paired
+from adapters.edxml.unzip import unwrapped
+from relay.errors import Code, RefusedError
+from relay.model.inspection import Attached
+
+_OPEN: Final = re.compile(rb"<(?:[^\s<>/!?&'\"=]{1,64}:)?ContentTransferEncoded(?:\s[^<>]*)?>")
+_NAME: Final = b"ContentTransferEncoded"
+_BEGINNING: Final = 1500  # characters: a PDF's header may stand behind a kilobyte of something else
+_SPACES: Final = b" \t\r\n"
+_UNPACKED: Final = UnpackLimits(max_file_bytes=64 * 1024 * 1024, max_ratio=100)
+
+
+def _in_base64(mark: bytes) -> tuple[bytes, ...]:
+    """Return the forms that a mark has in base64, less what depends on its neighbours."""
+    forms = []
+    for before in range(3):
+        text = base64.b64encode(b"\0" * before + mark)
+        whole = (before + len(mark)) * 8 // 6  # characters that the mark and what is before it decide
+        forms.append(text[-(-before * 8 // 6) : whole])
+    return tuple(forms)
+
+
+def _forms(*marks: bytes) -> tuple[bytes, ...]:
+    return tuple(form for mark in marks for form in _in_base64(mark))
+
+
+_PDF: Final = _forms(b"/ByteRange")
+# A signed office file; and the archive of one file that some put a PDF into for transport, which hides what is in it.
+_ZIP: Final = _forms(b"_xmlsignatures/", b"signatures.xml", b".pdf", b".PDF", b".edxml", b".docx", b".xlsx")
+_XML: Final = _forms(b"/xmldsig#")
+_OLE: Final = _forms("signatures".encode("utf-16-le"))
+_SIGNED_DATA: Final = bytes.fromhex("06092a864886f70d010702")
+
+
+class EdxmlAttachments:
+    """The port ``AttachmentSource`` for edXML."""
+
+    def may_be_signed(self, body: bytes, *, unsigned_too: bool) -> bool:
+        """Whether a package holds a file that may bear a signature.
+
+        True also where that cannot be told cheaply: base64 in lines. False for a PDF whose signature hides its own
+        names behind escapes (ISO 32000-2, 7.3.5); with ``unsigned_too`` every file of a kind that can be signed counts.
+        """
+        return any(_counts(body, start, end, unsigned_too) for start, end in _payloads(body))
+
+    def attached(self, body: bytes) -> Sequence[Attached]:
+        """Return the attachments in their order, each out of its transport archive.
+
+        Raises:
+            RefusedError: NOT-XML or what else keeps the package from being read.
+        """
+        reading = read(body)
+        if reading.package is None:
+            fault = reading.faults[0] if reading.faults else None
+            raise RefusedError(fault.code if fault else Code.NOT_XML, fault.detail if fault else "")
+        if not isinstance(reading.package, Document):
+            return ()
+        found = []
+        for reference, attachment in paired(reading.package):
+            name = attachment.attachment_name or (reference.attachment_name if reference else "")
+            content_type = attachment.content_type or (reference.content_type if reference else "")
+            content = attachment.content or Content.of(b"")
+            found.append(Attached(name, content_type, partial(_bytes_of, content, name), content.text_bytes))
+        return tuple(found)
+
+
+def _bytes_of(content: Content, name: str) -> bytes:
+    return unwrapped(content, name, _UNPACKED).content.whole()
+
+
+def _payloads(body: bytes) -> Iterator[tuple[int, int]]:
+    """Yield where the text of each payload begins and ends."""
+    at = 0
+    while (at := body.find(_NAME, at)) >= 0:
+        start = body.rfind(b"<", max(0, at - 80), at)
+        opened = _OPEN.match(body, start) if start >= 0 else None
+        at += len(_NAME)
+        if opened is None:
+            continue
+        end = body.find(b"<", opened.end())
+        if end < 0:
+            return
+        yield opened.end(), end
+        at = end
+
+
+def _counts(body: bytes, start: int, end: int, unsigned_too: bool) -> bool:
+    beginning = body[start : min(end, start + _BEGINNING)].translate(None, _SPACES)
+    try:
+        first = binascii.a2b_base64(beginning[: len(beginning) // 4 * 4])
+    except binascii.Error:
+        return True  # no base64 as it ought to be: nothing is sure
+    forms = _marks(first)
+    if forms is None:
+        return False
+    if unsigned_too or not forms:
+        return True
+    if any(space in body[start : min(end, start + _BEGINNING)].strip(_SPACES) for space in _SPACES):
+        return True
+    return any(body.find(form, start, end) >= 0 for form in forms)
+
+
+def _marks(first: bytes) -> tuple[bytes, ...] | None:
+    """Return the marks to look for by the beginning of a file; none (empty) if it is a signature already; None if it is
+    of no kind that can be signed."""
+    if b"%PDF-" in first[:1029]:
+        return _PDF
+    if first.startswith((b"PK\x03\x04", b"PK\x05\x06")):
+        return _ZIP
+    if first.startswith(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"):
+        return _OLE
+    if first[:1] == b"\x30" and _SIGNED_DATA in first[:32]:
+        return ()
+    if first[:2] in {b"\xff\xfe", b"\xfe\xff", b"<\0", b"\0<"}:
+        return ()
+    if first.removeprefix(b"\xef\xbb\xbf").lstrip()[:1] == b"<":
+        return _XML
+    return None
