@@ -91,7 +91,7 @@ class Plain:
             signature = xmlsec.tree.find_node(root, "Signature", DS)
             if signature is None:
                 return Word(False, "no signature")
-            context = xmlsec.SignatureContext(self._manager)
+            context = xmlsec.SignatureContext(self._manager)  # type: ignore[call-arg]
             context.verify(signature)
         except (etree.LxmlError, xmlsec.Error, ValueError) as error:
             return Word(False, f"{type(error).__name__}: {error}")
