@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Final
 
 from relay.evidence.octets import refuse
 from relay.model.evidence import Head, SignedHead, SignedStatement
+from relay.trust.detached import MAX_LINE
 
 HEAD_TYPE: Final = "truc-head+text"
 """Header ``typ`` of a head's signature."""
@@ -117,18 +119,30 @@ def load(octets: bytes) -> tuple[SignedHead, ...]:
     Raises:
         RefusedError: EVIDENCE-MALFORMED.
     """
-    out, at = [], 0
+    return tuple(SignedHead(text, line) for text, line in _pairs(_HEAD, octets, "head"))
+
+
+def load_statements(octets: bytes) -> tuple[SignedStatement, ...]:
+    """Read statements that stand one after the other, each as ``dump`` writes it.
+
+    Raises:
+        RefusedError: EVIDENCE-MALFORMED.
+    """
+    return tuple(SignedStatement(text, line) for text, line in _pairs(_STATEMENT, octets, "statement"))
+
+
+def _pairs(form: re.Pattern[str], octets: bytes, what: str) -> Iterator[tuple[bytes, bytes]]:
+    at = 0
     while at < len(octets):
-        found = _HEAD.match(octets[at : at + MAX_HEAD].decode("latin-1"))
+        found = form.match(octets[at : at + MAX_HEAD].decode("latin-1"))
         if found is None:
-            refuse(f"no head at byte {at}")
+            refuse(f"no {what} at byte {at}")
         start = at + found.end()
-        end = octets.find(b"\n", start)
+        end = octets.find(b"\n", start, start + MAX_LINE + 1)
         if end < 0 or octets[start : start + 1] != b"{":
             refuse(f"no signature at byte {start}")
-        out.append(SignedHead(octets[at:start], octets[start:end]))
+        yield octets[at:start], octets[start:end]
         at = end + 1
-    return tuple(out)
 
 
 def _match(form: re.Pattern[str], text: bytes, what: str) -> dict[str, str]:

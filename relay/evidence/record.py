@@ -137,6 +137,14 @@ def place(octets: bytes) -> tuple[int, bytes]:
     return seq, cursor.take(LINK)
 
 
+def relinked(octets: bytes, link: bytes) -> bytes:
+    """Return a record's bytes with another link; raises like ``decode``."""
+    cursor = Cursor(octets)
+    cursor.take(2)
+    start = 2 + len(o.number(cursor.number())) + 8
+    return octets[:start] + link + octets[start + LINK :]
+
+
 # --- kind by kind ----------------------------------------------------------------------------------------------------
 
 _Parts = tuple[int, Sequence[bytes]]

@@ -88,6 +88,19 @@ def verify_detached(line: bytes, payload: bytes, kind: str, store: TrustStore, a
     Raises:
         RefusedError: SIGNATURE-MALFORMED, WEAK-ALGORITHM, SIGNATURE-INVALID, or what is wrong with the certificate.
     """
+    chain = open_detached(line, payload, kind)
+    result = store.check(chain, at, Purpose.RECEIPT)
+    if result.code is not Code.OK:
+        raise RefusedError(result.code, result.detail)
+    return Signed(chain[0], result.relay)
+
+
+def open_detached(line: bytes, payload: bytes, kind: str) -> Sequence[Certificate]:
+    """Check that a line is a signature over a payload, and return its certificates, leaf first; nobody vouches for them.
+
+    Raises:
+        RefusedError: SIGNATURE-MALFORMED, WEAK-ALGORITHM, SIGNATURE-INVALID, KEYINFO-MALFORMED, BAD-CERTIFICATE.
+    """
     protected, value = _line(line)
     header = _object(_decode(protected))
     if header.keys() != {"alg", "b64", "crit", "typ", "x5c"}:
@@ -100,10 +113,7 @@ def verify_detached(line: bytes, payload: bytes, kind: str, store: TrustStore, a
     signed = protected.encode() + b"." + payload
     if not _holds(chain[0], header["alg"], value, signed):
         raise RefusedError(Code.SIGNATURE_INVALID, "the signature does not fit content and key")
-    result = store.check(chain, at, Purpose.RECEIPT)
-    if result.code is not Code.OK:
-        raise RefusedError(result.code, result.detail)
-    return Signed(chain[0], result.relay)
+    return chain
 
 
 def _holds(leaf: Certificate, algorithm: object, value: bytes, signed: bytes) -> bool:
