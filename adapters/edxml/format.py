@@ -6,6 +6,7 @@ is taken; what the relay acts on must be there exactly once (``fields``). ``docs
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
 from adapters.edxml import names
@@ -14,7 +15,7 @@ from adapters.edxml.secrecy import SecrecyRule, shipped_rule
 from relay.errors import Code, RefusedError
 from relay.model.envelope import Envelope, Recipient, Reference, StatusCode
 from relay.model.message import Kind
-from relay.model.verdict import Node, SignaturePlace, SignedView
+from relay.model.verdict import ManifestPlace, Node, SignaturePlace, SignedView
 
 # Hard bounds, in characters, well above what the standard allows and what is met in traffic: beyond them a value is
 # no longer what its name says. The standard's own lengths are noted, not enforced, on what others send.
@@ -55,11 +56,24 @@ _STATUS_CODE: Final = names.q("StatusCode")
 _DESCRIPTION: Final = names.q("Description")
 _TIMESTAMP: Final = names.q("Timestamp")
 
-_PLACE: Final = SignaturePlace(
+_STATUS_PLACE: Final = SignaturePlace(
     root=names.ROOT,
     path=(names.ENVELOPE, names.HEADER),
     opaque=frozenset({names.PAYLOAD}),
     stub=names.STUB_SIGNATURE,
+)
+_DOCUMENT_PLACE: Final = replace(
+    _STATUS_PLACE,
+    manifest=ManifestPlace(
+        envelope=names.ENVELOPE,
+        references=(names.BODY, names.MANIFEST),
+        reference=names.REFERENCE,
+        content_id=names.q("ContentId"),
+        described=(names.q("AttachmentName"), names.q("ContentType")),
+        attachments=names.ATTACHMENTS,
+        attachment=names.ATTACHMENT,
+        payload=names.PAYLOAD,
+    ),
 )
 
 
@@ -73,8 +87,8 @@ class EdxmlFormat:
         self._secrecy = secrecy or shipped_rule()
 
     def place(self, kind: Kind) -> SignaturePlace:
-        """Return where signature and payloads stand: the same for documents and statuses."""
-        return _PLACE
+        """Return where signature and payloads stand; a status has no attachments and knows the whole profile alone."""
+        return _DOCUMENT_PLACE if kind is Kind.EDOC else _STATUS_PLACE
 
     def read(self, view: SignedView, kind: Kind) -> Envelope:
         """Return what the signed view says.

@@ -24,6 +24,16 @@ class Cut:
     skeleton: bytes
     texts: dict[str, memoryview]  # by the mark that stands for it
 
+    def filled(self, skeleton: bytes) -> bytes:
+        """Return a changed skeleton with the bulk back in the places of its marks."""
+        pieces: list[bytes | memoryview] = []
+        done = 0
+        for mark, text in self.texts.items():  # in the order of the document
+            at = skeleton.index(mark.encode(), done)
+            pieces += (skeleton[done:at], text)
+            done = at + len(mark)
+        return b"".join((*pieces, skeleton[done:]))
+
 
 def cut(body: bytes) -> Cut | None:
     """Return the body without its long stretches; None where there are none, or the marks would be ambiguous."""

@@ -54,6 +54,11 @@ def open_envelope(root: Any, place: ManifestPlace, fragment: str) -> Any:  # noq
     envelope = next(root.iterchildren(etree.Element), None)
     check_envelope(envelope, place, fragment)
     check_one_id(root)
+    _check_beside(root, envelope, place)
+    return envelope
+
+
+def _check_beside(root: Any, envelope: Any, place: ManifestPlace) -> None:  # noqa: ANN401
     check_no_comments(root, envelope)
     check_root_children(root, envelope, place)
     outer = [root]
@@ -65,10 +70,9 @@ def open_envelope(root: Any, place: ManifestPlace, fragment: str) -> Any:  # noq
     for element in outer:
         check_no_text(element)
     check_no_attributes(outer)
-    return envelope
 
 
-def check_envelope(envelope: Any, place: ManifestPlace, fragment: str) -> None:  # noqa: ANN401
+def check_envelope(envelope: Any, place: ManifestPlace, fragment: str | None) -> None:  # noqa: ANN401
     """Refuse a reference to anything but the envelope, first element of the root. FOREIGN-REFERENCE."""
     if envelope is None or envelope.tag != place.envelope or envelope.get(place.id_name) != fragment:
         raise RefusedError(Code.FOREIGN_REFERENCE, "the reference is not to the envelope")
@@ -148,17 +152,15 @@ def lines(envelope: Any, place: ManifestPlace) -> list[Line]:  # noqa: ANN401
         digest_hash = signature.digest_algorithm(method)
         digest = signature.octets(value, Code.MANIFEST_MALFORMED, 64)
         check_line_digest(digest, digest_hash)
-        found.append(
-            Line(
-                _plain_id(element.find(place.content_id)),
-                _text(element.find(place.content_id)),
-                tuple((tag, _text(one)) for tag in place.described if (one := element.find(tag)) is not None),
-                digest_hash,
-                digest,
-            )
-        )
+        found.append(_line(element, place, digest_hash, digest))
     check_lines(found)
     return found
+
+
+def _line(element: Any, place: ManifestPlace, digest_hash: names.Hash, digest: bytes) -> Line:  # noqa: ANN401
+    name = element.find(place.content_id)
+    described = tuple((tag, _text(one)) for tag in place.described if (one := element.find(tag)) is not None)
+    return Line(_plain_id(name), _text(name), described, digest_hash, digest)
 
 
 def check_one_list(envelope: Any, place: ManifestPlace) -> None:  # noqa: ANN401
@@ -203,7 +205,10 @@ def pair(root: Any, envelope: Any, place: ManifestPlace) -> list[Paired]:  # noq
     Raises:
         RefusedError: MANIFEST-MALFORMED, WEAK-ALGORITHM or ATTACHMENT-MISMATCH.
     """
-    signed = lines(envelope, place)
+    return _pair(lines(envelope, place), root, place)
+
+
+def _pair(signed: list[Line], root: Any, place: ManifestPlace) -> list[Paired]:  # noqa: ANN401
     elements = [
         one
         for holder in root.iterchildren(place.attachments)
@@ -240,6 +245,44 @@ def check_payload(line: Line, digest: bytes) -> None:
     """Refuse an attachment whose octets are not those that were signed. ATTACHMENT-ALTERED."""
     if not hmac.compare_digest(line.digest, digest):
         raise RefusedError(Code.ATTACHMENT_ALTERED, "an attachment is not what was signed")
+
+
+def open_unsigned(root: Any, place: ManifestPlace) -> Any:  # noqa: ANN401
+    """Return the envelope of a package that is about to be signed; all but id and digests is checked.
+
+    Raises:
+        RefusedError: FOREIGN-REFERENCE: it is not the root's first child. FOREIGN-ID: there is an id. UNSIGNED-CONTENT.
+    """
+    envelope = next(root.iterchildren(etree.Element), None)
+    check_envelope(envelope, place, None)
+    if content.ids(content.attributed(root)):
+        raise RefusedError(Code.FOREIGN_ID, "the package has an id already")
+    _check_beside(root, envelope, place)
+    return envelope
+
+
+def unsigned_lines(root: Any, envelope: Any, place: ManifestPlace) -> list[str]:  # noqa: ANN401
+    """Return the base64 text that belongs to each line of a package that is about to be signed.
+
+    Raises:
+        RefusedError: MANIFEST-MALFORMED: digests stand there already, or a line has no id of its own.
+            ATTACHMENT-MISMATCH.
+    """
+    holder = envelope
+    for tag in place.references:
+        holder = None if holder is None else holder.find(tag)
+    elements = [] if holder is None else list(holder.iterchildren(place.reference))
+    if holder is not None:
+        check_one_list(envelope, place)
+    found = []
+    for element in elements:
+        if element.find(names.DIGEST_METHOD) is not None or element.find(names.DIGEST_VALUE) is not None:
+            raise RefusedError(Code.MANIFEST_MALFORMED, "a line has a digest already")
+        if len(element.findall(place.content_id)) != 1:
+            raise RefusedError(Code.MANIFEST_MALFORMED, "a line without exactly one ContentId")
+        found.append(_line(element, place, "sha256", b""))
+    check_lines(found)
+    return [one.payload.text or "" for one in _pair(found, root, place)]
 
 
 def view_of(root: Any, envelope: Node, paired: list[tuple[Paired, str | None]], place: ManifestPlace) -> Node:  # noqa: ANN401

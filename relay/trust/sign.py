@@ -9,8 +9,7 @@ import base64
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Literal
-from xml.parsers import expat
+from typing import Any, Final, Literal
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -20,10 +19,12 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat,
 from lxml import etree
 
 from relay.errors import Code, ConfigurationError, RefusedError
-from relay.model.verdict import XMLDSIG, ParseLimits, SignaturePlace
-from relay.trust import names
+from relay.model.verdict import MANIFEST, WHOLE, XMLDSIG, ParseLimits, SignaturePlace
+from relay.trust import canonical, manifest, names, payload
 from relay.trust.certificate import read_certificate
-from relay.trust.parse import parse
+from relay.trust.cut import Cut, cut
+from relay.trust.parse import check_size, parse
+from relay.trust.splice import insert, offsets
 
 PrivateKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
 
@@ -37,6 +38,7 @@ _BY_CURVE: Final[dict[str, names.Hash]] = {
     "secp384r1": "sha384",
     "secp521r1": "sha512",
 }
+_SIGNED_ID: Final = "signed"
 _DIGEST_URI: Final = {name: uri for uri, name in names.DIGESTS.items()}
 _SIGNATURE_URI: Final = {(each.kind, each.hash): uri for uri, each in names.SIGNATURES.items()}
 
@@ -90,9 +92,10 @@ class _Pen:
     before_digest: bytes  # of SignedInfo in its canonical form
     key_info: bytes
 
-    def element(self, digest: bytes) -> bytes:
-        """Return the signature element over a content's digest."""
-        info = self.before_digest + base64.b64encode(digest) + b"</DigestValue></Reference></SignedInfo>"
+    def element(self, digest: bytes, reference: str = "") -> bytes:
+        """Return the signature element over the digest of what ``reference`` (a URI) names."""
+        before = self.before_digest.replace(b' URI=""', f' URI="{reference}"'.encode(), 1)
+        info = before + base64.b64encode(digest) + b"</DigestValue></Reference></SignedInfo>"
         return (
             b'<Signature xmlns="'
             + XMLDSIG.encode()
@@ -147,71 +150,96 @@ def _pen(key: PrivateKey, chain_pem: bytes) -> _Pen:
     )
 
 
-def sign_document(unsigned: bytes, place: SignaturePlace, key: PrivateKey, chain_pem: bytes) -> bytes:
-    """Return the document with its signature as last child of the element at ``place.path``; no other byte changes.
+def sign_document(
+    unsigned: bytes,
+    place: SignaturePlace,
+    key: PrivateKey,
+    chain_pem: bytes,
+    *,
+    profile: str = WHOLE,
+    limits: ParseLimits | None = None,
+) -> bytes:
+    """Return the document with its signature as last child of the element at ``place.path``.
+
+    No other byte changes, but that by manifest the envelope gets an id and each line of the list a digest.
 
     Args:
         unsigned: a package without a signature, in any legal spelling.
         place: where the format keeps its signature.
         key: RSA or ECDSA.
         chain_pem: certificates, leaf first.
+        profile: ``whole`` or ``manifest``.
+        limits: of the parser.
 
     Raises:
         RefusedError: the package would not pass the hardened parser, has a signature already (MANY-SIGNATURES), or
-            has no such element, several, or an empty-element tag there (SIGNATURE-MISPLACED).
+            has no such element, several, or an empty-element tag there (SIGNATURE-MISPLACED). By manifest also: the
+            format has none, digests stand there already, or a line is not complete (MANIFEST-MALFORMED), there is an
+            id (FOREIGN-ID), something unsigned could be seen (UNSIGNED-CONTENT), attachments and lines do not pair
+            (ATTACHMENT-MISMATCH), or an attachment is no base64 (ATTACHMENT-ALTERED).
         ConfigurationError: KEY-UNUSABLE: the key is not that of the first certificate.
     """
     pen = _pen(key, chain_pem)
-    root = parse(unsigned, place.root, place.opaque, ParseLimits())
+    bounds = limits or ParseLimits()
+    check_size(unsigned, bounds)
+    if profile == MANIFEST:
+        return _by_manifest(unsigned, place, pen, bounds)
+    root = _unsigned_root(unsigned, place, bounds)
+    position = _end_tag(unsigned, place)
+    element = pen.element(_digest(pen, root.getroottree()))
+    return unsigned[:position] + element + unsigned[position:]
+
+
+def _by_manifest(unsigned: bytes, place: SignaturePlace, pen: _Pen, limits: ParseLimits) -> bytes:
+    manifest_place = place.manifest
+    if manifest_place is None:
+        raise RefusedError(Code.MANIFEST_MALFORMED, "the format has no manifest profile")
+    bulk = cut(unsigned) or Cut(unsigned, {})
+    skeleton = bulk.skeleton
+    root = _unsigned_root(skeleton, place, limits)
+    envelope = manifest.open_unsigned(root, manifest_place)
+    texts = manifest.unsigned_lines(root, envelope, manifest_place)
+    digests = [_line_digests(pen.hash, bulk.texts.get(text, text.encode())) for text in texts]
+    if sum(text in bulk.texts for text in texts) != len(bulk.texts):
+        raise RefusedError(Code.UNSIGNED_CONTENT, "bulk that is no attachment")
+    path = (place.root, manifest_place.envelope)
+    start, lines = offsets(skeleton, path, (*path, *manifest_place.references, manifest_place.reference))
+    pieces = dict(zip(lines.ends, digests, strict=True))
+    pieces[start.starts[0]] = f' {manifest_place.id_name}="{_SIGNED_ID}"'.encode()
+    skeleton = insert(skeleton, pieces)
+    root = parse(skeleton, place.root, place.opaque, limits)
+    element = pen.element(_digest(pen, root.find(manifest_place.envelope)), f"#{_SIGNED_ID}")
+    return bulk.filled(insert(skeleton, {_end_tag(skeleton, place): element}))
+
+
+def _line_digests(hash_name: names.Hash, text: bytes | memoryview) -> bytes:
+    try:
+        digest = base64.b64encode(payload.digest(text, hash_name)).decode()
+    except payload.NotBase64Error as error:
+        raise RefusedError(Code.ATTACHMENT_ALTERED, "an attachment is no base64") from error
+    return (
+        f'<ds:DigestMethod xmlns:ds="{XMLDSIG}" Algorithm="{_DIGEST_URI[hash_name]}"/>'
+        f'<ds:DigestValue xmlns:ds="{XMLDSIG}">{digest}</ds:DigestValue>'
+    ).encode()
+
+
+def _unsigned_root(unsigned: bytes, place: SignaturePlace, limits: ParseLimits) -> Any:  # noqa: ANN401 -- lxml's
+    root = parse(unsigned, place.root, place.opaque, limits)
     if next(root.iter(names.SIGNATURE), None) is not None:
         raise RefusedError(Code.MANY_SIGNATURES, "the document is signed already")
-    position = _end_tag(unsigned, place)
+    return root
+
+
+def _digest(pen: _Pen, element: Any) -> bytes:  # noqa: ANN401
     try:
-        canonical = etree.tostring(root.getroottree(), method="c14n", exclusive=True, with_comments=False)
+        return hashlib.new(pen.hash, canonical.octets(element)).digest()
     except (etree.LxmlError, ValueError) as error:
         raise RefusedError(Code.NOT_XML, "the document has no canonical form") from error
-    element = pen.element(hashlib.new(pen.hash, canonical).digest())
-    return unsigned[:position] + element + unsigned[position:]
 
 
 def _end_tag(body: bytes, place: SignaturePlace) -> int:
     """Return the offset of the end tag of the one element at the place."""
-    wanted = [name.replace("{", "").replace("}", " ") for name in (place.root, *place.path)]
-    stack: list[str] = []
-    found: list[int] = []
-    begun = False  # nothing came since a start tag
-    parser = expat.ParserCreate("utf-8", " ")
-
-    def start(name: str, _attributes: dict[str, str]) -> None:
-        nonlocal begun
-        stack.append(name)
-        begun = True
-
-    def end(_name: str) -> None:
-        nonlocal begun
-        if stack == wanted:
-            position = parser.CurrentByteIndex
-            if begun and body.endswith(b"/>", 0, position):
-                raise RefusedError(
-                    Code.SIGNATURE_MISPLACED, "the element for the signature is an empty-element tag"
-                )
-            found.append(position)
-        stack.pop()
-        begun = False
-
-    def other(*_anything: object) -> None:
-        nonlocal begun
-        begun = False
-
-    parser.StartElementHandler = start
-    parser.EndElementHandler = end
-    parser.CharacterDataHandler = other
-    parser.CommentHandler = other
-    parser.StartCdataSectionHandler = other
-    try:
-        parser.Parse(body, True)
-    except expat.ExpatError as error:
-        raise RefusedError(Code.NOT_XML, "not well-formed") from error
+    found = offsets(body, (place.root, *place.path))[0].ends
     if len(found) != 1:
         raise RefusedError(
             Code.SIGNATURE_MISPLACED, f"{len(found)} elements {place.path[-1] if place.path else place.root}"
