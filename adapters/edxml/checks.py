@@ -7,9 +7,9 @@ from __future__ import annotations
 from typing import Any, Final
 
 from adapters.edxml.model import Attachment, BusinessType, Document, Package, Reference, StatusMessage
+from adapters.edxml.quick import SPACE
 from adapters.edxml.rules import Shape, Slot, Value, shape_of
 from adapters.edxml.secrecy import shipped_rule
-from adapters.edxml.walker import SPACE
 from relay.errors import Code, RefusedError
 from relay.model.codes import normal_form
 from relay.model.envelope import StatusCode

@@ -13,6 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date, datetime
 from enum import IntEnum, StrEnum
+from functools import lru_cache
 
 from adapters.edxml.content import Content
 from adapters.edxml.rules import (
@@ -52,6 +53,7 @@ class SignatureKind(StrEnum):
     STUB = "stub"  # in the namespace of edXML, as the national encoder writes it: no library can verify it
 
 
+@lru_cache(maxsize=4096)
 def normal_or_none(written: str) -> str | None:
     """Return the normal form of an identifier code, None where it has none."""
     try:

@@ -21,9 +21,9 @@ from adapters.edxml.model import (
     TraceHeaderList,
 )
 from adapters.edxml.oddities import Finding, Oddity
+from adapters.edxml.quick import SPACE
 from adapters.edxml.reader import Reading, read
 from adapters.edxml.sense import bare_id, paired
-from adapters.edxml.walker import SPACE
 from relay.errors import RefusedError
 
 # What a new writing does not mend: it needs somebody who knows the facts.

@@ -16,6 +16,7 @@ from functools import cache
 from typing import Any, Final
 
 from adapters.edxml.names import q
+from adapters.edxml.quick import Quick, quick_of
 
 _KEY: Final = "edxml"
 
@@ -126,6 +127,7 @@ class Slot:
     inner: str  # {namespace}local of what the holder holds
     shape: Shape | None  # of a PART
     single: bool  # a value of its own, at most once
+    quick: Quick | None  # of such a one: from its text to its value, if there is nothing to say about it
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +156,18 @@ def _made(cls: Any) -> Shape:
         inner = shape_of(rule.part) if rule.part is not None else None
         outer = rule.within or rule.tag
         single = inner is None and not rule.many
-        slots.append(Slot(item.name, rule, len(slots), q(outer), q(rule.tag), inner, single))
+        slots.append(
+            Slot(
+                item.name,
+                rule,
+                len(slots),
+                q(outer),
+                q(rule.tag),
+                inner,
+                single,
+                quick_of(rule) if single else None,
+            )
+        )
     return Shape(
         cls,
         tuple(slots),

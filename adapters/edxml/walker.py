@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from functools import lru_cache
 from typing import Any, Final
 
 from lxml import etree
@@ -19,13 +18,12 @@ from adapters.edxml import values as read
 from adapters.edxml.model import Kept, normal_or_none
 from adapters.edxml.names import NAMESPACE, local_name
 from adapters.edxml.oddities import Fault, Finding, Oddity
-from adapters.edxml.rules import Rule, Shape, Slot, Value
+from adapters.edxml.quick import FILLERS, FULL_2016, ODD, SHORT_2016, SPACE
+from adapters.edxml.rules import Shape, Slot, Value
 from relay.errors import Code
 
-SPACE: Final = " \t\r\n"
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _SHORT: Final = 80
-_FILLERS: Final = frozenset({"null", "NULL", "Null", "N/A", "n/a", "undefined", "None"})
 _OWN: Final = f"{{{NAMESPACE}}}"
 _MISSPELT: Final = {
     "Business": "Bussiness",
@@ -63,8 +61,6 @@ _EMPTY: Final = {
     "DocumentId": Code.EMPTY_DOCUMENT_ID,
     "StatusCode": Code.BAD_STATUS_CODE,
 }
-_SHORT_2016: Final = re.compile(r"(?:[0-9]{2,3}\.){1,3}[A-KW][0-9]{2}", re.ASCII)
-_FULL_2016: Final = re.compile(r"[0-9]{3}\.[0-9]{2}\.[0-9]{2}\.[A-Z][0-9]{2}", re.ASCII)
 
 
 class Walker:
@@ -113,12 +109,24 @@ class Walker:
         """
         found: dict[str, Any] = {}
         by_tag = shape.by_tag
-        last, orderly = -1, True
+        last, orderly, lists = -1, True, False
         tidy = self.tidy
         if not tidy:
             self.around(element, path)
         for child in element:
             slot = by_tag.get(child.tag)
+            if (
+                slot is not None
+                and tidy
+                and slot.quick is not None
+                and slot.position > last
+                and not len(child)
+            ):
+                value = slot.quick(child.text)  # whatever stands further on than the last was not met yet
+                if value is not ODD:
+                    found[slot.name] = value
+                    last = slot.position
+                    continue
             if slot is None:
                 if aside and child.tag == aside and asides is not None:
                     asides.append(child)
@@ -132,15 +140,14 @@ class Walker:
             elif orderly:
                 orderly = False
                 self.find(Oddity.ORDER, child, f"{path}/{rule.within or rule.tag}")
-            if slot.single and tidy and slot.name not in found and not len(child):
-                value = _QUICK[rule.value](child.text, rule)
-                found[slot.name] = self.leaf(child, slot, f"{path}/{rule.tag}") if value is _ODD else value
-            elif rule.many and not rule.within:
+            if rule.many and not rule.within:
+                lists = True
                 there = found.setdefault(slot.name, [])
                 there.append(self._one(child, slot, f"{path}/{rule.tag}[{len(there) + 1}]"))
             elif slot.name in found:
                 self.again(child, slot, f"{path}/{rule.within or rule.tag}")
             elif rule.within:
+                lists = True
                 found[slot.name] = self._held(child, slot, f"{path}/{rule.within}")
             else:
                 found[slot.name] = self._one(child, slot, f"{path}/{rule.tag}")
@@ -149,7 +156,9 @@ class Walker:
         for slot in shape.due:
             if slot.name not in found:
                 self.missing(element, slot, path)
-        return shape.cls(**{name: tuple(one) if type(one) is list else one for name, one in found.items()})
+        if lists:
+            found.update((name, tuple(one)) for name, one in found.items() if type(one) is list)
+        return shape.cls(**found)
 
     def _one(self, element: Any, slot: Slot, path: str) -> Any:
         return (
@@ -192,7 +201,7 @@ class Walker:
         if value in _TEXTS:
             if rule.limit and len(text) > rule.limit:
                 self.find(Oddity.TOO_LONG, element, path, f"{len(text)}", f"{rule.limit}")
-            if text in _FILLERS:
+            if text in FILLERS:
                 self.find(Oddity.FILLER, element, path, text)
             if value is Value.DAY_TEXT:
                 day, oddity = read.read_date(text)
@@ -231,7 +240,7 @@ class Walker:
             self.find(Oddity.ORGAN_ID_SPACE, element, path, bare)
         if normal_or_none(bare) is None:
             self.find(Oddity.ORGAN_ID_SHAPE, element, path, bare)
-        elif _SHORT_2016.fullmatch(bare) and not _FULL_2016.fullmatch(bare):
+        elif SHORT_2016.fullmatch(bare) and not FULL_2016.fullmatch(bare):
             self.find(Oddity.ORGAN_ID_SHORT, element, path, bare, normal_or_none(bare) or "")
         return raw
 
@@ -345,63 +354,6 @@ def is_tidy(root: Any) -> bool:
     return not _UNTIDY(root)
 
 
-_ODD: Final = object()
-
-
-@lru_cache(maxsize=4096)
-def _is_ordinary(code: str) -> bool:
-    """Whether an identifier code is one without a remark."""
-    return normal_or_none(code) is not None and not (
-        _SHORT_2016.fullmatch(code) and not _FULL_2016.fullmatch(code)
-    )
-
-
-def _quick_text(text: str | None, rule: Rule) -> Any:
-    """Return a value that nobody has to say anything about; ``_ODD`` sends it the long way. So do the others below."""
-    if not text:
-        return _ODD
-    bare = text.strip(SPACE)
-    return _ODD if not bare or bare in _FILLERS or (rule.limit and len(bare) > rule.limit) else bare
-
-
-def _quick_id(text: str | None, rule: Rule) -> Any:
-    bare = _quick_text(text, rule)
-    return _ODD if bare is _ODD or _CONTROL.search(bare) else bare
-
-
-def _quick_organ(text: str | None, rule: Rule) -> Any:
-    return text if text and len(text) <= rule.limit and _is_ordinary(text) else _ODD
-
-
-def _quick_day_text(text: str | None, _rule: Rule) -> Any:
-    return text if text and read.read_date(text)[1] is None else _ODD
-
-
-def _quick_number(text: str | None, rule: Rule) -> Any:
-    if not text or not text.isascii() or not text.isdigit() or len(text) > 9:
-        return _ODD
-    value = int(text)
-    return _ODD if value < rule.low or (rule.high and value > rule.high) else value
-
-
-def _quick_simple(text: str | None, rule: Rule) -> Any:
-    if not text:
-        return _ODD
-    value, oddity = _SIMPLE[rule.value](text)
-    return value if oddity is None else _ODD
-
-
-_QUICK: Final[dict[Value, Callable[[str | None, Rule], Any]]] = {
-    Value.TEXT: _quick_text,
-    Value.ID: _quick_id,
-    Value.ORGAN: _quick_organ,
-    Value.DAY_TEXT: _quick_day_text,
-    Value.NUMBER: _quick_number,
-    Value.DATE: _quick_simple,
-    Value.TIME: _quick_simple,
-    Value.BOOLEAN: _quick_simple,
-    Value.FLAG: _quick_simple,
-}
 _TEXTS: Final = frozenset({Value.TEXT, Value.ID, Value.ORGAN, Value.DAY_TEXT})
 
 
