@@ -17,8 +17,9 @@ from relay.broker.link import AmqpLink
 from relay.broker.publishing import PublishLimits
 from relay.cli import watching
 from relay.cli.following import signed_reader
+from relay.directory.authorities import authorities_of
 from relay.directory.follow import SignedReader
-from relay.directory.watch import DirectoryWatch
+from relay.directory.watch import DirectoryWatch, Reload
 from relay.errors import ConfigurationError
 from relay.evidence.signer import RelaySigner
 from relay.keeper.duty import KeeperPolicy, Tools
@@ -44,6 +45,7 @@ from relay.pipeline.verify import Examiner, install_remote
 from relay.pipeline.worker import Worker, WorkerPolicy
 from relay.registry import GroupCommitter, SqlRegistry, open_registry
 from relay.settings import Settings
+from relay.trust.certificate import read_certificate
 from relay.trust.chain import TrustStore, read_certificates
 from relay.trust.configured import configured_store
 from relay.trust.libxml import check_libxml
@@ -155,7 +157,14 @@ def directory_watch(
     """
     own = settings.directory
     reader = signed_reader(settings, parts.store, parts.clock, name)
-    watch = DirectoryWatch(own.file, lambda seen: parts.metrics.directory(seen.result), reader)
+
+    def told(seen: Reload) -> None:
+        parts.metrics.directory(seen.result)
+        if seen.result == "taken":
+            parts.store.learn(authorities_of(watch.current().agencies()))
+
+    watch = DirectoryWatch(own.file, told, reader)
+    parts.store.learn(authorities_of(watch.current().agencies()))
     watch.start(own.reload_seconds)
     return watch, reader
 
@@ -308,6 +317,7 @@ def _examiner(settings: Settings, store: TrustStore) -> Examiner:
     extra: dict[str, Any] = {}
     if verify.mode == "processes":
         extra["initializer"] = _Remote(settings)
+        extra["authorities"] = lambda: tuple(one.der for one in store.learnt)
     return Examiner(
         verifier,
         form,
@@ -325,8 +335,11 @@ class _Remote:
     settings: Settings
 
     def __call__(self) -> None:
+        store = trust_store(self.settings)
         install_remote(
-            DocumentVerifier(trust_store(self.settings), parse_limits(self.settings)), EdxmlFormat()
+            DocumentVerifier(store, parse_limits(self.settings)),
+            EdxmlFormat(),
+            lambda authorities: store.learn(read_certificate(one) for one in authorities),
         )
 
 

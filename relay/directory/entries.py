@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
@@ -24,6 +25,7 @@ _KEYS: Final = frozenset({
 })  # fmt: skip
 _CERTIFICATE_KEYS: Final = frozenset({"pem", "file", "not_before", "not_after", "retired_at"})
 _USER_KEYS: Final = frozenset({"name", "by", "until"})
+_MAX_CHAIN: Final = 4
 _MAX_USER: Final = 255  # octets of an AMQP short string, which `user_id` is
 
 
@@ -171,13 +173,17 @@ class Entries:
             self.files.append((path, pem))
         try:
             # Of a chain the first one is the agency's.
-            found = x509.load_pem_x509_certificate(pem)
+            found, *chain = x509.load_pem_x509_certificates(pem)
         except ValueError as fault:
             raise _WrongError("certificates: not a certificate in PEM") from fault
+        if len(chain) > _MAX_CHAIN:
+            raise _WrongError(f"certificates: more than {_MAX_CHAIN} authorities behind one")
         der = found.public_bytes(Encoding.DER)
         return AgencyCertificate(
             sha256=hashlib.sha256(der).hexdigest(),
             pem=found.public_bytes(Encoding.PEM).decode("ascii"),
+            # one object for all who name the same authority
+            chain=tuple(sys.intern(one.public_bytes(Encoding.PEM).decode("ascii")) for one in chain),
             not_before=_date(entry.get("not_before"), "certificates.not_before"),
             not_after=_date(entry.get("not_after"), "certificates.not_after"),
             retired_at=_moment(entry.get("retired_at"), "certificates.retired_at"),

@@ -101,7 +101,8 @@ def _certificate(certificate: AgencyCertificate) -> Any:  # noqa: ANN401
     dated = {key: day.isoformat() for key, day in days.items() if day is not None}
     if certificate.retired_at is not None:
         dated["retired_at"] = _moment(certificate.retired_at)
-    return {"pem": certificate.pem, **dated} if dated else certificate.pem
+    pem = "".join((certificate.pem, *certificate.chain))
+    return {"pem": pem, **dated} if dated else pem
 
 
 class _Dumper(getattr(yaml, "CSafeDumper", yaml.SafeDumper)):  # type: ignore[misc]

@@ -31,6 +31,8 @@ class AgencyCertificate:
     retired_at: datetime | None = (
         None  # from this moment on it signs nothing; what was accepted before stays good
     )
+    chain: tuple[str, ...] = ()
+    """Authorities that lead from it towards an anchor, PEM, as they were registered with it; trusted in nothing."""
 
     def signs_at(self, at: datetime) -> bool:
         """Whether the directory lets it sign at that moment (of acceptance by the relay)."""

@@ -129,7 +129,8 @@ class Certificates:
         known = next((one for one in agency.certificates if one.sha256 == leaf.sha256), None)
         comes_back = known is not None and known.retired_at is not None
         shown = self._check_possession(code, leaf, proof, request, now, anew=comes_back)
-        new = AgencyCertificate(leaf.sha256, pem_of(leaf), not_before)
+        between = tuple(pem_of(one) for one in result.chain[1:-1])
+        new = AgencyCertificate(leaf.sha256, pem_of(leaf), not_before, chain=between)
         if known is not None and known.retired_at is None and known.not_before == not_before:
             return _row(code, known, now)
         with self._acting("certificate.add", code, f"{leaf.sha256} {shown}"):

@@ -136,7 +136,10 @@ class Examiner:
         workers: int = 1,
         inline_max: int = 256 * 1024,
         initializer: Callable[[], None] | None = None,
+        authorities: Callable[[], tuple[bytes, ...]] = tuple,
     ) -> None:
+        """``authorities``: what a pool process is to know besides its own files, as DER, with each body."""
+        self._authorities = authorities
         self._verifier = verifier
         self._form = form
         self._inline_max = inline_max if mode == "inline" else 0
@@ -153,7 +156,8 @@ class Examiner:
             return examine(self._verifier, self._form, body, kind, at)
         loop = asyncio.get_running_loop()
         if self._remote:
-            return await loop.run_in_executor(self._pool, examine_remotely, body, kind, at)
+            authorities = self._authorities()
+            return await loop.run_in_executor(self._pool, examine_remotely, body, kind, at, authorities)
         return await loop.run_in_executor(self._pool, examine, self._verifier, self._form, body, kind, at)
 
     def close(self) -> None:
@@ -161,15 +165,20 @@ class Examiner:
         self._pool.shutdown(wait=False, cancel_futures=True)
 
 
-_REMOTE: list[tuple[Verifier, PackageFormat]] = []
+Learn = Callable[[tuple[bytes, ...]], None]
+_REMOTE: list[tuple[Verifier, PackageFormat, Learn]] = []
 
 
-def install_remote(verifier: Verifier, form: PackageFormat) -> None:
-    """Called once in each pool process by its initializer: trust material does not travel."""
-    _REMOTE[:] = [(verifier, form)]
+def install_remote(verifier: Verifier, form: PackageFormat, learn: Learn = lambda _authorities: None) -> None:
+    """Called once in each pool process by its initializer: what is trusted does not travel.
+
+    ``learn`` is told the authorities, as DER, that come with a body.
+    """
+    _REMOTE[:] = [(verifier, form, learn)]
 
 
-def examine_remotely(body: bytes, kind: Kind, at: datetime) -> Examined:
+def examine_remotely(body: bytes, kind: Kind, at: datetime, authorities: tuple[bytes, ...] = ()) -> Examined:
     """``examine`` inside a pool process."""
-    verifier, form = _REMOTE[0]
+    verifier, form, learn = _REMOTE[0]
+    learn(authorities)
     return examine(verifier, form, body, kind, at)

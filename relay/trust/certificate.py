@@ -33,6 +33,11 @@ class Certificate:
     not_before: datetime
     not_after: datetime
 
+    @property
+    def der(self) -> bytes:
+        """The octets that it was read from."""
+        return self.x509.public_bytes(Encoding.DER)
+
 
 def read_certificate(der: bytes) -> Certificate:
     """Read one certificate from DER.

@@ -188,6 +188,11 @@ class TrustStore:
             self._learnt = learnt
             self._material = self._made(self._material.files, self._material.shelved)
 
+    @property
+    def learnt(self) -> tuple[Certificate, ...]:
+        """What ``learn`` was told last."""
+        return self._learnt
+
     def refresh(self) -> None:
         """Look at the files if it is time to; ``problem`` tells what came of it."""
         self._fresh()
@@ -215,6 +220,10 @@ class TrustStore:
     def answers(self) -> Mapping[str, OCSPResponse]:
         """Return the OCSP answers that were fetched, by the SHA-256 of the certificate; none was believed yet."""
         return self._material.shelved.answers
+
+    def shelved_lists(self) -> Mapping[str, x509.CertificateRevocationList]:
+        """Return the lists that were fetched, by the names of their files."""
+        return self._material.shelved.lists
 
     def damaged(self) -> tuple[str, ...]:
         """Return the names of fetched files that cannot be read."""
