@@ -6,7 +6,7 @@ from __future__ import annotations
 from asyncio import Future
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import date, datetime
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from relay.errors import Code
 from relay.model.agency import Agency, AgencyCertificate, Resolution
@@ -30,6 +30,9 @@ from relay.model.record import (
 )
 from relay.model.standing import Drop, Enrolled, HeldStanding, ReceiptStanding, Shape, ShapeBy, Standing
 from relay.model.verdict import SignaturePlace, SignedView, Verification
+
+if TYPE_CHECKING:
+    from relay.model.keeping import EvidenceStore
 
 
 class Clock(Protocol):
@@ -261,6 +264,11 @@ class Registry(Protocol):
 
     def oldest_unsettled(self) -> datetime | None:
         """Return accepted-at of the oldest document claimed and not settled."""
+        ...
+
+    @property
+    def evidence(self) -> EvidenceStore:
+        """The log as it is stored: records, batches, heads, what others say of them."""
         ...
 
     # tools

@@ -9,6 +9,7 @@ from enum import StrEnum
 from relay.errors import Code
 from relay.model.delivery import Delivery, State
 from relay.model.envelope import Reference, StatusCode
+from relay.model.evidence import Submission
 from relay.model.message import Kind
 from relay.model.receipt import SignedReceipt
 from relay.model.verdict import Verdict
@@ -138,6 +139,7 @@ class NewReceipt:
     user: str = ""
     transport_id: str = ""
     body_sha256: str = ""
+    refused: Submission | None = None  # what is put on record of a refusal that no row of a document tells of
 
 
 @dataclass(frozen=True, slots=True)

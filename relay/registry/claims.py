@@ -16,7 +16,8 @@ from sqlalchemy import Connection, Row, bindparam, insert, select, text, update
 from relay.errors import Code
 from relay.model.delivery import MOVES, Delivery, State
 from relay.model.record import Claim, Claimed, ClaimResult, Document, StatusEffect
-from relay.registry import dialect
+from relay.registry import dialect, drafts
+from relay.registry.journal import Journal
 from relay.registry.many import Many
 from relay.registry.rows import (
     claimed_document,
@@ -99,6 +100,7 @@ class _Batch:
     taken: list[dict[str, object]] = field(default_factory=list)
     effects: list[dict[str, object]] = field(default_factory=list)
     moved: set[int] = field(default_factory=set)  # documents whose deliveries an effect ended
+    journal: Journal = field(default_factory=Journal)
 
     def live(self, owner: str | None) -> bool:
         """Whether a lease of ``owner`` holds; one of our own does: this worker has the document in flight."""
@@ -114,12 +116,17 @@ class _Batch:
 
 
 def claim_batch(
-    connection: Connection, claims: Sequence[Claim], worker: str, now: datetime, lease_seconds: float
+    connection: Connection,
+    claims: Sequence[Claim],
+    worker: str,
+    now: datetime,
+    lease_seconds: float,
+    journal: Journal,
 ) -> list[ClaimResult]:
     """Judge and store the claims inside the caller's transaction. One answer per claim, in order."""
     if not claims:
         return []
-    batch = _Batch(worker, to_us(now), int(lease_seconds * 1_000_000))
+    batch = _Batch(worker, to_us(now), int(lease_seconds * 1_000_000), journal=journal)
     _read(connection, batch, claims)
     results = [_judge(batch, claim) for claim in claims]
     _write(connection, batch)
@@ -196,6 +203,7 @@ def _judge(batch: _Batch, claim: Claim) -> ClaimResult:
     if first is not None:
         original = batch.entries[first].document
         document = _insert(batch, claim, first)
+        batch.journal.note(claim.accepted_at, drafts.submission(claim, document, original))
         return ClaimResult(
             Claimed.SAME_CONTENT,
             document,
@@ -204,12 +212,15 @@ def _judge(batch: _Batch, claim: Claim) -> ClaimResult:
             referred=batch.document(original.refers_to),
         )
     if claim.effect is None:
-        return ClaimResult(Claimed.NEW, _insert(batch, claim, None))
+        document = _insert(batch, claim, None)
+        batch.journal.note(claim.accepted_at, drafts.submission(claim, document))
+        return ClaimResult(Claimed.NEW, document)
     objection = _objection(batch, claim.effect)
     if objection is not None:
         return ClaimResult(objection)
     document = _insert(batch, claim, None)
-    referred = _apply(batch, claim, claim.effect, document.row)
+    referred, moved = _apply(batch, claim, claim.effect, document.row)
+    batch.journal.note(claim.accepted_at, drafts.submission(claim, document, referred=referred, moved=moved))
     return ClaimResult(Claimed.NEW, document, referred=referred)
 
 
@@ -277,7 +288,10 @@ def _objection(batch: _Batch, effect: StatusEffect) -> Claimed | None:
     return None
 
 
-def _apply(batch: _Batch, claim: Claim, effect: StatusEffect, submission: int) -> Document:
+def _apply(
+    batch: _Batch, claim: Claim, effect: StatusEffect, submission: int
+) -> tuple[Document, State | None]:
+    """Return the document meant, as it is then, and the state that its delivery was moved to."""
     entry = batch.entries[effect.document]
     batch.new_statuses.append(
         {
@@ -293,12 +307,13 @@ def _apply(batch: _Batch, claim: Claim, effect: StatusEffect, submission: int) -
     )
     before = _find(entry.document, effect.delivery_id)
     if effect.refusal is not None or before is None:
-        return entry.document
-    after = before
+        return entry.document, None
+    after, moved = before, None
     if effect.move_to is not None and effect.move_to in MOVES[before.state]:
         reason = Code.WITHDRAWN if effect.move_to is State.WITHDRAWN else None
         after = replace(before, state=effect.move_to, code=reason, at=claim.accepted_at, due_at=None)
         batch.moved.add(effect.document)
+        moved = effect.move_to
     change = effect.change if effect.change is not None else entry.changes[effect.delivery_id]
     entry.versions[effect.delivery_id] += 1
     entry.changes[effect.delivery_id] = change
@@ -321,7 +336,7 @@ def _apply(batch: _Batch, claim: Claim, effect: StatusEffect, submission: int) -
             "new_version": entry.versions[effect.delivery_id],
         }
     )
-    return entry.document
+    return entry.document, moved
 
 
 def _write(connection: Connection, batch: _Batch) -> None:

@@ -11,19 +11,22 @@ import hashlib
 import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Final
 from urllib.parse import quote
 
-from sqlalchemy import create_engine, func, insert, select
+from sqlalchemy import Connection, create_engine, func, insert, select
 from sqlalchemy.pool import NullPool
 
 from relay.errors import Code, OperationError, RegistryError
 from relay.model.audit import Act
+from relay.model.evidence import Restored
+from relay.model.keeping import Chronicler
 from relay.registry import acts, dialect, schema
+from relay.registry.journal import Chronicle, Journal
 from relay.registry.rows import from_us, to_us
 
 CHECKSUM: Final = ".sha256"
@@ -117,7 +120,9 @@ def check_unused(url: str, now: datetime, lease_seconds: float) -> None:
             pass
 
 
-def restore(url: str, copy: Path, act: Act, lease_seconds: float) -> CopyFacts:
+def restore(
+    url: str, copy: Path, act: Act, lease_seconds: float, chronicler: Chronicler | None = None
+) -> CopyFacts:
     """Put the content of a copy in the place of the registry at ``url``; the former content is kept beside it.
 
     What must not come back with old content is mended in the same transaction: leases and heartbeats are gone, and
@@ -129,6 +134,7 @@ def restore(url: str, copy: Path, act: Act, lease_seconds: float) -> CopyFacts:
         copy: A file made by ``backup``.
         act: The audit row of the restore; its time counts as now.
         lease_seconds: How long after its last sign of life a worker counts as alive.
+        chronicler: Puts the restore on record: a new life of the log begins, on the base of what the copy holds.
 
     Raises:
         OperationError: REGISTRY-BACKUP, REGISTRY-IN-USE.
@@ -140,7 +146,7 @@ def restore(url: str, copy: Path, act: Act, lease_seconds: float) -> CopyFacts:
     try:
         with _own_file(fresh):
             _copy(copy, fresh)
-            _mend(fresh, act)
+            _mend(fresh, act, chronicler)
             kept = _put(fresh, file, act.at, lease_seconds)
             facts = _examine(file, file, quick=True)
     except (OSError, sqlite3.Error) as error:
@@ -219,7 +225,7 @@ def _examine(file: Path, name: Path, *, quick: bool) -> CopyFacts:
     )
 
 
-def _mend(file: Path, act: Act) -> None:
+def _mend(file: Path, act: Act, chronicler: Chronicler | None) -> None:
     """Change in a copy what must not come back, before anybody can open it."""
     engine = create_engine(f"sqlite:///{file}", poolclass=NullPool)
     with engine.begin() as connection:
@@ -231,8 +237,21 @@ def _mend(file: Path, act: Act) -> None:
         highest = connection.execute(select(func.max(schema.receipts.c.serial))).scalar() or 0
         highest = max(highest, connection.execute(select(func.max(schema.restores.c.floor))).scalar() or 0)
         connection.execute(insert(schema.restores), {"at": to_us(act.at), "floor": max(floor, highest + 1)})
-        acts.note(connection, act)
+        _new_life(connection, act, None if chronicler is None else Chronicle(chronicler))
     engine.dispose()
+
+
+def _new_life(connection: Connection, act: Act, chronicle: Chronicle | None) -> None:
+    """Begin a new life of the evidence: heads from here on say what of the former one they stand on."""
+    lives, batches = schema.evidence_lives, schema.evidence_batches
+    life = (connection.execute(select(func.max(lives.c.life))).scalar() or 0) + 1
+    base = connection.execute(select(func.count()).select_from(batches)).scalar_one()
+    connection.execute(insert(lives), {"life": life, "base": base, "at": to_us(act.at)})
+    with nullcontext(Journal()) if chronicle is None else chronicle.turn() as journal:
+        journal.note(act.at, Restored(life, base, act.at))
+        acts.note(connection, act, journal)
+        if chronicle is not None:
+            chronicle.flush(connection, journal)
 
 
 def _put(fresh: Path, file: Path, now: datetime, lease_seconds: float) -> Path | None:

@@ -9,19 +9,25 @@ from sqlalchemy import Connection, select
 from relay.model.inspection import InspectionResult
 from relay.model.record import NewReceipt
 from relay.registry import dialect
+from relay.registry.journal import Journal
 from relay.registry.schema import inspections
 from relay.registry.settle import store_receipts
 
 
 def tell(
-    connection: Connection, document: int, result: InspectionResult, receipts: Sequence[NewReceipt], now: int
+    connection: Connection,
+    document: int,
+    result: InspectionResult,
+    receipts: Sequence[NewReceipt],
+    now: int,
+    journal: Journal,
 ) -> bool:
     """Store the result with its receipts; False, and nothing stored, if it was told before."""
     if not dialect.insert_new(
         connection, inspections, {"document": document, "result": result.value, "at": now}
     ):
         return False
-    store_receipts(connection, receipts)
+    store_receipts(connection, receipts, journal)
     return True
 
 

@@ -19,9 +19,11 @@ from sqlalchemy import (
 
 from relay.errors import Code
 from relay.model.delivery import State
+from relay.model.evidence import Moved
 from relay.model.record import Document, HeldEntry, NewReceipt
-from relay.registry import dialect
-from relay.registry.rows import held_from, load_documents, to_us
+from relay.registry import dialect, drafts
+from relay.registry.journal import Journal
+from relay.registry.rows import from_us, held_from, load_documents, to_us
 from relay.registry.schema import broker_epochs, deliveries, documents, held, leases, workers
 from relay.registry.settle import store_receipts, store_unproven
 
@@ -146,7 +148,7 @@ def broker_epoch(connection: Connection) -> tuple[str, bool] | None:
     return None if row is None else (row.epoch, bool(row.declared))
 
 
-def new_epoch(connection: Connection, epoch: str, previous: str | None, now: int) -> bool:
+def new_epoch(connection: Connection, epoch: str, previous: str | None, now: int, journal: Journal) -> bool:
     """Replace the epoch if it is still ``previous``; what stood in the broker's queues is marked as lost."""
     if previous is None:
         return dialect.insert_new(connection, broker_epochs, {"one": 1, "epoch": epoch})
@@ -160,9 +162,11 @@ def new_epoch(connection: Connection, epoch: str, previous: str | None, now: int
     # Whoever holds one of these has published to the broker that is no more: its commit must not stand.
     connection.execute(update(documents).where(documents.c.lease_owner.is_not(None)).values(lease_owner=None))
     a_document = exists().where(documents.c.id == deliveries.c.document, documents.c.kind == "edoc")
+    lost_now = or_(deliveries.c.state == "planned", and_(deliveries.c.state == "queued", a_document))
+    note_lost(connection, lost_now, now, journal)
     connection.execute(
         update(deliveries)
-        .where(or_(deliveries.c.state == "planned", and_(deliveries.c.state == "queued", a_document)))
+        .where(lost_now)
         .values(
             state=State.PLANNED.value,
             code=Code.BODY_LOST.value,
@@ -176,6 +180,23 @@ def new_epoch(connection: Connection, epoch: str, previous: str | None, now: int
     return True
 
 
+def note_lost(connection: Connection, which: ColumnElement[bool], now: int, journal: Journal) -> None:
+    """Put on record that these deliveries are planned again, their bodies lost; before they are."""
+    named = documents.alias("named")  # another one than in ``which``
+    query = (
+        select(named.c.transport_id, deliveries.c.document, deliveries.c.delivery_id)
+        .join(named, named.c.id == deliveries.c.document)
+        .where(which)
+        .order_by(deliveries.c.document, deliveries.c.place)
+    )
+    of: dict[int, tuple[str, list[Moved]]] = {}
+    for row in connection.execute(query):
+        moves = of.setdefault(row.document, (row.transport_id, []))[1]
+        moves.append(Moved(row.delivery_id, State.PLANNED, Code.BODY_LOST.value))
+    for transport_id, moves in of.values():
+        journal.note(from_us(now), drafts.deliveries(transport_id, tuple(moves)))
+
+
 def epoch_declared(connection: Connection, epoch: str) -> None:
     """Note that the mark of that epoch stands in the broker."""
     connection.execute(update(broker_epochs).where(broker_epochs.c.epoch == epoch).values(declared=1))
@@ -184,7 +205,7 @@ def epoch_declared(connection: Connection, epoch: str) -> None:
 # quarantine
 
 
-def hold(connection: Connection, entry: HeldEntry, receipts: Sequence[NewReceipt]) -> bool:
+def hold(connection: Connection, entry: HeldEntry, receipts: Sequence[NewReceipt], journal: Journal) -> bool:
     """Note a quarantined message with its notices; what was released and is held again counts anew."""
     values: dict[str, object] = {
         "held_id": entry.held_id,
@@ -208,10 +229,11 @@ def hold(connection: Connection, entry: HeldEntry, receipts: Sequence[NewReceipt
         )
         if connection.execute(again).rowcount != 1:
             return False
-    store_receipts(connection, [new for new in receipts if new.document is not None])
+    journal.note(entry.at, drafts.held(entry, "held"))
+    store_receipts(connection, [new for new in receipts if new.document is not None], journal)
     for new in receipts:
         if new.document is None:
-            store_unproven(connection, new)
+            store_unproven(connection, new, journal)
     return True
 
 
@@ -221,8 +243,11 @@ def held_entries(connection: Connection) -> list[HeldEntry]:
     return [held_from(row) for row in connection.execute(query)]
 
 
-def released(connection: Connection, held_id: str, now: int) -> None:
+def released(connection: Connection, held_id: str, now: int, journal: Journal) -> None:
     """Note a release or drop."""
-    connection.execute(
-        update(held).where(held.c.held_id == held_id, held.c.released_at.is_(None)).values(released_at=now)
-    )
+    query = select(held).where(held.c.held_id == held_id, held.c.released_at.is_(None))
+    found = connection.execute(query.with_for_update()).first()
+    if found is None:
+        return
+    connection.execute(update(held).where(held.c.held_id == held_id).values(released_at=now))
+    journal.note(from_us(now), drafts.held(held_from(found), "released"))

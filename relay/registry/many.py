@@ -25,26 +25,26 @@ class Many:
             tuple[str, tuple[str, ...]], tuple[str, tuple[str, ...] | None, dict[str, Any]]
         ] = {}
 
-    def __call__(self, connection: Connection, rows: Sequence[dict[str, object]]) -> None:
-        """Execute for each row; does nothing for none. Raises ``sqlalchemy.exc.SQLAlchemyError``."""
+    def __call__(self, connection: Connection, rows: Sequence[dict[str, object]]) -> int:
+        """Execute for each row; does nothing for none. Returns how many rows were changed. Raises ``sqlalchemy.exc.SQLAlchemyError``."""
         if not rows:
-            return
+            return 0
         keys = tuple(rows[0])
         known = self._compiled.get((connection.dialect.name, keys))
         if known is None:
             known = self._compile(connection, keys)
             self._compiled[connection.dialect.name, keys] = known
         sql, order, constants = known
+        given: list[dict[str, object]] | list[tuple[object, ...]]
         if order is None:
-            connection.exec_driver_sql(sql, [{**constants, **row} for row in rows])
+            given = [{**constants, **row} for row in rows]
         elif constants:
-            connection.exec_driver_sql(
-                sql, [tuple([row[key] if key in row else constants[key] for key in order]) for row in rows]
-            )
+            given = [tuple([row[key] if key in row else constants[key] for key in order]) for row in rows]
         elif order == keys:
-            connection.exec_driver_sql(sql, [tuple(row.values()) for row in rows])
+            given = [tuple(row.values()) for row in rows]
         else:
-            connection.exec_driver_sql(sql, [tuple([row[key] for key in order]) for row in rows])
+            given = [tuple([row[key] for key in order]) for row in rows]
+        return connection.exec_driver_sql(sql, given).rowcount
 
     def _compile(
         self, connection: Connection, keys: tuple[str, ...]

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from relay.model.keeping import Chronicler
 from relay.registry.sqlstore import SqlRegistry
 
 
-def memory_registry(lease_seconds: float = 10.0) -> SqlRegistry:
+def memory_registry(lease_seconds: float = 10.0, *, chronicler: Chronicler | None = None) -> SqlRegistry:
     """Return an empty registry that dies with the object."""
-    return SqlRegistry("sqlite://", lease_seconds)
+    return SqlRegistry("sqlite://", lease_seconds, chronicler=chronicler)

@@ -14,7 +14,9 @@ from relay.errors import Code
 from relay.model.delivery import BY_DROP, State
 from relay.model.record import HeldEntry, Settlement
 from relay.model.standing import Drop, Enrolled
-from relay.registry import dialect
+from relay.registry import dialect, drafts
+from relay.registry.journal import Journal
+from relay.registry.keeper import note_lost
 from relay.registry.looks import DROP, drop_of
 from relay.registry.rows import held_from, to_us
 from relay.registry.schema import deliveries, documents, drops, held, processes, workers
@@ -24,7 +26,7 @@ _DROPPABLE = tuple(state.value for state in BY_DROP)
 _AN_HOUR_US = 3_600_000_000
 
 
-def decide_drop(connection: Connection, drop: Drop) -> None:
+def decide_drop(connection: Connection, drop: Drop, journal: Journal) -> None:
     """Note the decision; one about the same message that was told before counts anew, one that was not stands."""
     values: dict[str, object] = {
         "held_id": drop.held_id,
@@ -36,7 +38,12 @@ def decide_drop(connection: Connection, drop: Drop) -> None:
     }
     if not dialect.insert_new(connection, drops, values):
         again = update(drops).where(drops.c.held_id == drop.held_id, drops.c.told_at.is_not(None))
-        connection.execute(again.values({name: value for name, value in values.items() if name != "held_id"}))
+        again = again.values({name: value for name, value in values.items() if name != "held_id"})
+        if connection.execute(again).rowcount != 1:
+            return
+    entry = connection.execute(select(held).where(held.c.held_id == drop.held_id)).first()
+    if entry is not None:
+        journal.note(drop.at, drafts.held(held_from(entry), "dropped", drop.reason))
 
 
 def untold_drops(connection: Connection, limit: int) -> list[tuple[HeldEntry, Drop]]:
@@ -52,7 +59,12 @@ def untold_drops(connection: Connection, limit: int) -> list[tuple[HeldEntry, Dr
 
 
 def end_dropped(
-    connection: Connection, held_id: str, settlement: Settlement, now: int, live: Callable[[str | None], bool]
+    connection: Connection,
+    held_id: str,
+    settlement: Settlement,
+    now: int,
+    live: Callable[[str | None], bool],
+    journal: Journal,
 ) -> bool:
     """End the deliveries of a dropped message, store what is told about it, and note that it is told.
 
@@ -61,7 +73,9 @@ def end_dropped(
     """
     row = settlement.document
     if row is not None:
-        query = select(documents.c.lease_owner, documents.c.finished).where(documents.c.id == row)
+        query = select(documents.c.transport_id, documents.c.lease_owner, documents.c.finished).where(
+            documents.c.id == row
+        )
         found = connection.execute(query.with_for_update()).first()
         if found is None or live(found.lease_owner):
             return False
@@ -83,6 +97,9 @@ def end_dropped(
                     version=deliveries.c.version + 1,
                 )
             )
+        if settlement.moves:
+            moves = tuple([drafts.moved(move) for move in settlement.moves])
+            journal.note(drafts.latest(settlement.moves), drafts.deliveries(found.transport_id, moves))
         # Unsettled, it would be looked for as lost.
         connection.execute(update(documents).where(documents.c.id == row).values(settled=1, lease_owner=None))
         mark_ended(connection, [row])
@@ -97,13 +114,13 @@ def end_dropped(
         for new in settlement.receipts
         if new.document is not None and not (new.final and new.document in done)
     ]
-    store_receipts(connection, kept)
+    store_receipts(connection, kept, journal)
     if finals:
         ended = update(documents).where(documents.c.id.in_(finals))
         connection.execute(ended.values(finished=1, watch_at=None, outcome_due=0))
     for new in settlement.receipts:
         if new.document is None:
-            store_unproven(connection, new)
+            store_unproven(connection, new, journal)
     connection.execute(update(drops).where(drops.c.held_id == held_id).values(told_at=now))
     return True
 
@@ -120,7 +137,12 @@ def _still_open(connection: Connection, row: int, wanted: Sequence[str]) -> bool
 
 
 def mark_lost(
-    connection: Connection, row: int, wanted: Sequence[str], now: int, live: Callable[[str | None], bool]
+    connection: Connection,
+    row: int,
+    wanted: Sequence[str],
+    now: int,
+    live: Callable[[str | None], bool],
+    journal: Journal,
 ) -> int:
     """Mark deliveries as lost, planned again; the keeper tells the sender. Returns how many; 0 for a document in hand.
 
@@ -132,14 +154,16 @@ def mark_lost(
     if live(owner):
         return 0
     a_document = exists().where(documents.c.id == deliveries.c.document, documents.c.kind == "edoc")
+    which = and_(
+        deliveries.c.document == row,
+        deliveries.c.delivery_id.in_(wanted),
+        deliveries.c.lost == 0,
+        or_(deliveries.c.state == "planned", and_(deliveries.c.state == "queued", a_document)),
+    )
+    note_lost(connection, which, now, journal)
     changed = (
         update(deliveries)
-        .where(
-            deliveries.c.document == row,
-            deliveries.c.delivery_id.in_(wanted),
-            deliveries.c.lost == 0,
-            or_(deliveries.c.state == "planned", and_(deliveries.c.state == "queued", a_document)),
-        )
+        .where(which)
         .values(
             state=State.PLANNED.value,
             code=Code.BODY_LOST.value,

@@ -304,7 +304,141 @@ inspections = Table(
     Column("at", BigInteger, nullable=False),
 )
 
-ADDED: Final = (acts, restores, drops, processes, mentions, inspections)
+# Evidence. What one commit puts on record stands in one row: a row for each record would cost more than the record.
+
+evidence_chains = Table(
+    "evidence_chains",
+    metadata,
+    Column("id", _Row, primary_key=True),
+    Column("chain", Text, nullable=False, unique=True),  # UUID
+    _text("owner"),  # as in workers
+    Column("open", SmallInteger, nullable=False, server_default=text("1")),
+    _partial("evidence_chains_open", "id", where="open = 1"),
+)
+
+evidence_frames = Table(
+    "evidence_frames",
+    metadata,
+    Column("id", _Row, primary_key=True),  # in the order of commits, so that the file grows at its end
+    Column("chain", _Row, ForeignKey("evidence_chains.id"), nullable=False),
+    Column("first", BigInteger, nullable=False),  # seq of its first record
+    Column("count", Integer, nullable=False),
+    Column("at", BigInteger, nullable=False),  # of its last record
+    Column("octets", LargeBinary, nullable=False),  # each record behind its length: four bytes, big-endian
+    Index("evidence_frames_of", "chain", "first", unique=True),
+    Index("evidence_frames_at", "at"),
+)
+
+evidence_batches = Table(
+    "evidence_batches",
+    metadata,
+    Column("place", _Row, primary_key=True, autoincrement=False),  # in the main log, from 0
+    Column("chain", _Row, ForeignKey("evidence_chains.id"), nullable=False),
+    Column("number", BigInteger, nullable=False),
+    Column("first", BigInteger, nullable=False),
+    Column("count", Integer, nullable=False),
+    Column("header", LargeBinary, nullable=False),
+    Index("evidence_batches_of", "chain", "number", unique=True),
+)
+
+evidence_heads = Table(
+    "evidence_heads",
+    metadata,
+    Column("number", _Row, primary_key=True, autoincrement=False),
+    Column("size", BigInteger, nullable=False),
+    Column("text", LargeBinary, nullable=False),
+    Column("signature", LargeBinary, nullable=False),
+)
+
+evidence_stamps = Table(
+    "evidence_stamps",
+    metadata,
+    Column("number", _Row, ForeignKey("evidence_heads.number"), nullable=False),
+    _text("authority"),
+    Column("at", BigInteger, nullable=False),
+    Column("token", LargeBinary, nullable=False),
+    PrimaryKeyConstraint("number", "authority"),
+)
+
+# Of this relay's heads, by its witnesses.
+evidence_statements = Table(
+    "evidence_statements",
+    metadata,
+    Column("number", _Row, ForeignKey("evidence_heads.number"), nullable=False),
+    _text("witness"),
+    Column("size", BigInteger, nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Column("text", LargeBinary, nullable=False),
+    Column("signature", LargeBinary, nullable=False),
+    PrimaryKeyConstraint("number", "witness"),
+)
+
+# Other relays' heads.
+evidence_known = Table(
+    "evidence_known",
+    metadata,
+    Column("id", _Row, primary_key=True),
+    _text("relay"),
+    Column("number", BigInteger, nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Column("text", LargeBinary, nullable=False),
+    Column("signature", LargeBinary, nullable=False),
+    Index("evidence_known_of", "relay", "number"),
+)
+
+evidence_forks = Table(
+    "evidence_forks",
+    metadata,
+    Column("id", _Row, primary_key=True),
+    _text("relay"),
+    _text("kind"),
+    Column("at", BigInteger, nullable=False),
+    Column("first_text", LargeBinary, nullable=False),
+    Column("first_signature", LargeBinary, nullable=False),
+    Column("second_text", LargeBinary, nullable=False),
+    Column("second_signature", LargeBinary, nullable=False),
+    _text("detail"),
+)
+
+evidence_lives = Table(
+    "evidence_lives",
+    metadata,
+    Column("life", Integer, primary_key=True, autoincrement=False),
+    Column("base", BigInteger, nullable=False),
+    Column("at", BigInteger, nullable=False),
+)
+
+evidence_asked = Table(
+    "evidence_asked",
+    metadata,
+    Column("one", Integer, primary_key=True, autoincrement=False),
+    Column("at", BigInteger, nullable=False),
+)
+
+evidence_faults = Table(
+    "evidence_faults",
+    metadata,
+    Column("place", Text, primary_key=True),
+    _text("what"),
+    Column("at", BigInteger, nullable=False),
+)
+
+EVIDENCE: Final = (
+    evidence_chains,
+    evidence_frames,
+    evidence_batches,
+    evidence_heads,
+    evidence_stamps,
+    evidence_statements,
+    evidence_known,
+    evidence_forks,
+    evidence_lives,
+    evidence_asked,
+    evidence_faults,
+)
+"""In an order in which they can be made."""
+
+ADDED: Final = (acts, restores, drops, processes, mentions, inspections, *EVIDENCE)
 """Tables that came after the first relay of this version was in use: made where they are missing. A relay that does not
 know them works beside them, so machines can be upgraded, and set back, one after the other."""
 

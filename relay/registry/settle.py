@@ -11,7 +11,8 @@ from sqlalchemy import Connection, bindparam, exists, false, insert, or_, select
 from relay.errors import Code
 from relay.model.delivery import ENDED, MOVES, State
 from relay.model.record import Move, NewReceipt, Settled, Settlement
-from relay.registry import dialect
+from relay.registry import dialect, drafts
+from relay.registry.journal import Journal
 from relay.registry.many import Many
 from relay.registry.rows import in_slices, split_number, to_us, value_of
 from relay.registry.schema import deliveries, documents, receipt_bodies, receipts, unproven_key
@@ -23,7 +24,7 @@ SOURCES: Final[dict[State, tuple[str, ...]]] = {
 _DEFERRABLE: Final = (State.PLANNED.value,)
 
 _LOCK: Final = (
-    select(documents.c.id, documents.c.lease_owner, documents.c.finished)
+    select(documents.c.id, documents.c.transport_id, documents.c.lease_owner, documents.c.finished)
     .where(documents.c.id.in_(bindparam("ids", expanding=True)))
     .order_by(documents.c.id)
     .with_for_update()
@@ -78,6 +79,8 @@ class _Writes:
     unproven: list[tuple[NewReceipt, int]] = field(default_factory=list)  # and the settlement's place
     told: list[tuple[NewReceipt, int | None]] = field(default_factory=list)
     ended: set[int] = field(default_factory=set)  # documents in which a delivery ended
+    moved: list[tuple[int, tuple[Move, ...]]] = field(default_factory=list)  # by document
+    names: dict[int, str] = field(default_factory=dict)  # transport ids
 
 
 def _rows_of(settlements: Iterable[Settlement]) -> set[int]:
@@ -89,7 +92,9 @@ def _rows_of(settlements: Iterable[Settlement]) -> set[int]:
     return rows
 
 
-def settle_batch(connection: Connection, settlements: Sequence[Settlement], worker: str) -> list[Settled]:
+def settle_batch(
+    connection: Connection, settlements: Sequence[Settlement], worker: str, journal: Journal
+) -> list[Settled]:
     """Store the settlements inside the caller's transaction. One answer for each, in order.
 
     Raises:
@@ -99,11 +104,12 @@ def settle_batch(connection: Connection, settlements: Sequence[Settlement], work
         return []
     owners: dict[int, str | None] = {}
     finished: dict[int, bool] = {}
+    writes = _Writes()
     for ids in in_slices(_rows_of(settlements)):
         for row in connection.execute(_LOCK, {"ids": ids}):
             owners[row.id] = row.lease_owner
             finished[row.id] = bool(row.finished)
-    writes = _Writes()
+            writes.names[row.id] = row.transport_id
     results = []
     for settlement in settlements:
         if settlement.document is not None and owners.get(settlement.document) != worker:
@@ -114,7 +120,7 @@ def settle_batch(connection: Connection, settlements: Sequence[Settlement], work
             writes.done.append({"row": settlement.document})
         whole = _collect(writes, settlement, finished, len(results))
         results.append(Settled.DONE if whole else Settled.PARTLY)
-    for place in _write(connection, writes):
+    for place in _write(connection, writes, journal):
         results[place] = Settled.PARTLY
     return results
 
@@ -122,7 +128,8 @@ def settle_batch(connection: Connection, settlements: Sequence[Settlement], work
 def _collect(writes: _Writes, settlement: Settlement, finished: dict[int, bool], place: int) -> bool:
     """Add a settlement to the writes; return whether all of it: a document ends once, a second final is left out."""
     whole = True
-    if settlement.document is not None:
+    if settlement.document is not None and settlement.moves:
+        writes.moved.append((settlement.document, settlement.moves))
         for move in settlement.moves:
             writes.moves.setdefault(move.state, []).append(_move_row(settlement.document, move))
             if move.state in ENDED:
@@ -155,18 +162,40 @@ def _move_row(document: int, move: Move) -> dict[str, object]:
     }
 
 
-def _write(connection: Connection, writes: _Writes) -> list[int]:
+def _write(connection: Connection, writes: _Writes, journal: Journal) -> list[int]:
     """Write; return the places of the settlements of which a receipt was there already."""
+    whole = True
     for target, rows in writes.moves.items():
-        _MOVES[target](connection, rows)
+        whole &= _MOVES[target](connection, rows) == len(rows)
+    _note_moves(connection, writes, journal, whole=whole)
     _DONE(connection, writes.done)
-    store_receipts(connection, writes.receipts)
-    there = [place for new, place in writes.unproven if not store_unproven(connection, new)]
+    store_receipts(connection, writes.receipts, journal)
+    there = [place for new, place in writes.unproven if not store_unproven(connection, new, journal)]
     for new, document in writes.told:
         _mark_told(connection, new, document)
     mark_ended(connection, writes.ended)
     _FINISH(connection, writes.finish)
     return there
+
+
+def _note_moves(connection: Connection, writes: _Writes, journal: Journal, *, whole: bool) -> None:
+    """Put the moves on record that took place; not ``whole``: some did not, what went further stays."""
+    stands: dict[tuple[int, str], tuple[str, int]] = {}
+    if not whole:
+        for ids in in_slices(row for row, _ in writes.moved):
+            query = select(deliveries).where(deliveries.c.document.in_(ids))
+            stands.update(
+                ((one.document, one.delivery_id), (one.state, one.at)) for one in connection.execute(query)
+            )
+    for row, moves in writes.moved:
+        made = [
+            move
+            for move in moves
+            if whole or stands.get((row, move.delivery_id)) == (move.state.value, to_us(move.at))
+        ]
+        if made:
+            facts = drafts.deliveries(writes.names[row], tuple([drafts.moved(move) for move in made]))
+            journal.note(drafts.latest(made), facts)
 
 
 def _receipt_row(new: NewReceipt, row: int) -> dict[str, object]:
@@ -191,8 +220,8 @@ def _receipt_row(new: NewReceipt, row: int) -> dict[str, object]:
     }
 
 
-def store_receipts(connection: Connection, new: Sequence[NewReceipt]) -> None:
-    """Insert receipts of documents, metadata and bytes."""
+def store_receipts(connection: Connection, new: Sequence[NewReceipt], journal: Journal) -> None:
+    """Insert receipts of documents, metadata and bytes, and put them on record."""
     if not new:
         return
     ids = dialect.next_ids(connection, receipts, len(new))
@@ -200,14 +229,19 @@ def store_receipts(connection: Connection, new: Sequence[NewReceipt]) -> None:
     bodies = [{"receipt": row, "body": item.receipt.body} for item, row in zip(new, ids, strict=True)]
     _INSERT_RECEIPTS(connection, rows)
     _INSERT_BODIES(connection, bodies)
+    for item in new:
+        journal.note(item.receipt.at, drafts.receipt(item.receipt))
 
 
-def store_unproven(connection: Connection, new: NewReceipt) -> bool:
+def store_unproven(connection: Connection, new: NewReceipt, journal: Journal) -> bool:
     """Insert the receipt of a submission whose sender is not proven; False: the first one of the submission stands."""
     (row,) = dialect.next_ids(connection, receipts, 1)
     if not dialect.insert_unless(connection, unproven_key, _receipt_row(new, row)):
         return False
     _INSERT_BODIES(connection, [{"receipt": row, "body": new.receipt.body}])
+    if new.refused is not None:
+        journal.note(new.receipt.at, new.refused)
+    journal.note(new.receipt.at, drafts.receipt(new.receipt))
     return True
 
 
@@ -243,16 +277,20 @@ def mark_ended(connection: Connection, rows: Iterable[int]) -> None:
         )
 
 
-def notice(connection: Connection, settlement: Settlement, live: Callable[[str | None], bool]) -> bool:
+def notice(
+    connection: Connection, settlement: Settlement, live: Callable[[str | None], bool], journal: Journal
+) -> bool:
     """Store a keeper's settlement; nothing unless all of it still holds.
 
     ``live`` tells of a lease owner whether it is alive. False: a live worker holds the document, a move is not
     possible any more, something was told before, or the document has had its final outcome.
     """
     facts: dict[int, tuple[str | None, bool]] = {}
+    writes = _Writes()
     for ids in in_slices(_rows_of([settlement])):
         for row in connection.execute(_LOCK, {"ids": ids}):
             facts[row.id] = (row.lease_owner, bool(row.finished))
+            writes.names[row.id] = row.transport_id
     main = settlement.document
     if main is not None and (main not in facts or live(facts[main][0])):
         return False
@@ -260,9 +298,8 @@ def notice(connection: Connection, settlement: Settlement, live: Callable[[str |
         return False
     if not _still_holds(connection, settlement):
         return False
-    writes = _Writes()
     _collect(writes, settlement, {row: finished for row, (_, finished) in facts.items()}, 0)
-    _write(connection, writes)
+    _write(connection, writes, journal)
     told_lost = {new.document for new in settlement.receipts if new.receipt.code == Code.BODY_LOST.value}
     told_lost.discard(None)
     if told_lost:

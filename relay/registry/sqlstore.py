@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from datetime import datetime
 from functools import partial
 from typing import TypeVar
@@ -15,6 +15,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from relay.errors import RegistryError
 from relay.model.audit import Act
 from relay.model.inspection import InspectionResult
+from relay.model.keeping import Chronicler
 from relay.model.receipt import SignedReceipt
 from relay.model.record import (
     Candidate,
@@ -40,7 +41,9 @@ from relay.model.standing import (
 )
 from relay.registry import acts, dialect, inspections, keeper, looks, operator, queries, schema
 from relay.registry.claims import beat, claim_batch, live_owners
+from relay.registry.evidence import SqlEvidence
 from relay.registry.files import make_own
+from relay.registry.journal import Chronicle, Journal
 from relay.registry.many import Many
 from relay.registry.rows import from_us, to_us
 from relay.registry.settle import notice, settle_batch
@@ -72,14 +75,21 @@ class SqlRegistry:
         url: as SQLAlchemy writes it; ``sqlite://`` lives in memory and dies with this object.
         lease_seconds: a worker that was silent for longer has lost its leases.
         busy_timeout: seconds that one transaction waits for another writer.
+        chronicler: who puts on record what this object commits; without one nothing is put on record.
 
     Raises:
         RegistryError: REGISTRY-UNUSABLE (not ours, another version, not to be opened) or REGISTRY-BUSY.
     """
 
     def __init__(
-        self, url: str, lease_seconds: float = 10.0, busy_timeout: float = dialect.BUSY_TIMEOUT
+        self,
+        url: str,
+        lease_seconds: float = 10.0,
+        busy_timeout: float = dialect.BUSY_TIMEOUT,
+        *,
+        chronicler: Chronicler | None = None,
     ) -> None:
+        self._chronicle = None if chronicler is None else Chronicle(chronicler)
         self._engine = dialect.open_engine(url, busy_timeout)
         self._writer = self._engine.execution_options(**{dialect.WRITE: True})
         self._lease = int(lease_seconds * 1_000_000)
@@ -113,6 +123,25 @@ class SqlRegistry:
         except SQLAlchemyError as error:
             raise dialect.as_registry_error(error) from error
 
+    @contextmanager
+    def _record(self) -> Iterator[tuple[Connection, Journal]]:
+        """A transaction that puts on record what is noted in it."""
+        with self._chain() as journal, self._write() as connection:
+            yield connection, journal
+            self._flush(connection, journal)
+
+    def _chain(self) -> AbstractContextManager[Journal]:
+        return nullcontext(Journal()) if self._chronicle is None else self._chronicle.turn()
+
+    def _flush(self, connection: Connection, journal: Journal, *, look: bool = False) -> None:
+        if self._chronicle is not None:
+            self._chronicle.flush(connection, journal, look=look)
+
+    @property
+    def evidence(self) -> SqlEvidence:
+        """The log, as it is stored."""
+        return SqlEvidence(self._read, self._write, self._record)
+
     # the hot path
 
     def commit(
@@ -132,10 +161,16 @@ class SqlRegistry:
             RegistryError: nothing was committed.
         """
         try:
-            with self._turn, self._writers, self._writer.begin() as connection:
+            with (
+                self._chain() as journal,
+                self._turn,
+                self._writers,
+                self._writer.begin() as connection,
+            ):
                 self._head(connection, published, worker, to_us(now), heartbeat)
-                settled = settle_batch(connection, settlements, worker)
-                claimed = claim_batch(connection, claims, worker, now, self._lease_seconds)
+                settled = settle_batch(connection, settlements, worker, journal)
+                claimed = claim_batch(connection, claims, worker, now, self._lease_seconds, journal)
+                self._flush(connection, journal, look=heartbeat)
             return list(settled), list(claimed)
         except SQLAlchemyError as error:
             if not dialect.is_integrity(error):
@@ -151,13 +186,19 @@ class SqlRegistry:
         now: datetime,
         heartbeat: bool,
     ) -> tuple[list[Settled | RegistryError], list[ClaimResult | RegistryError]]:
-        with self._write() as connection:
+        with self._record() as (connection, journal):
             self._head(connection, published, worker, to_us(now), heartbeat)
             settled: list[Settled | RegistryError] = [
-                _apart(connection, partial(settle_batch, connection, [item], worker)) for item in settlements
+                _apart(connection, journal, partial(settle_batch, connection, [item], worker, journal))
+                for item in settlements
             ]
+            seconds = self._lease_seconds
             claimed: list[ClaimResult | RegistryError] = [
-                _apart(connection, partial(claim_batch, connection, [item], worker, now, self._lease_seconds))
+                _apart(
+                    connection,
+                    journal,
+                    partial(claim_batch, connection, [item], worker, now, seconds, journal),
+                )
                 for item in claims
             ]
         return settled, claimed
@@ -298,11 +339,12 @@ class SqlRegistry:
     def notice(self, settlement: Settlement, now: datetime) -> bool:
         """Commit a keeper's settlement, all of it or (False) nothing: when a live worker holds the document, or a
         move, a telling or the final outcome has come too late."""
-        with self._write() as connection:
+        with self._record() as (connection, journal):
             return notice(
                 connection,
                 settlement,
                 lambda owner: bool(live_owners(connection, [owner], to_us(now), self._lease)),
+                journal,
             )
 
     def lease(self, name: str, holder: str, now: datetime, seconds: float) -> bool:
@@ -316,8 +358,8 @@ class SqlRegistry:
 
     def new_broker_epoch(self, epoch: str, previous: str | None, now: datetime) -> bool:
         """Replace the epoch; what stood in queues is lost, and leases of workers that published there end."""
-        with self._write() as connection:
-            return keeper.new_epoch(connection, epoch, previous, to_us(now))
+        with self._record() as (connection, journal):
+            return keeper.new_epoch(connection, epoch, previous, to_us(now), journal)
 
     def epoch_declared(self, epoch: str) -> None:
         """Note that the epoch's mark stands in the broker."""
@@ -326,8 +368,8 @@ class SqlRegistry:
 
     def hold(self, entry: HeldEntry, receipts: Sequence[NewReceipt]) -> bool:
         """Note a quarantined message and its notices. False if it is held already."""
-        with self._write() as connection:
-            return keeper.hold(connection, entry, receipts)
+        with self._record() as (connection, journal):
+            return keeper.hold(connection, entry, receipts, journal)
 
     def held(self) -> list[HeldEntry]:
         """Return what is held and not released."""
@@ -339,15 +381,15 @@ class SqlRegistry:
 
     def released(self, held_id: str, now: datetime) -> None:
         """Note a release or drop."""
-        with self._write() as connection:
-            keeper.released(connection, held_id, to_us(now))
+        with self._record() as (connection, journal):
+            keeper.released(connection, held_id, to_us(now), journal)
 
     def tell_inspection(
         self, row: int, result: InspectionResult, receipts: Sequence[NewReceipt], now: datetime
     ) -> bool:
         """Store what was found in a document's attachments, and the receipts that tell it. False if it was told."""
-        with self._write() as connection:
-            return inspections.tell(connection, row, result, receipts, to_us(now))
+        with self._record() as (connection, journal):
+            return inspections.tell(connection, row, result, receipts, to_us(now), journal)
 
     def inspected(self, row: int) -> InspectionResult | None:
         """Return what was found in a document's attachments; None before it is known."""
@@ -357,8 +399,8 @@ class SqlRegistry:
 
     def note_act(self, act: Act) -> None:
         """Add an audit row; durable when this returns."""
-        with self._write() as connection:
-            acts.note(connection, act)
+        with self._record() as (connection, journal):
+            acts.note(connection, act, journal)
 
     def acts(self, subject: str | None = None, limit: int = 100) -> tuple[Act, ...]:
         """Return audit rows of one subject, or all, newest first."""
@@ -391,9 +433,9 @@ class SqlRegistry:
 
     def decide_drop(self, drop: Drop, act: Act) -> None:
         """Note the decision to drop a held message, with its audit row."""
-        with self._write() as connection:
-            acts.note(connection, act)
-            operator.decide_drop(connection, drop)
+        with self._record() as (connection, journal):
+            acts.note(connection, act, journal)
+            operator.decide_drop(connection, drop, journal)
 
     def untold_drops(self, limit: int) -> list[tuple[HeldEntry, Drop]]:
         """Return decisions that nobody was told of, oldest first."""
@@ -401,15 +443,16 @@ class SqlRegistry:
 
     def end_dropped(self, held_id: str, settlement: Settlement, now: datetime) -> bool:
         """End what was dropped and store what is told, in one commit."""
-        with self._write() as connection:
+        with self._record() as (connection, journal):
             return operator.end_dropped(
-                connection, held_id, settlement, to_us(now), self._live(connection, now)
+                connection, held_id, settlement, to_us(now), self._live(connection, now), journal
             )
 
     def mark_lost(self, row: int, delivery_ids: Sequence[str], now: datetime) -> int:
         """Mark planned or queued deliveries of a document as lost."""
-        with self._write() as connection:
-            return operator.mark_lost(connection, row, delivery_ids, to_us(now), self._live(connection, now))
+        with self._record() as (connection, journal):
+            live = self._live(connection, now)
+            return operator.mark_lost(connection, row, delivery_ids, to_us(now), live, journal)
 
     def _live(self, connection: Connection, now: datetime) -> Callable[[str | None], bool]:
         return lambda owner: bool(live_owners(connection, [owner], to_us(now), self._lease))
@@ -433,16 +476,19 @@ class SqlRegistry:
         return self._ask(lambda connection: looks.in_hand(connection, owner))
 
     def close(self) -> None:
-        """Close connections."""
+        """End the chain of this process, if it has one, and close connections."""
+        if self._chronicle is not None and self._chronicle.begun:
+            with suppress(RegistryError), self._record() as (connection, _):  # its end is told without it too
+                self._chronicle.end(connection, "closed")
         self._engine.dispose()
         if isinstance(self._writers, Turn):
             self._writers.close()
 
 
-def _apart(connection: Connection, work: Callable[[], Sequence[C]]) -> C | RegistryError:
+def _apart(connection: Connection, journal: Journal, work: Callable[[], Sequence[C]]) -> C | RegistryError:
     """Do one item in a savepoint of its own."""
     try:
-        with connection.begin_nested():
+        with journal.savepoint(), connection.begin_nested():
             return work()[0]
     except SQLAlchemyError as error:
         if not dialect.is_integrity(error):
