@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -53,6 +53,11 @@ class Reader:
         if not result.verdict.accepted:
             return kind, result, envelope, result.verdict.reason, result.verdict.detail
         known = {one.sha256 for one in self.directory.signers(envelope.sender) if one.signs_at(at)}
+        agency = self.directory.agency(envelope.sender)
+        own = () if agency is None else agency.certificates
+        if all(one.sha256 != result.verdict.certificate_sha256 for one in own):
+            named = replace(result.verdict, on_behalf_of=envelope.sender)
+            result = replace(result, verdict=named)
         if result.verdict.certificate_sha256 not in known:
             return kind, result, envelope, Code.WRONG_SIGNER, f"not a certificate of {envelope.sender}"
         return kind, result, envelope, Code.OK, result.verdict.detail
@@ -90,9 +95,9 @@ class Client:
         """The local mailbox that serves the agency."""
         return self.gateway.mailbox
 
-    def sign(self, unsigned: bytes, kind: Kind) -> bytes:
-        """Sign with the agency's key."""
-        return _sign(unsigned, kind, self.login, self.reader.package_format)
+    def sign(self, unsigned: bytes, kind: Kind, profile: str | None = None) -> bytes:
+        """Sign with the agency's key; without a profile by the one that suits size and content."""
+        return _sign(unsigned, kind, self.login, self.reader.package_format, profile)
 
 
 def is_receipt(body: bytes) -> bool:
@@ -100,8 +105,10 @@ def is_receipt(body: bytes) -> bool:
     return _RECEIPT_ROOT in body[:2048]
 
 
-def open_reader(settings_file: Path) -> Reader:
+def open_reader(settings_file: Path, engine: str = "fast") -> Reader:
     """Return what judges bytes offline, from a configuration (its trust and its directory).
+
+    ``engine`` is ``fast`` or ``xmlsec``: whose arithmetic it is for packages.
 
     Raises:
         ConfigurationError: a file of it cannot be used.
@@ -112,13 +119,16 @@ def open_reader(settings_file: Path) -> Reader:
     from relay.cli.wiring import parse_limits, trust_store
     from relay.evidence.receipts import ReceiptVerifier
     from relay.observe.clock import SystemClock
+    from relay.trust.engine import XmlsecEngine
     from relay.trust.verifier import DocumentVerifier
 
     chosen = settings.load(settings_file, files=False)
     store = trust_store(chosen)
     return Reader(
         directory=load_directory(chosen, store, SystemClock()),
-        verifier=DocumentVerifier(store, parse_limits(chosen)),
+        verifier=DocumentVerifier(
+            store, parse_limits(chosen), XmlsecEngine() if engine == "xmlsec" else None
+        ),
         receipt_verifier=ReceiptVerifier(store),
         package_format=EdxmlFormat(),
     )
@@ -197,7 +207,16 @@ def _write_status(draft: StatusDraft, sandbox: Sandbox, reader: Reader) -> bytes
     return _sign(unsigned, Kind.STATUS, sandbox.agency(draft.sender), reader.package_format)
 
 
-def _sign(unsigned: bytes, kind: Kind, login: SandboxAgency, package_format: EdxmlFormat) -> bytes:
-    from relay.trust.sign import load_chain, load_key, sign_document
+def _sign(
+    unsigned: bytes,
+    kind: Kind,
+    login: SandboxAgency,
+    package_format: EdxmlFormat,
+    profile: str | None = None,
+) -> bytes:
+    from relay.trust.sign import load_chain, load_key, sign_document, sign_suitably
 
-    return sign_document(unsigned, package_format.place(kind), load_key(login.key), load_chain(login.cert))
+    place, key, chain = package_format.place(kind), load_key(login.key), load_chain(login.cert)
+    if profile is None:
+        return sign_suitably(unsigned, place, key, chain)
+    return sign_document(unsigned, place, key, chain, profile=profile)

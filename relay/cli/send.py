@@ -104,6 +104,14 @@ def deadline(written: str) -> datetime | timedelta:
     help="Transport id. That of an earlier submission, without FILE and facts, repeats it; other content under it is "
     "an error.",
 )
+@click.option(
+    "--profile",
+    type=click.Choice(["auto", "whole", "manifest"]),
+    default="auto",
+    show_default=True,
+    help="What is signed here: the whole document, or its envelope with a digest of each attachment; auto takes the "
+    "latter for large packages.",
+)
 @click.option("--wait", is_flag=True, help="Wait for the relay's receipt and print it.")
 @click.option(
     "--timeout", type=click.FloatRange(0.1), default=60.0, show_default=True, help="Seconds to wait."
@@ -116,6 +124,7 @@ def send(
     file: Path | None,
     chosen_id: str | None,
     due: datetime | timedelta | None,
+    profile: str,
     wait: bool,
     timeout: float,
     home: Path,
@@ -140,11 +149,12 @@ def send(
     from relay.cli.client import open_client
 
     with open_client(home, code) as client:
+        chosen = None if profile == "auto" else profile
         kept = client.mailbox.submission(chosen_id, client.gateway.account.agency) if chosen_id else None
         if file is not None:
-            body = _from_file(client, code, file, kept)
+            body = _from_file(client, code, file, kept, chosen)
         elif _given():
-            body = _built(client, code, kept, fields)
+            body = _built(client, code, kept, fields, chosen)
         elif kept is not None:
             body = kept.body
         else:
@@ -249,7 +259,7 @@ def _other_content(transport_id: str) -> click.UsageError:
     )
 
 
-def _from_file(client: Client, code: str, file: Path, kept: Submission | None) -> bytes:
+def _from_file(client: Client, code: str, file: Path, kept: Submission | None, profile: str | None) -> bytes:
     body = file.read_bytes()
     if kept is not None:
         if body == kept.body or _same_but_signature(body, kept.body):
@@ -260,21 +270,24 @@ def _from_file(client: Client, code: str, file: Path, kept: Submission | None) -
     if result.verdict.reason is not Code.UNSIGNED:
         return body
     note(words(f"unsigned: signed here as {code}", f"chưa ký: được ký tại đây với tư cách {code}"))
-    return client.sign(body, kind)
+    return client.sign(body, kind, profile)
 
 
 def _same_but_signature(unsigned: bytes, signed: bytes) -> bool:
-    start = signed.rfind(b"<Signature xmlns=")
-    end = signed.find(b"</Signature>", start)
-    return 0 < start < end and signed[:start] + signed[end + len(b"</Signature>") :] == unsigned
+    from relay.trust.sign import without_signature
+
+    return without_signature(signed) == unsigned
 
 
-def _built(client: Client, code: str, kept: Submission | None, fields: dict[str, Any]) -> bytes:
+def _built(
+    client: Client, code: str, kept: Submission | None, fields: dict[str, Any], profile: str | None
+) -> bytes:
     from adapters.edxml.writer import document_package
     from relay.model.message import Kind
 
     if kept is None:
-        return client.sign(document_package(_fields(client, code, fields, client.clock.now())), Kind.EDOC)
+        unsigned = document_package(_fields(client, code, fields, client.clock.now()))
+        return client.sign(unsigned, Kind.EDOC, profile)
     again = _as_built(client, kept, fields)
     if again is None:
         raise _other_content(kept.transport_id)

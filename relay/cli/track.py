@@ -17,6 +17,7 @@ from relay.cli.options import (
     print_table,
     words,
 )
+from relay.cli.verdicts import verdict_json
 from relay.errors import Code, OperationError
 
 if TYPE_CHECKING:
@@ -91,7 +92,6 @@ def registry_url(home: Path, config: Path | None) -> str:
 
 def _json(story: Story) -> dict[str, Any]:
     document, standing = story.document, story.standing
-    verdict = document.verdict
     return {
         "sender": document.sender,
         "kind": document.kind.value,
@@ -114,15 +114,7 @@ def _json(story: Story) -> dict[str, Any]:
         "detail": document.detail,
         "settled": document.settled,
         "finished": document.finished,
-        "verdict": {
-            "intact": verdict.intact,
-            "trusted": verdict.trusted,
-            "reason": verdict.reason.value,
-            "signer": verdict.signer,
-            "certificate_sha256": verdict.certificate_sha256,
-            "algorithm": verdict.algorithm,
-            "verified_at": verdict.verified_at,
-        },
+        "verdict": verdict_json(document.verdict),
         "directory_version": document.directory_version,
         "same_content_as": standing.first.transport_id if standing.first else "",
         "deliveries": [_delivery_json(one.delivery) for one in standing.deliveries],

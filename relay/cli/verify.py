@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from relay.cli.options import home_option, json_option, people_time, print_json, words
+from relay.cli.verdicts import verdict_json
 from relay.errors import Code
 
 if TYPE_CHECKING:
     from relay.cli.client import Reader
-    from relay.model.verdict import Verdict
 
 
 def moment(written: str) -> datetime:
@@ -39,9 +38,18 @@ def moment(written: str) -> datetime:
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="Configuration with anchors and directory; without it the sandbox of --home.",
 )
+@click.option(
+    "--engine",
+    type=click.Choice(["fast", "xmlsec"]),
+    default="fast",
+    show_default=True,
+    help="Whose arithmetic: the relay's own, or libxmlsec1 as a judge of it.",
+)
 @home_option
 @json_option
-def verify(file: Path, at: datetime | None, config: Path | None, home: Path, as_json: bool) -> None:
+def verify(
+    file: Path, at: datetime | None, config: Path | None, engine: str, home: Path, as_json: bool
+) -> None:
     """Judge one package or one receipt by its bytes alone, offline.
 
     Tells whether the signature covers what is read, whether the signer is trusted and may sign for the sender (of a
@@ -51,7 +59,7 @@ def verify(file: Path, at: datetime | None, config: Path | None, home: Path, as_
     from relay.cli.client import is_receipt, open_reader
     from relay.observe.clock import SystemClock
 
-    reader = open_reader(config or _sandbox_settings(home))
+    reader = open_reader(config or _sandbox_settings(home), engine)
     body = file.read_bytes()
     when = at or SystemClock().now()
     facts = _receipt(reader, body, when) if is_receipt(body) else _package(reader, body, when)
@@ -83,7 +91,7 @@ def _package(reader: Reader, body: bytes, at: datetime) -> dict[str, Any]:
         "code": code.value,
         "detail": detail,
     }
-    facts["verdict"] = _verdict(result.verdict if code is Code.OK else replace(result.verdict, detail=detail))
+    facts["verdict"] = verdict_json(result.verdict)
     if envelope is not None:
         number = "/".join(part for part in (envelope.code_number, envelope.code_notation) if part)
         facts["sender"] = envelope.sender
@@ -107,23 +115,11 @@ def _receipt(reader: Reader, body: bytes, at: datetime) -> dict[str, Any]:
         "valid": result.accepted,
         "code": verdict.reason.value,
         "detail": verdict.detail,
-        "verdict": _verdict(verdict),
+        "verdict": verdict_json(verdict),
     }
     if result.receipt is not None:
         facts["receipt"] = receipt_json(facts_of(result.receipt))
     return facts
-
-
-def _verdict(verdict: Verdict) -> dict[str, Any]:
-    return {
-        "intact": verdict.intact,
-        "trusted": verdict.trusted,
-        "reason": verdict.reason.value,
-        "signer": verdict.signer,
-        "certificate_sha256": verdict.certificate_sha256,
-        "algorithm": verdict.algorithm,
-        "verified_at": verdict.verified_at,
-    }
 
 
 def _print(facts: dict[str, Any]) -> None:
@@ -137,6 +133,12 @@ def _print(facts: dict[str, Any]) -> None:
     click.echo(words(f"  trusted: {_yes(verdict['trusted'])}", f"  tin cậy: {_yes(verdict['trusted'])}"))
     if verdict["signer"]:
         click.echo(words(f"  signer: {verdict['signer']}", f"  người ký: {verdict['signer']}"))
+    if verdict["on_behalf_of"]:
+        name = verdict["on_behalf_of"]
+        click.echo(words(f"  on behalf of: {name}", f"  ký thay cho: {name}"))
+    if verdict["intact"]:
+        click.echo("  " + _covered(verdict["profile"]))
+        click.echo("  " + _revocation(verdict["revocation"]))
     click.echo(words("  judged as of: ", "  xét tại: ") + people_time(verdict["verified_at"]))
     if "sender" in facts:
         click.echo(
@@ -151,6 +153,26 @@ def _print(facts: dict[str, Any]) -> None:
             click.echo(f"    {line['code']}: {line['state']} {line['outcome_code']}".rstrip())
     if not facts["valid"]:
         click.echo(explain(Code(facts["code"]), facts["detail"], language()))
+
+
+def _covered(profile: str) -> str:
+    if profile == "manifest":
+        return words(
+            "signed: the envelope, and each attachment by its digest",
+            "phạm vi ký: phong bì văn bản và từng tệp đính kèm qua giá trị băm",
+        )
+    return words("signed: the whole document", "phạm vi ký: toàn bộ văn bản")
+
+
+def _revocation(told: dict[str, Any]) -> str:
+    state = {
+        "good": words("not revoked", "chưa bị thu hồi"),
+        "revoked": words("revoked", "đã bị thu hồi"),
+        "unknown": words("unknown", "không rõ"),
+        "not-checked": words("not checked", "không kiểm tra"),
+    }[told["state"]]
+    source = f" ({told['source'].upper()}, {people_time(told['made_at'])})" if told["made_at"] else ""
+    return words("revocation: ", "thu hồi: ") + state + source
 
 
 def _yes(value: bool) -> str:

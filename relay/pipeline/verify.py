@@ -78,6 +78,7 @@ def judge(submission: Submission, examined: Examined, directory: Directory, day:
     fault = _speaker_fault(submission.user, verdict, envelope, directory, day)
     if fault is not None:
         return Unproven(submission, fault, verdict=replace(verdict, trusted=False, reason=fault))
+    verdict = _in_whose_name(verdict, envelope, directory)
     if submission.claimed_sender is not None and not _same_code(submission.claimed_sender, envelope.sender):
         detail = "the routing key does not name the signed sender"
         return Proven(submission, verdict, envelope, Code.BAD_ROUTING_KEY, detail)
@@ -92,6 +93,16 @@ def _in_order(submission: Submission, examined: Examined, directory: Directory, 
     if submission.claimed_sender is not None and not _same_code(submission.claimed_sender, envelope.sender):
         return False
     return _speaker_fault(submission.user, verdict, envelope, directory, day) is None
+
+
+def _in_whose_name(verdict: Verdict, envelope: Envelope, directory: Directory) -> Verdict:
+    """Name the sender where its gateway's certificate signed, and not one of its own."""
+    agency = directory.agency(envelope.sender)
+    own = () if agency is None else agency.certificates
+    at = verdict.verified_at
+    if any(one.sha256 == verdict.certificate_sha256 and one.signs_at(at) for one in own):
+        return verdict
+    return replace(verdict, on_behalf_of=envelope.sender)
 
 
 def _speaker_fault(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -39,6 +40,19 @@ _BY_CURVE: Final[dict[str, names.Hash]] = {
     "secp521r1": "sha512",
 }
 _SIGNED_ID: Final = "signed"
+_LINE_DIGESTS: Final = re.compile(rb"<ds:DigestMethod [^<>]*/><ds:DigestValue [^<>]*>[^<]*</ds:DigestValue>")
+MANIFEST_FROM: Final = 256 * 1024
+"""Bytes of a package from which the manifest profile is cheaper by enough to be worth its rules (docs/benchmarks.md)."""
+_NOT_BY_MANIFEST: Final = frozenset(
+    {
+        Code.FOREIGN_REFERENCE,
+        Code.FOREIGN_ID,
+        Code.UNSIGNED_CONTENT,
+        Code.MANIFEST_MALFORMED,
+        Code.ATTACHMENT_MISMATCH,
+        Code.ATTACHMENT_ALTERED,
+    }
+)
 _DIGEST_URI: Final = {name: uri for uri, name in names.DIGESTS.items()}
 _SIGNATURE_URI: Final = {(each.kind, each.hash): uri for uri, each in names.SIGNATURES.items()}
 
@@ -188,6 +202,34 @@ def sign_document(
     position = _end_tag(unsigned, place)
     element = pen.element(_digest(pen, root.getroottree()))
     return unsigned[:position] + element + unsigned[position:]
+
+
+def sign_suitably(unsigned: bytes, place: SignaturePlace, key: PrivateKey, chain_pem: bytes) -> bytes:
+    """Sign by the profile that suits: by manifest from ``MANIFEST_FROM`` bytes, if the package is made for it.
+
+    A package with anything beside its envelope that the manifest profile does not take is signed as a whole.
+    Arguments and errors as ``sign_document``.
+    """
+    if place.manifest is not None and len(unsigned) >= MANIFEST_FROM:
+        try:
+            return sign_document(unsigned, place, key, chain_pem, profile=MANIFEST)
+        except RefusedError as error:
+            if error.code not in _NOT_BY_MANIFEST:
+                raise
+    return sign_document(unsigned, place, key, chain_pem)
+
+
+def without_signature(signed: bytes) -> bytes:
+    """Return what ``sign_document`` was given, from what it made."""
+    start = signed.rfind(b"<Signature xmlns=")
+    end = signed.find(b"</Signature>", start)
+    if not 0 < start < end:
+        return signed
+    signature = signed[start:end]
+    bare = signed[:start] + signed[end + len(b"</Signature>") :]
+    if f'URI="#{_SIGNED_ID}"'.encode() not in signature:
+        return bare
+    return _LINE_DIGESTS.sub(b"", bare).replace(f' Id="{_SIGNED_ID}"'.encode(), b"", 1)
 
 
 def _by_manifest(unsigned: bytes, place: SignaturePlace, pen: _Pen, limits: ParseLimits) -> bytes:
