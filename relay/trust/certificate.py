@@ -18,6 +18,7 @@ from relay.trust import names
 
 PublicKey = rsa.RSAPublicKey | ec.EllipticCurvePublicKey
 
+_MIN_EXPONENT: Final = 65_537
 RELAY_URN: Final = "urn:truc:relay:"
 
 
@@ -92,12 +93,20 @@ def _key(certificate: x509.Certificate) -> PublicKey:
             raise RefusedError(
                 Code.BAD_CERTIFICATE, f"RSA of {key.key_size} bits, at most {names.MAX_RSA_BITS}"
             )
+        check_exponent(key)
         return key
     if isinstance(key, ec.EllipticCurvePublicKey):
         if key.curve.name not in names.CURVES:
             raise RefusedError(Code.WEAK_ALGORITHM, f"curve {key.curve.name}")
         return key
     raise RefusedError(Code.BAD_CERTIFICATE, f"a key of the kind {type(key).__name__}")
+
+
+def check_exponent(key: rsa.RSAPublicKey) -> None:
+    """Refuse a public exponent that is even or below 65537 (FIPS 186-5, A.1.1): WEAK-ALGORITHM."""
+    exponent = key.public_numbers().e
+    if exponent < _MIN_EXPONENT or exponent % 2 == 0:
+        raise RefusedError(Code.WEAK_ALGORITHM, f"RSA with the public exponent {exponent}")
 
 
 def relay_name(certificate: Certificate) -> str | None:

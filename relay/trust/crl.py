@@ -188,7 +188,7 @@ def _listing(
 ) -> Listing | None:
     """Return None where the list is not the issuer's, or does not speak of such a certificate."""
     try:
-        if not is_signed(revocations, issuer) or not _in_scope(revocations, certificate):
+        if not is_signed(revocations, issuer) or not in_scope(revocations, certificate):
             return None
         next_update = revocations.next_update_utc
         if next_update is None:
@@ -208,7 +208,8 @@ def may_sign_lists(issuer: Certificate) -> bool:
         return True
 
 
-def _in_scope(revocations: x509.CertificateRevocationList, certificate: Certificate) -> bool:
+def in_scope(revocations: x509.CertificateRevocationList, certificate: Certificate) -> bool:
+    """Whether a list speaks of such a certificate: neither a delta nor in part, and what is critical is understood."""
     for extension in revocations.extensions:
         value = extension.value
         if isinstance(value, x509.IssuingDistributionPoint):

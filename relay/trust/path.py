@@ -5,6 +5,12 @@ is made for TLS and knows neither policies nor revocation nor names but hosts, t
 each certificate with a second parser and fetches while it judges. Tests compare both with this one. Everything fails
 closed: an unknown critical extension, a constraint that is not understood, an issuer without a usable list.
 
+The checks by name: ``issued_by``, ``check_hash``, ``check_extensions``, ``check_authority``, ``check_path_length``,
+``check_authority_usage``, ``check_purposes``, ``check_no_authority``, ``check_usage``, ``check_no_other_work``,
+``check_relay``, here; ``check_names`` (``constraints``), ``check_policies`` (``policies``), ``check_exponent``
+(``certificate``); over time ``Path.in_time``, ``Path.revoked``, ``Path.vouched``; of lists ``list_signed_by``,
+``may_sign_lists``, ``in_scope`` (``crl``).
+
 What does not depend on time is worked out once for each chain and kept. Over time an answer changes only at certain
 moments (a certificate ends, a list is out of date); between two of them it is worked out once and kept.
 """
@@ -17,7 +23,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from itertools import pairwise
-from typing import Final
+from typing import Final, TypeVar
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
@@ -50,6 +56,8 @@ _UNDERSTOOD: Final = frozenset(
         x509.InhibitAnyPolicy.oid,
     }
 )
+_E = TypeVar("_E", bound=x509.ExtensionType)
+_ANY_PURPOSE: Final = ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE.dotted_string
 _OTHER_WORK: Final = frozenset({ExtendedKeyUsageOID.OCSP_SIGNING, ExtendedKeyUsageOID.TIME_STAMPING})
 
 
@@ -130,6 +138,10 @@ class Path:
 
     def at(self, moment: datetime, rules: PathRules) -> ChainResult:
         """Judge validity and revocation at a moment."""
+        return self.in_time(moment, rules) or self.revoked(moment) or self.vouched(moment, rules)
+
+    def in_time(self, moment: datetime, rules: PathRules) -> ChainResult | None:
+        """Return what the dates of the certificates have against it."""
         for certificate in self.certificates:
             if moment < shifted(certificate.not_before, -rules.skew):
                 return self._fault(
@@ -140,8 +152,10 @@ class Path:
                 return self._fault(
                     Code.CERTIFICATE_EXPIRED, f"{certificate.subject}, {certificate.not_after:%Y-%m-%d}"
                 )
-        unknown = None
-        used: list[Listing | None] = []
+        return None
+
+    def revoked(self, moment: datetime) -> ChainResult | None:
+        """Return that one of the certificates was revoked by then, if a list or an answer says so."""
         for link in self.links:
             for listing in link.listings or ():
                 if listing.revoked(moment):
@@ -151,15 +165,17 @@ class Path:
                         source=listing.source,
                         made_at=listing.this_update,
                     )
-            found = link.good(moment, rules.grace, rules.skew)
-            used.append(found)
-            if found is None and link.listings is not None and unknown is None:
-                unknown = replace(
+        return None
+
+    def vouched(self, moment: datetime, rules: PathRules) -> ChainResult:
+        """Return OK if something that can be used says of each certificate that it is not revoked."""
+        used = [link.good(moment, rules.grace, rules.skew) for link in self.links]
+        for link, found in zip(self.links, used, strict=True):
+            if found is None and link.listings is not None:
+                return replace(
                     self._fault(Code.REVOCATION_UNKNOWN, f"no usable list or answer for {link.subject}"),
                     revocation=Revocation.UNKNOWN,
                 )
-        if unknown is not None:
-            return unknown
         leaf = used[0]
         return ChainResult(
             Code.OK,
@@ -244,7 +260,12 @@ def assess(
     rules = rules or PathRules()
     leaf = chain[0]
     try:
-        relay = _check_leaf(leaf, purpose, rules)
+        check_extensions(leaf)
+        check_no_authority(leaf)
+        check_usage(leaf)
+        check_no_other_work(leaf)
+        check_purposes(leaf, rules.purposes)
+        relay = check_relay(leaf, purpose)
     except RefusedError as error:
         return Assessment((), ChainResult(error.code, error.detail))
     pool: dict[bytes, list[Certificate]] = {}
@@ -315,17 +336,14 @@ class _Builder:
             return False
         self._checks += 1
         try:
-            child.x509.verify_directly_issued_by(issuer.x509)
-        except (InvalidSignature, ValueError, TypeError):
-            return False
-        except Exception:  # noqa: BLE001 -- an algorithm that the library refuses
-            self.fault = ChainResult(Code.BAD_CERTIFICATE, f"{child.subject}: signature algorithm not taken")
-            return False
-        try:
-            if not isinstance(child.x509.signature_hash_algorithm, _HASHES):
-                raise RefusedError(Code.BAD_CERTIFICATE, f"{child.subject}: signed with a weak hash")
-            intermediates = sum(1 for each in below[1:] if each.x509.subject != each.x509.issuer)
-            _check_issuer(issuer, intermediates, self._rules)
+            if not issued_by(child, issuer):
+                return False
+            check_hash(child)
+            check_extensions(issuer)
+            check_authority(issuer)
+            check_path_length(issuer, below)
+            check_authority_usage(issuer)
+            check_purposes(issuer, self._rules.purposes)
         except RefusedError as error:
             self.fault = self.fault or ChainResult(error.code, error.detail)
             return False
@@ -341,7 +359,28 @@ class _Builder:
         return True
 
 
-def _extensions(certificate: Certificate) -> x509.Extensions:
+# --- the checks, each by its own name: a test switches them off one by one, and each is missed by somebody
+
+
+def issued_by(child: Certificate, issuer: Certificate) -> bool:
+    """Whether the issuer's name stands in ``child`` and its key signed it. Raises for an algorithm that is not taken."""
+    try:
+        child.x509.verify_directly_issued_by(issuer.x509)
+    except (InvalidSignature, ValueError, TypeError):
+        return False
+    except Exception as error:
+        raise RefusedError(Code.BAD_CERTIFICATE, f"{child.subject}: signature algorithm not taken") from error
+    return True
+
+
+def check_hash(certificate: Certificate) -> None:
+    """A certificate is signed with SHA-2."""
+    if not isinstance(certificate.x509.signature_hash_algorithm, _HASHES):
+        raise RefusedError(Code.BAD_CERTIFICATE, f"{certificate.subject}: signed with a weak hash")
+
+
+def check_extensions(certificate: Certificate) -> None:
+    """Extensions can be read, and none that is critical is unknown (RFC 5280, 4.2)."""
     try:
         extensions = certificate.x509.extensions
     except Exception as error:
@@ -354,54 +393,67 @@ def _extensions(certificate: Certificate) -> x509.Extensions:
                 Code.BAD_CERTIFICATE,
                 f"{certificate.subject}: critical extension {extension.oid.dotted_string}",
             )
-    return extensions
 
 
-def _usage(extensions: x509.Extensions) -> x509.KeyUsage | None:
-    try:
-        return extensions.get_extension_for_class(x509.KeyUsage).value
-    except x509.ExtensionNotFound:
-        return None
+def check_authority(issuer: Certificate) -> None:
+    """An issuer says that it is an authority (RFC 5280, 4.2.1.9)."""
+    constraints = _extension(issuer, x509.BasicConstraints)
+    if constraints is None or not constraints.ca:
+        raise RefusedError(Code.BAD_CERTIFICATE, f"{issuer.subject}: not a certificate authority")
 
 
-def _constraints(extensions: x509.Extensions) -> x509.BasicConstraints | None:
-    try:
-        return extensions.get_extension_for_class(x509.BasicConstraints).value
-    except x509.ExtensionNotFound:
-        return None
+def check_path_length(issuer: Certificate, below: Sequence[Certificate]) -> None:
+    """No more authorities below an issuer than it allows; self-issued ones do not count (RFC 5280, 4.2.1.9)."""
+    constraints = _extension(issuer, x509.BasicConstraints)
+    allowed = None if constraints is None else constraints.path_length
+    between = sum(1 for each in below[1:] if each.x509.subject != each.x509.issuer)
+    if allowed is not None and between > allowed:
+        raise RefusedError(Code.BAD_CERTIFICATE, f"{issuer.subject}: path length exceeded")
 
 
-def _check_purposes(certificate: Certificate, extensions: x509.Extensions, rules: PathRules) -> None:
-    """Extended key usage, RFC 5280 4.2.1.12; without the extension a certificate is meant for anything."""
-    try:
-        found = set(extensions.get_extension_for_class(x509.ExtendedKeyUsage).value)
-    except x509.ExtensionNotFound:
+def check_authority_usage(issuer: Certificate) -> None:
+    """An issuer's key usage, if any, is signing certificates (RFC 5280, 4.2.1.3)."""
+    usage = _extension(issuer, x509.KeyUsage)
+    if usage is not None and not usage.key_cert_sign:
+        raise RefusedError(Code.BAD_CERTIFICATE, f"{issuer.subject}: may not sign certificates")
+
+
+def check_purposes(certificate: Certificate, wanted: frozenset[str]) -> None:
+    """Of the extended key usages that the settings ask for one is there, or none at all (RFC 5280, 4.2.1.12)."""
+    usages = _extension(certificate, x509.ExtendedKeyUsage)
+    if not wanted or usages is None:
         return
-    named = {each.dotted_string for each in found}
-    if rules.purposes and not named & {
-        *rules.purposes,
-        ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE.dotted_string,
-    }:
+    if not {each.dotted_string for each in usages} & {*wanted, _ANY_PURPOSE}:
         raise RefusedError(
             Code.BAD_CERTIFICATE, f"{certificate.subject}: none of the extended key usages that are asked for"
         )
 
 
-def _check_leaf(leaf: Certificate, purpose: Purpose, rules: PathRules) -> str:
-    extensions = _extensions(leaf)
-    constraints = _constraints(extensions)
+def check_no_authority(leaf: Certificate) -> None:
+    """A signer is no authority."""
+    constraints = _extension(leaf, x509.BasicConstraints)
     if constraints is not None and constraints.ca:
         raise RefusedError(Code.BAD_CERTIFICATE, "a certificate authority's certificate signs no content")
-    usage = _usage(extensions)
+
+
+def check_usage(leaf: Certificate) -> None:
+    """A signer's key usage, if any, is signing."""
+    usage = _extension(leaf, x509.KeyUsage)
     if usage is not None and not (usage.digital_signature or usage.content_commitment):
         raise RefusedError(Code.BAD_CERTIFICATE, "its key usage is not signing")
-    if any(
-        isinstance(each.value, x509.ExtendedKeyUsage) and _OTHER_WORK & set(each.value) for each in extensions
-    ):
+
+
+def check_no_other_work(leaf: Certificate) -> None:
+    """A time-stamper's or an OCSP responder's certificate signs nothing else (RFC 3161, 2.3; RFC 6960, 4.2.2.2)."""
+    usages = _extension(leaf, x509.ExtendedKeyUsage)
+    if usages is not None and _OTHER_WORK & set(usages):
         raise RefusedError(
             Code.BAD_CERTIFICATE, "its extended key usage is that of a time-stamper or responder"
         )
-    _check_purposes(leaf, extensions, rules)
+
+
+def check_relay(leaf: Certificate, purpose: Purpose) -> str:
+    """Relays sign receipts and no documents, others the other way round; return the relay's name."""
     relay = relay_name(leaf)
     if purpose is Purpose.DOCUMENT and relay is not None:
         raise RefusedError(Code.BAD_CERTIFICATE, "a relay's certificate signs no document")
@@ -410,14 +462,8 @@ def _check_leaf(leaf: Certificate, purpose: Purpose, rules: PathRules) -> str:
     return relay or ""
 
 
-def _check_issuer(issuer: Certificate, intermediates: int, rules: PathRules) -> None:
-    extensions = _extensions(issuer)
-    constraints = _constraints(extensions)
-    if constraints is None or not constraints.ca:
-        raise RefusedError(Code.BAD_CERTIFICATE, f"{issuer.subject}: not a certificate authority")
-    if constraints.path_length is not None and intermediates > constraints.path_length:
-        raise RefusedError(Code.BAD_CERTIFICATE, f"{issuer.subject}: path length exceeded")
-    usage = _usage(extensions)
-    if usage is not None and not usage.key_cert_sign:
-        raise RefusedError(Code.BAD_CERTIFICATE, f"{issuer.subject}: may not sign certificates")
-    _check_purposes(issuer, extensions, rules)
+def _extension(certificate: Certificate, kind: type[_E]) -> _E | None:
+    try:
+        return certificate.x509.extensions.get_extension_for_class(kind).value
+    except x509.ExtensionNotFound:
+        return None
