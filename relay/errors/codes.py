@@ -56,7 +56,9 @@ class Code(StrEnum):
     DIGEST_MISMATCH = "DIGEST-MISMATCH"
     SIGNATURE_INVALID = "SIGNATURE-INVALID"
     MANIFEST_MALFORMED = "MANIFEST-MALFORMED"  # its lines do not name each attachment with one digest
-    UNSIGNED_CONTENT = "UNSIGNED-CONTENT"  # manifest profile: something beside the signed part that a reader could see
+    UNSIGNED_CONTENT = (
+        "UNSIGNED-CONTENT"  # manifest profile: something beside the signed part that a reader could see
+    )
     ATTACHMENT_MISMATCH = "ATTACHMENT-MISMATCH"  # attachments and signed manifest do not pair one to one
     ATTACHMENT_ALTERED = "ATTACHMENT-ALTERED"
 
@@ -108,12 +110,15 @@ class Code(StrEnum):
     QUEUE_FULL = "QUEUE-FULL"
     UNROUTABLE = "UNROUTABLE"
     NO_CONFIRM = "NO-CONFIRM"
+    ATTACHMENT_PENDING = "ATTACHMENT-PENDING"  # it waits for the verdict on signatures inside attachments
 
     # how a delivery ends, or is late
     OVERDUE = "OVERDUE"
     BODY_LOST = "BODY-LOST"
     UNDELIVERABLE = "UNDELIVERABLE"
     WITHDRAWN = "WITHDRAWN"
+    ATTACHMENT_REFUSED = "ATTACHMENT-REFUSED"  # by the relay's policy on signatures inside attachments
+    ATTACHMENT_UNCHECKED = "ATTACHMENT-UNCHECKED"  # no verdict came in the time that a delivery waits for it
 
     # held: quarantine
     HELD = "HELD"  # a surprise of ours
@@ -128,6 +133,7 @@ class Code(StrEnum):
     CONFIG_INVALID = "CONFIG-INVALID"
     DIRECTORY_INVALID = "DIRECTORY-INVALID"
     KEY_UNUSABLE = "KEY-UNUSABLE"
+    KEY_AWAY = "KEY-AWAY"  # a token that does not answer: what is to be signed waits
     LIBXML_MISMATCH = "LIBXML-MISMATCH"
     BROKER_UNREACHABLE = "BROKER-UNREACHABLE"
     BROKER_REFUSED = "BROKER-REFUSED"

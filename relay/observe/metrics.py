@@ -27,6 +27,7 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from relay.errors import Code
+from relay.model.inspection import InspectionResult
 from relay.model.levels import Level
 from relay.model.message import Lane
 from relay.model.receipt import LineState, ReceiptKind
@@ -43,6 +44,7 @@ Notice = Literal["overdue", "lost", "held", "dropped"]
 Reload = Literal["taken", "unchanged", "invalid"]
 Copy = Literal["undecided", "resumed", "receipt"]
 Incident = Literal["lost", "refused", "hook-failed"]
+Asked = Literal["handed-over", "put-off"]
 Purpose = Literal["relay", "anchor", "crl", "tls", "agency"]
 
 Reading = Callable[[], Mapping[tuple[str, ...], float]]
@@ -182,6 +184,31 @@ CATALOGUE: Final[tuple[Metric, ...]] = (
         "gauge",
         (),
         "Stored receipts without a confirm, as the keeper saw them last.",
+    ),
+    Metric(
+        "truc_inspections_asked_total",
+        "counter",
+        ("outcome",),
+        "Documents handed over for the inspection of their attachments, or put off since the queue did not take them.",
+    ),
+    Metric(
+        "truc_inspections_total",
+        "counter",
+        ("result",),
+        "Documents whose attachments were inspected, by the worst of what was found.",
+    ),
+    Metric(
+        "truc_inspection_seconds",
+        "histogram",
+        (),
+        "Time that the inspection of one document took.",
+        (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0),
+    ),
+    Metric(
+        "truc_inspection_failures_total",
+        "counter",
+        (),
+        "Inspections that have to be made again: the judging process failed, or the registry did.",
     ),
     Metric(
         "truc_keeper_notices_total",
@@ -440,6 +467,19 @@ class Metrics:
         """Set the number of stored receipts without a confirm."""
         self._gauges["truc_receipts_pending"].set(count)
 
+    def asked_to_inspect(self, outcome: Asked) -> None:
+        """Count a document that was handed over for the inspection of its attachments."""
+        self._counters["truc_inspections_asked_total"].labels(outcome).inc()
+
+    def inspected(self, result: InspectionResult, seconds: float) -> None:
+        """Count an inspected document, by the worst of what was found."""
+        self._counters["truc_inspections_total"].labels(result.value).inc()
+        self._histograms["truc_inspection_seconds"].observe(seconds)
+
+    def inspection_failed(self) -> None:
+        """Count an inspection that has to be made again, for a trouble of ours."""
+        self._counters["truc_inspection_failures_total"].inc()
+
     def notice(self, kind: Notice, count: int = 1) -> None:
         """Count notices of the keeper."""
         self._counters["truc_keeper_notices_total"].labels(kind).inc(count)
@@ -512,6 +552,8 @@ class Metrics:
             ("truc_directory_reloads_total", get_args(Reload)),
             ("truc_duplicate_publishes_total", get_args(Copy)),
             ("truc_broker_incidents_total", get_args(Incident)),
+            ("truc_inspections_asked_total", get_args(Asked)),
+            ("truc_inspections_total", tuple(result.value for result in InspectionResult)),
         ):
             for value in values:
                 self._counters[name].labels(value)

@@ -18,7 +18,7 @@ from enum import StrEnum
 
 from relay.errors import Code, TransientError
 from relay.model.delivery import State
-from relay.model.message import Incoming, Kind, Lane
+from relay.model.message import Incoming, Kind, Lane, Published
 from relay.model.ports import BrokerLink, Clock, Directory, Registry
 from relay.model.receipt import LineState, SignedReceipt
 from relay.model.record import Claim, Claimed, ClaimResult, Document, Move, NewReceipt, Settlement
@@ -30,6 +30,7 @@ from relay.pipeline.accept import Submission, Unanswerable, accept
 from relay.pipeline.defer import Deferrer
 from relay.pipeline.deliver import Deliverer, Ladder
 from relay.pipeline.frozen import claim_again
+from relay.pipeline.inspection import Inspection, Passed
 from relay.pipeline.plan import HandlerPolicy, Planned, Planner
 from relay.pipeline.quarantine import Quarantine
 from relay.pipeline.report import Reporter, Subject
@@ -75,8 +76,11 @@ class Handler:
         metrics: Metrics,
         clock: Clock,
         ladder: Ladder | None = None,
+        inspection: Inspection | None = None,
     ) -> None:
+        """``inspection``: of attachments; None: none are inspected."""
         self._link = link
+        self._inspection = inspection
         self._registry = registry
         self._commits = commits
         self._examiner = examiner
@@ -207,6 +211,7 @@ class Handler:
             self._metrics.duplicate("repeated")
             if submission.asked:
                 await self._settler.publish(result.receipts, duplicate=True)
+            await self._taken(await self._hand_over(submission, document, again=True), submission, document)
             self._link.ack(message)
             return Ending.REPEATED
         rows = [document.row]
@@ -283,7 +288,9 @@ class Handler:
         told = await self._settler.commit(Settlement(document.row, moves, receipts))
         if resumed and submission.asked and result.receipts:
             await self._settler.publish(result.receipts, duplicate=True)
+        handed_over = await self._hand_over(submission, document, again=resumed)
         await self._settler.publish(told)
+        await self._taken(handed_over, submission, document)
         self._link.ack(submission.message)
         self._metrics.stage("settle", self._clock.monotonic() - started)
         self._count(document, moves)
@@ -291,6 +298,29 @@ class Handler:
             return Ending.REFUSED
         deferred = any(move.state is State.PLANNED for move in moves)
         return Ending.DEFERRED if deferred else Ending.ACCEPTED
+
+    async def _hand_over(
+        self, submission: Submission, document: Document, *, again: bool
+    ) -> asyncio.Future[Published] | None:
+        """Publish the body for the inspection of its attachments; None where there is nothing to inspect.
+
+        ``again``: it may have been handed over before, and inspected since.
+        """
+        inspection = self._inspection
+        if inspection is None:
+            return None
+        if again:
+            wanted = await inspection.wanted_still(document, submission.body)
+        else:
+            wanted = inspection.wanted(document, submission.body)
+        return inspection.hand_over(document, submission.body) if wanted else None
+
+    async def _taken(
+        self, answer: asyncio.Future[Published] | None, submission: Submission, document: Document
+    ) -> None:
+        """Return once a body that was handed over is safe."""
+        if self._inspection is not None and answer is not None:
+            await self._inspection.taken(answer, submission, document)
 
     async def _publish_open(
         self, submission: Submission, document: Document, refers_to: str | None, standing: int
@@ -307,11 +337,20 @@ class Handler:
             return tuple(Move(one, State.REFUSED, now, Code.UNDELIVERABLE) for one in waiting)
         attempt = max(one.attempt for one in document.deliveries)
         started = self._clock.monotonic()
+        step = attempt + 1
+        gate: Passed | tuple[Move, ...] = Passed()
+        if self._inspection is not None:
+            gate = await self._inspection.gate(document, submission.body)
         if not self._commits.stands(standing):
             raise LeaseLostError
-        moves = await self._deliverer.deliver(
-            document, submission.body, refers_to, attempt, lambda: self._commits.stands(standing)
-        )
+        if isinstance(gate, Passed):
+            moves = await self._deliverer.deliver(
+                document, submission.body, refers_to, attempt, lambda: self._commits.stands(standing)
+            )
+            moves = gate.noted(moves)
+        else:
+            moves = gate
+            step = self._inspection.step(attempt) if self._inspection is not None else step
         self._metrics.stage("deliver", self._clock.monotonic() - started)
         deferred = [waiting[move.delivery_id] for move in moves if move.state is State.PLANNED]
         if not deferred:
@@ -328,7 +367,7 @@ class Handler:
                 else move
                 for move in moves
             )
-        await self._deferrer.put(submission, attempt + 1, attempt + 1, document)
+        await self._deferrer.put(submission, attempt + 1, step, document)
         return moves
 
     async def _receipts(
@@ -338,12 +377,16 @@ class Handler:
         now = self._clock.now()
         after = replace(document, deliveries=report.apply(document.deliveries, moves))
         if resumed and document.settled:
-            gone = frozenset(move.delivery_id for move in moves if move.state is State.REFUSED)
+            gone = {move.delivery_id: move.code for move in moves if move.state is State.REFUSED}
+            code = next(iter(gone.values()), None) or Code.UNDELIVERABLE
+            if not gone:  # queued although no verdict came in time: the sender is told that too
+                code = Code.ATTACHMENT_UNCHECKED
+                gone = {move.delivery_id: code for move in moves if move.code is code}
             if not gone:
                 return ()
             aliases = await self._commits.run(lambda: self._registry.aliases(document.row))
-            only = None if report.ended(after) else gone
-            return tuple(self._reporter.outcome(after, aliases, now, code=Code.UNDELIVERABLE, only=only))
+            only = None if report.ended(after) else frozenset(gone)
+            return tuple(self._reporter.outcome(after, aliases, now, code=code, only=only))
         if document.kind is Kind.STATUS and document.refusal is None:
             refused = [one for one in after.deliveries if one.state is State.REFUSED]
             if not refused:

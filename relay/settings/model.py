@@ -13,6 +13,7 @@ from urllib.parse import unquote, urlsplit
 
 from relay.errors import Code, ConfigurationError
 from relay.settings.fields import required, section, setting
+from relay.settings.inspection import InspectionSettings
 
 MIB: Final = 1024 * 1024
 NAME: Final = r"[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?"
@@ -487,6 +488,7 @@ class Settings:
     worker: WorkerSettings = section(WorkerSettings, "One worker.")
     retry: RetrySettings = section(RetrySettings, "The ladder of deferrals.")
     keeper: KeeperSettings = section(KeeperSettings, "The duties off the hot path.")
+    inspection: InspectionSettings = section(InspectionSettings, "Signatures inside attachments.")
     http: HttpSettings = section(HttpSettings, "Metrics and health.")
     logging: LoggingSettings = section(LoggingSettings, "Structured logs, one JSON object a line.")
     format: Literal["edxml"] = setting("edxml", "Document format that this relay carries.")

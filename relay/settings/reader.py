@@ -327,6 +327,10 @@ def _check_across(settings: Settings, source: _Source) -> None:
         if not value:
             raise source.fault(key, "needs at least one file")
     _check_fetching(settings, source)
+    try:
+        _ = settings.inspection.sha1_moment
+    except ValueError as fault:
+        raise source.fault("inspection.sha1_until", "is no day") from fault
     order = [list(RUNGS).index(rung) if rung in RUNGS else -1 for rung in settings.retry.rungs]
     if not order or -1 in order or order != sorted(set(order)):
         raise source.fault("retry.rungs", f"has to be some of {', '.join(RUNGS)}, in this order")
