@@ -1,0 +1,102 @@
+"""Tokens of SoftHSM2 for tests: real PKCS#11, keys that were made elsewhere and put in."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import shutil
+import subprocess
+import tempfile
+import uuid
+from functools import cache
+from pathlib import Path
+
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+from tests.support.pki import Key
+
+PIN = "4711-trục"
+_MODULES = (
+    "/usr/lib/softhsm/libsofthsm2.so",
+    "/usr/lib/x86_64-linux-gnu/softhsm/libsofthsm2.so",
+    "/usr/lib/aarch64-linux-gnu/softhsm/libsofthsm2.so",
+    "/usr/lib64/pkcs11/libsofthsm2.so",
+)
+
+
+def module_path() -> str:
+    """Where the distribution has put the module."""
+    return next(path for path in _MODULES if Path(path).is_file())
+
+
+@cache
+def _store() -> Path:
+    """The folder of all tokens of this process: the module reads its configuration once."""
+    folder = Path(tempfile.mkdtemp(prefix="truc-softhsm-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    (folder / "tokens").mkdir()
+    conf = folder / "softhsm2.conf"
+    conf.write_text(
+        f"directories.tokendir = {folder}/tokens\nobjectstore.backend = file\nlog.level = ERROR\nslots.removable = true\n"
+    )
+    os.environ["SOFTHSM2_CONF"] = str(conf)
+    return folder
+
+
+def environment() -> dict[str, str]:
+    """What another process needs to see the tokens of this one."""
+    return {"SOFTHSM2_CONF": str(_store() / "softhsm2.conf")}
+
+
+class Token:
+    """One token, with a PIN in a file of mode 0600."""
+
+    def __init__(self, folder: Path, label: str | None = None) -> None:
+        self.label = label or f"token {uuid.uuid4().hex[:16]}"
+        before = set((_store() / "tokens").iterdir())
+        self._util("--init-token", "--free", "--label", self.label, "--so-pin", "so-" + PIN, "--pin", PIN)
+        (self.place,) = set((_store() / "tokens").iterdir()) - before
+        self.away = self.place.parent.parent / self.place.name
+        self.pin = folder / f"pin-{uuid.uuid4()}"
+        self.write_pin(PIN)
+
+    def write_pin(self, pin: str) -> None:
+        self.pin.write_text(pin + "\n")
+        self.pin.chmod(0o600)
+
+    def put(self, key: Key, label: str = "relay", number: int | None = None) -> None:
+        """Put a key into the token."""
+        path = self.pin.with_suffix(".key")
+        path.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+        number = number if number is not None else uuid.uuid4().int >> 64
+        self._util(
+            *("--import", str(path), "--token", self.label, "--label", label),
+            *("--id", f"{number:016x}", "--pin", PIN),
+        )
+        path.unlink()
+
+    def uri(self, label: str = "relay", **others: str) -> str:
+        more = "".join(f";{name}={value}" for name, value in others.items())
+        token = self.label.replace(" ", "%20")
+        return (
+            f"pkcs11:token={token};object={label}{more}?module-path={module_path()}&pin-source=file:{self.pin}"
+        )
+
+    def take_away(self) -> None:
+        """As if the device were pulled out."""
+        self.place.rename(self.away)
+
+    def put_back(self) -> None:
+        self.away.rename(self.place)
+
+    @staticmethod
+    def _util(*arguments: str) -> None:
+        done = subprocess.run(
+            ["softhsm2-util", *arguments],
+            env={**os.environ, **environment()},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr + done.stdout
