@@ -16,7 +16,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from lxml import etree
 
 from relay.errors import Code, ConfigurationError, RefusedError
@@ -24,10 +24,9 @@ from relay.model.verdict import MANIFEST, WHOLE, XMLDSIG, ParseLimits, Signature
 from relay.trust import canonical, manifest, names, payload
 from relay.trust.certificate import read_certificate
 from relay.trust.cut import Cut, cut
+from relay.trust.keys import PrivateKey, load_chain, load_key
 from relay.trust.parse import check_size, parse
 from relay.trust.splice import insert, offsets
-
-PrivateKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
 
 _HASHES: Final[dict[names.Hash, hashes.HashAlgorithm]] = {
     "sha256": hashes.SHA256(),
@@ -55,45 +54,6 @@ _NOT_BY_MANIFEST: Final = frozenset(
 )
 _DIGEST_URI: Final = {name: uri for uri, name in names.DIGESTS.items()}
 _SIGNATURE_URI: Final = {(each.kind, each.hash): uri for uri, each in names.SIGNATURES.items()}
-
-
-def load_key(path: Path, password: bytes | None = None) -> PrivateKey:
-    """Read a private key from a PEM file (PKCS#8, or the older forms).
-
-    Raises:
-        ConfigurationError: KEY-UNUSABLE: no such file, not a key, a key too weak or of another kind.
-    """
-    try:
-        key = load_pem_private_key(path.read_bytes(), password)
-    except OSError as error:
-        raise ConfigurationError(Code.KEY_UNUSABLE, f"{path}: {error.strerror}") from error
-    except Exception as error:  # noqa: BLE001 -- the library raises more kinds than it names, and none of them may show the key
-        raise ConfigurationError(
-            Code.KEY_UNUSABLE, f"{path}: not a private key ({type(error).__name__})"
-        ) from None
-    if isinstance(key, rsa.RSAPrivateKey) and names.MIN_RSA_BITS <= key.key_size <= names.MAX_RSA_BITS:
-        return key
-    if isinstance(key, ec.EllipticCurvePrivateKey) and key.curve.name in names.CURVES:
-        return key
-    raise ConfigurationError(
-        Code.KEY_UNUSABLE, f"{path}: neither RSA of 2048 bits or more nor P-256, P-384, P-521"
-    )
-
-
-def load_chain(path: Path) -> bytes:
-    """Read a certificate chain, leaf first, as PEM.
-
-    Raises:
-        ConfigurationError: KEY-UNUSABLE: no such file or no certificate in it.
-    """
-    try:
-        pem = path.read_bytes()
-        x509.load_pem_x509_certificates(pem)
-    except OSError as error:
-        raise ConfigurationError(Code.KEY_UNUSABLE, f"{path}: {error.strerror}") from error
-    except ValueError as error:
-        raise ConfigurationError(Code.KEY_UNUSABLE, f"{path}: no certificate") from error
-    return pem
 
 
 @dataclass(frozen=True, slots=True)
@@ -317,3 +277,15 @@ class ReceiptSealer:
         position = unsigned.rindex(b"</")
         element = self._pen.element(hashlib.new(self._pen.hash, unsigned).digest())
         return unsigned[:position] + element + unsigned[position:]
+
+
+__all__ = [
+    "MANIFEST_FROM",
+    "PrivateKey",
+    "ReceiptSealer",
+    "load_chain",
+    "load_key",
+    "sign_document",
+    "sign_suitably",
+    "without_signature",
+]
