@@ -17,6 +17,7 @@ from relay.cli.options import (
     dry_run_option,
     home_option,
     json_option,
+    language,
     people_time,
     print_json,
     print_table,
@@ -183,13 +184,23 @@ def expire(config: Path | None, home: Path, dry_run: bool, as_json: bool) -> Non
     """End overlaps and suspensions in time.
 
     Removes every user whose overlap has ended and resumes every agency whose suspension has; for a timer, once an hour.
+    One that fails keeps no other from its turn; the exit code is then that of the first failure.
     """
+    from relay.cli.errors import explain
+
     with _users(config, home, dry_run=dry_run) as users:
         done = users.expire()
     if as_json:
         print_json([_json(one, "", dry_run) for one in done])
+    failed = [one for one in done if one.error is not None]
     for one in () if as_json else done:
-        click.echo(f"{one.code}: " + " ".join(one.changes))
+        if one.error is None:
+            click.echo(f"{one.code}: " + " ".join(one.changes))
+    for one in failed[1:]:
+        if one.error is not None:
+            click.echo(f"{one.code}: {explain(one.error.code, one.error.detail, language())}", err=True)
+    if failed and failed[0].error is not None:
+        raise failed[0].error
     if not done and not as_json:
         click.echo(words("nobody's time has ended", "không có người dùng nào hết hạn"))
 
@@ -243,6 +254,7 @@ def _users(config: Path | None, home: Path, *, dry_run: bool = False) -> Iterato
     from relay.broker.browse import QueueBrowser
     from relay.broker.connection import Endpoint
     from relay.broker.management import Management
+    from relay.evidence.chronicler import tool
     from relay.observe.clock import SystemClock
     from relay.operate.acting import who
     from relay.operate.users import Users
@@ -258,7 +270,11 @@ def _users(config: Path | None, home: Path, *, dry_run: bool = False) -> Iterato
         broker.management_url, broker.management_user, password, vhost=broker.vhost, ca_file=broker.ca_file
     )
     endpoint = Endpoint.from_url(broker.url, broker.management_user, password, ca_file=broker.ca_file)
-    registry = open_registry(chosen.registry.url, chosen.registry.lease_seconds)
+    registry = open_registry(
+        chosen.registry.url,
+        chosen.registry.lease_seconds,
+        chronicler=tool(chosen.relay.name, SystemClock()),
+    )
     try:
         yield Users(
             management=management,
@@ -384,6 +400,7 @@ def _json(done: Done, password: str, dry_run: bool) -> dict[str, Any]:
         "changes": list(done.changes),
         "closed": done.closed,
         "queued": dict(done.queued),
+        **({"error": done.error.code.value} if done.error else {}),
         **({"password": password} if password else {}),
         **({"dry_run": True} if dry_run else {}),
     }

@@ -13,14 +13,15 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
+from functools import wraps
 from pathlib import Path
-from typing import Final
+from typing import Concatenate, Final, ParamSpec
 
 from relay.broker import names
 from relay.broker.apply import apply
 from relay.broker.connection import Endpoint
 from relay.broker.management import Management
-from relay.broker.plan import Change, What, plan, read_live
+from relay.broker.plan import What, plan, read_live
 from relay.broker.topology import TopologyConfig, desired_topology, gateway_logins
 from relay.directory.edit import By, change_agency
 from relay.directory.file import load
@@ -31,11 +32,11 @@ from relay.model.agency import Admission, Agency, GatewayUser, LoginBy
 from relay.model.audit import Act
 from relay.model.ports import Clock, Registry
 from relay.model.times import rfc3339, vietnam_day
+from relay.operate.logins import ABOUT_USERS, about, ending, with_user
 
 SECOND: Final = "+1"
 """Behind a gateway's code: its other broker user. A plus sign stands in no code."""
 
-_ABOUT_USERS: Final = frozenset({"user", "permissions", "topic-permissions"})
 _LOOKS: Final = 40  # at a user's connections, until two in a row find none
 _PAUSE: Final = 0.25  # seconds between two looks
 _SHOWN: Final = 5
@@ -57,6 +58,7 @@ class Done:
     changes: tuple[str, ...] = ()  # on the broker
     closed: int = 0  # open connections that were ended
     queued: Mapping[str, int] = field(default_factory=dict)  # messages that stand in the agency's queues
+    error: TrucError | None = None  # of ``expire``: why this one was not done
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +73,25 @@ class UserRow:
     until: datetime | None
     connections: int
     last: Act | None
+
+
+_P = ParamSpec("_P")
+
+
+def _in_turn(command: Callable[Concatenate[Users, _P], Done]) -> Callable[Concatenate[Users, _P], Done]:
+    """Let commands wait for each other, from the first look to the last change.
+
+    The slower of two would give a right back by what it read before, or show a password that the other's user never got.
+    """
+
+    @wraps(command)
+    def waiting(users: Users, /, *args: _P.args, **kwargs: _P.kwargs) -> Done:
+        if users.dry_run:
+            return command(users, *args, **kwargs)
+        with alone(users.directory_file.resolve().with_suffix(".users")):
+            return command(users, *args, **kwargs)
+
+    return waiting
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +133,7 @@ class Users:
 
     # --- commands
 
+    @_in_turn
     def add(self, code: str, *, login: str = "", external: bool = False) -> Done:
         """Make the broker user of a gateway that stands in the directory, with its queues, bindings and rights.
 
@@ -125,12 +147,15 @@ class Users:
             raise OperationError(Code.USER_EXISTS, f"{user.name}, of {code}")
         password = "" if external else self._new_password()
         with self._acting("user.add", code, f"{user.name} by {by.value}"):
-            after = self._change("user.add", code, lambda now: replace(now, users=_with(now, user, there)))
+            after = self._change(
+                "user.add", code, lambda now: replace(now, users=with_user(now, user, there))
+            )
             if user.name in there and not self.dry_run:
                 self._set_password(user, password)
             changes = self._follow(after, code, {user.name: password})
         return Done("user.add", code, user.name, by, password, agency.admission, changes=changes)
 
+    @_in_turn
     def rotate(self, code: str, until: datetime, *, force: bool = False) -> Done:
         """Give a gateway a second user beside the first, both valid until ``until``; then the first is to be removed.
 
@@ -177,7 +202,7 @@ class Users:
                 code,
                 lambda one: replace(
                     one,
-                    users=(*_ending(one, new.name, former, until), replace(new, until=None)),
+                    users=(*ending(one, new.name, former, until), replace(new, until=None)),
                 ),
             )
             if new.name in there and leaving and not self.dry_run:
@@ -195,6 +220,7 @@ class Users:
             changes,
         )
 
+    @_in_turn
     def replace_password(self, code: str) -> Done:
         """Give a gateway another password at once, for one that got into wrong hands: nothing else lets it in any more."""
         agency = self._gateway(code)
@@ -214,7 +240,7 @@ class Users:
                 code,
                 lambda one: replace(
                     one,
-                    users=(*_ending(one, kept.name, former, now), replace(kept, until=None)),
+                    users=(*ending(one, kept.name, former, now), replace(kept, until=None)),
                 ),
             )
             changes = self._follow(after, code, {kept.name: password})
@@ -223,6 +249,7 @@ class Users:
             "user.rotate", code, kept.name, kept.by, password, agency.admission, None, former, changes, closed
         )
 
+    @_in_turn
     def finish(self, code: str, *, force: bool = False) -> Done:
         """End a change-over: the former user is removed, its connections are closed.
 
@@ -251,7 +278,7 @@ class Users:
                 code,
                 lambda one: replace(
                     one,
-                    users=_ending(one, "", [user.name for user in leaving if not user.ended(now)], now),
+                    users=ending(one, "", [user.name for user in leaving if not user.ended(now)], now),
                 ),
             )
             changes = self._follow(after, code, {})
@@ -270,33 +297,57 @@ class Users:
         )
 
     def expire(self) -> list[Done]:
-        """Remove every user whose time has ended from the broker, and resume every suspension that has; for a timer."""
+        """Remove every user whose time has ended from the broker, and resume every suspension that has; for a timer.
+
+        One that fails has its ``error`` and keeps no other from its turn.
+        """
         now = self.clock.now()
         there = self._broker_users()
         done = []
         for agency in load(self.directory_file).agencies():
-            if (
-                agency.admission is Admission.SUSPENDED
-                and agency.suspended_until is not None
-                and agency.suspended_until <= vietnam_day(now)
-            ):
-                done.append(self.resume(agency.code))
-            ended = [user.name for user in agency.logins if user.ended(now) and user.name in there]
-            if ended and agency.admission is not Admission.CLOSED:
-                with self._acting("user.expire", agency.code, " ".join(ended)):
-                    closed = self._remove(ended)
-                done.append(
-                    Done(
-                        "user.expire",
-                        agency.code,
-                        former=tuple(ended),
-                        admission=agency.admission,
-                        changes=tuple(f"- user {name}" for name in ended),
-                        closed=closed,
-                    )
-                )
+            if self._is_over(agency, now):
+                done.append(self._tried(self.resume, "user.resume", agency.code))
+            if self._ended(agency, now, there):
+                done.append(self._tried(self._expire, "user.expire", agency.code))
         return done
 
+    @staticmethod
+    def _is_over(agency: Agency, now: datetime) -> bool:
+        """Whether a suspension has come to its end."""
+        until = agency.suspended_until
+        return agency.admission is Admission.SUSPENDED and until is not None and until <= vietnam_day(now)
+
+    @staticmethod
+    def _ended(agency: Agency, now: datetime, there: Mapping[str, bool]) -> list[str]:
+        """Return the users of a gateway that the broker has and whose time is over."""
+        if agency.admission is Admission.CLOSED:
+            return []
+        return [user.name for user in agency.logins if user.ended(now) and user.name in there]
+
+    @staticmethod
+    def _tried(command: Callable[[str], Done], act: str, code: str) -> Done:
+        try:
+            return command(code)
+        except TrucError as error:
+            return Done(act, code, error=error)
+
+    @_in_turn
+    def _expire(self, code: str) -> Done:
+        agency = self._agency(code)
+        ended = self._ended(agency, self.clock.now(), self._broker_users())
+        with self._acting("user.expire", code, " ".join(ended)):
+            closed = self._remove(ended)
+        changes = tuple(f"- user {name}" for name in ended)
+        return Done(
+            "user.expire",
+            code,
+            former=tuple(ended),
+            admission=agency.admission,
+            changes=changes,
+            closed=closed,
+        )
+
+    @_in_turn
     def suspend(self, code: str, until: date | None = None) -> Done:
         """Stop an agency: workers refuse what it sends and what is sent to it; its gateway loses its rights.
 
@@ -310,6 +361,7 @@ class Users:
             raise OperationError(Code.NOT_FOUND, f"{code} is closed")
         return self._admit(agency, "user.suspend", Admission.SUSPENDED, until)
 
+    @_in_turn
     def resume(self, code: str) -> Done:
         """Take a suspended agency up again, as it was admitted before."""
         agency = self._agency(code)
@@ -319,6 +371,7 @@ class Users:
             return self._admit(agency, "user.resume", agency.admission)
         return self._admit(agency, "user.resume", self._before_suspension(code))
 
+    @_in_turn
     def close(self, code: str, *, force: bool = False) -> Done:
         """End an agency for good: nothing to it or from it, its broker users are removed.
 
@@ -433,9 +486,9 @@ class Users:
             )
         changes = [
             change
-            for change in _of(plan(desired, live), directory, code)
+            for change in about(plan(desired, live), directory, code)
             # A user that the broker does not have is made only where this command is to make it.
-            if change.kind not in _ABOUT_USERS or change.name in passwords or change.name in live.users
+            if change.kind not in ABOUT_USERS or change.name in passwords or change.name in live.users
         ]
         if not self.dry_run:
             if any(one.kind == "user" and one.what is What.CREATE and one.name != code for one in changes):
@@ -511,49 +564,10 @@ class Users:
         if self.dry_run:
             yield
             return
-        # One at a time from the directory to the broker: the slower of two would give a right back by what it read.
-        with alone(self.directory_file.resolve().with_suffix(".users")):
-            self.registry.note_act(Act(self.clock.now(), self.who, act, code, detail))
-            try:
-                yield
-            except TrucError as error:
-                failed = Act(self.clock.now(), self.who, f"{act}-failed", code, error.code.value)
-                self.registry.note_act(failed)
-                raise
-
-
-def _ending(agency: Agency, but: str, ending: Sequence[str], until: datetime) -> tuple[GatewayUser, ...]:
-    """Return the gateway's users without one, with an end for some. Ended ones stay: what they sent may be waiting."""
-    return tuple(
-        replace(user, until=until) if user.name in ending else user
-        for user in agency.logins
-        if user.name != but
-    )
-
-
-def _with(agency: Agency, user: GatewayUser, there: Mapping[str, bool]) -> tuple[GatewayUser, ...]:
-    """Return the gateway's users with a new one; where it is the only one and named by the code, none need be listed."""
-    others = tuple(
-        login for login in agency.logins if login.name != user.name and (login.name in there or agency.users)
-    )
-    return () if not others and user == GatewayUser(agency.code) else (*others, user)
-
-
-def _of(changes: Iterable[Change], directory: AgencyDirectory, code: str) -> list[Change]:
-    """Return those of the changes that are about one agency, its gateway's users, and whom it serves."""
-    agency = directory.agency(code)
-    gateway = directory.agency(agency.gateway) if agency and agency.gateway else None
-    users = {user.name for user in gateway.logins} if gateway else set()
-    codes = {code, *directory.served_by(code)}
-    queues = {names.agency_queue(one) for one in codes}
-    kept = []
-    for change in changes:
-        if change.what is What.REPORT:
-            continue
-        if (
-            (change.kind in _ABOUT_USERS and change.name in users)
-            or (change.kind == "queue" and change.name in queues)
-            or (change.kind == "binding" and change.subject.key in codes)
-        ):
-            kept.append(change)
-    return kept
+        self.registry.note_act(Act(self.clock.now(), self.who, act, code, detail))
+        try:
+            yield
+        except TrucError as error:
+            failed = Act(self.clock.now(), self.who, f"{act}-failed", code, error.code.value)
+            self.registry.note_act(failed)
+            raise

@@ -315,6 +315,61 @@ def test_an_end_that_has_passed_is_enforced_by_plan_and_by_expire(office: Office
     assert office.users().rotate("H53", at(5000)).login == "H53"
 
 
+def test_two_rotations_at_once_both_show_a_password_that_was_set(office: Office) -> None:
+    """What the second one finds is what the first one left, not what was there while it waited."""
+    office.users().add("H53")
+    second: list[threading.Thread] = []
+    shown: list[Done] = []
+    follow = Users._follow
+
+    def rotate() -> None:
+        shown.append(office.users().rotate("H53", at(1000)))
+
+    def interrupted(self: Users, *given: Any) -> tuple[str, ...]:
+        if not second:
+            second.append(threading.Thread(target=rotate, daemon=True))
+            second[0].start()
+            second[0].join(0.5)
+            assert second[0].is_alive()
+        return follow(self, *given)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(Users, "_follow", interrupted)
+        first = office.users().rotate("H53", at(2000))
+        assert office.api.passwords["H53+1"] == first.password or shown
+        second[0].join(60)
+    (later,) = shown
+    assert (first.login, later.login) == ("H53+1", "H53+1")
+    assert office.api.passwords["H53+1"] == later.password
+    assert [user.name for user in office.agency("H53").logins] == ["H53", "H53+1"]
+    assert office.agency("H53").logins[0].until == at(2000)  # the overlap that was promised first
+
+
+def test_one_that_cannot_be_ended_keeps_no_other_from_its_turn(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for code in ("H29", "H30", "H53"):
+        office.users().add(code)
+        office.users().rotate(code, at(1000))
+    office.seconds = 1001.0
+    delete = office.api.delete_user
+
+    def stuck(user: str) -> None:
+        if user == "H30":
+            raise BrokerError(Code.BROKER_UNREACHABLE, "management API")
+        delete(user)
+
+    monkeypatch.setattr(office.api, "delete_user", stuck)
+    done = {one.code: one for one in office.users().expire()}
+    assert {code: one.former for code, one in done.items()} == {"H29": ("H29",), "H30": (), "H53": ("H53",)}
+    assert done["H30"].error is not None
+    assert done["H30"].error.code is Code.BROKER_UNREACHABLE
+    assert office.acts("H30")[-1] == ("user.expire-failed", "BROKER-UNREACHABLE")
+    monkeypatch.setattr(office.api, "delete_user", delete)
+    (again,) = office.users().expire()
+    assert (again.code, again.former, again.error) == ("H30", ("H30",), None)
+
+
 def test_a_password_in_wrong_hands_is_replaced_at_once(office: Office) -> None:
     office.users().add("H53")
     office.users().rotate("H53", at(1000))
