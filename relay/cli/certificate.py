@@ -204,6 +204,7 @@ def retire(
 def _certificates(config: Path | None, home: Path, *, dry_run: bool = False) -> Iterator[Certificates]:
     from relay import settings
     from relay.cli.wiring import trust_store
+    from relay.evidence.chronicler import tool
     from relay.observe.clock import SystemClock
     from relay.operate.acting import who
     from relay.operate.certificates import Certificates
@@ -211,7 +212,11 @@ def _certificates(config: Path | None, home: Path, *, dry_run: bool = False) -> 
     from relay.sandbox.contents import running
 
     chosen = settings.load(config or running(home).settings)
-    registry = open_registry(chosen.registry.url, chosen.registry.lease_seconds)
+    registry = open_registry(
+        chosen.registry.url,
+        chosen.registry.lease_seconds,
+        chronicler=tool(chosen.relay.name, SystemClock()),
+    )
     try:
         yield Certificates(
             directory_file=chosen.directory.file,

@@ -101,6 +101,8 @@ def relay_of(home: Path, config: Path | None) -> Iterator[Relay]:
             there is no sandbox.
     """
     from relay import settings
+    from relay.evidence.chronicler import tool
+    from relay.observe.clock import SystemClock
     from relay.registry import open_registry
 
     if config is None:
@@ -108,7 +110,11 @@ def relay_of(home: Path, config: Path | None) -> Iterator[Relay]:
 
         config = running(home).settings
     chosen = settings.load(config, files=False)  # of keys and passwords only those that a command needs
-    registry = open_registry(chosen.registry.url, chosen.registry.lease_seconds)
+    registry = open_registry(
+        chosen.registry.url,
+        chosen.registry.lease_seconds,
+        chronicler=tool(chosen.relay.name, SystemClock()),
+    )
     try:
         yield Relay(chosen, registry)
     finally:

@@ -16,10 +16,10 @@ from relay.cli.options import (
     print_table,
     words,
 )
-from relay.cli.track import registry_url
 
 if TYPE_CHECKING:
     from relay.registry.copy import CopyFacts
+    from relay.settings import Settings
 
 _CONFIG = click.option(
     "--config",
@@ -44,10 +44,14 @@ def backup(file: Path, config: Path | None, home: Path, dry_run: bool, as_json: 
 
     FILE is mode 0600 and is never overwritten. Bodies of documents are not in the registry: they stand in the broker.
     """
+    from relay.evidence.chronicler import tool
     from relay.observe.clock import SystemClock
     from relay.operate import copies
 
-    facts = copies.backup(registry_url(home, config), file, SystemClock().now(), dry_run=dry_run)
+    clock, chosen = SystemClock(), _settings(home, config)
+    facts = copies.backup(
+        chosen.registry.url, file, clock.now(), dry_run=dry_run, chronicler=tool(chosen.relay.name, clock)
+    )
     _show(
         facts,
         as_json=as_json,
@@ -69,13 +73,16 @@ def restore(file: Path, config: Path | None, home: Path, dry_run: bool, as_json:
     Refused while a process uses the registry, and if FILE is not what FILE.sha256 says. The former content is kept
     beside the registry. What was accepted after the copy was made is not in it: see docs/operations.md.
     """
-    from relay import settings
+    from relay.evidence.chronicler import tool
     from relay.observe.clock import SystemClock
     from relay.operate import copies
-    from relay.sandbox.contents import running
 
-    chosen = settings.load(config or running(home).settings, files=False).registry
-    facts = copies.restore(chosen.url, file, SystemClock().now(), chosen.lease_seconds, dry_run=dry_run)
+    clock, chosen = SystemClock(), _settings(home, config)
+    own = chosen.registry
+    chronicler = tool(chosen.relay.name, clock)
+    facts = copies.restore(
+        own.url, file, clock.now(), own.lease_seconds, dry_run=dry_run, chronicler=chronicler
+    )
     _show(
         facts,
         as_json=as_json,
@@ -83,6 +90,13 @@ def restore(file: Path, config: Path | None, home: Path, dry_run: bool, as_json:
         done=("restored", "đã phục hồi"),
         would=("would restore", "sẽ phục hồi"),
     )
+
+
+def _settings(home: Path, config: Path | None) -> Settings:
+    from relay import settings
+    from relay.sandbox.contents import running
+
+    return settings.load(config or running(home).settings, files=False)
 
 
 def _show(

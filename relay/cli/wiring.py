@@ -21,10 +21,13 @@ from relay.directory.authorities import authorities_of
 from relay.directory.follow import SignedReader
 from relay.directory.watch import DirectoryWatch, Reload
 from relay.errors import ConfigurationError
+from relay.evidence.chronicler import InUse
+from relay.evidence.record import Writer
 from relay.evidence.signer import RelaySigner
 from relay.keeper.duty import KeeperPolicy, Tools
 from relay.keeper.keeper import Keeper
 from relay.keeper.queues import QueuesDuty
+from relay.model.keeping import Chronicler
 from relay.model.message import Lane
 from relay.model.ports import Directory
 from relay.model.verdict import ParseLimits
@@ -69,6 +72,8 @@ class Common:
     owner: str
     store: TrustStore
     material: MaterialWatch
+    signer: RelaySigner
+    in_use: InUse
 
 
 def endpoint(settings: Settings) -> Endpoint:
@@ -96,13 +101,21 @@ def parse_limits(settings: Settings) -> ParseLimits:
     return ParseLimits(limits.body_bytes, limits.depth, limits.elements, limits.attributes, limits.text)
 
 
-def common(settings: Settings, name: str) -> Common:
+def common(settings: Settings, name: str, role: str) -> Common:
     """Open what a process needs. Raises ``ConfigurationError``, ``RegistryError``."""
     check_libxml()
     clock = SystemClock()
     metrics = Metrics(version=__version__)
-    registry = open_registry(settings.registry.url, settings.registry.lease_seconds)
+    store = trust_store(settings)
+    relay = settings.relay
+    signer = RelaySigner(relay.name, relay.key, relay.certificates, clock, store)
+    in_use = InUse(signer)
     owner = f"{name}-{uuid.uuid4()}"  # a new lease owner for each process start
+    registry = open_registry(
+        settings.registry.url,
+        settings.registry.lease_seconds,
+        chronicler=Chronicler(Writer(), relay.name, name, role, __version__, owner, clock, in_use),
+    )
     commits = GroupCommitter(
         registry,
         owner,
@@ -124,9 +137,6 @@ def common(settings: Settings, name: str) -> Common:
         on_incident=metrics.incident,
     )
     watching.link(link, metrics)
-    store = trust_store(settings)
-    relay = settings.relay
-    signer = RelaySigner(relay.name, relay.key, relay.certificates, clock, store)
     numbers = Numbers(name, registry.last_receipt_number(name))
     return Common(
         settings=settings,
@@ -144,6 +154,8 @@ def common(settings: Settings, name: str) -> Common:
         material=MaterialWatch(
             store, signer, lambda: _tls_end(settings), lambda: link.outstanding, metrics, clock
         ),
+        signer=signer,
+        in_use=in_use,
     )
 
 
@@ -166,12 +178,13 @@ def directory_watch(
     watch = DirectoryWatch(own.file, told, reader)
     parts.store.learn(authorities_of(watch.current().agencies()))
     watch.start(own.reload_seconds)
+    parts.in_use.follow(watch.current)
     return watch, reader
 
 
 def build_worker(settings: Settings) -> tuple[Worker, Common]:
     """Return a worker ready to run."""
-    parts = common(settings, settings.worker.name)
+    parts = common(settings, settings.worker.name, "worker")
     watch, signed = directory_watch(settings, parts, settings.worker.name)
 
     def reload() -> Directory:
@@ -255,7 +268,7 @@ def build_worker(settings: Settings) -> tuple[Worker, Common]:
 
 def build_keeper(settings: Settings, name: str = "keeper") -> tuple[Keeper, Common]:
     """Return a keeper ready to run."""
-    parts = common(settings, name)
+    parts = common(settings, name, "keeper")
     own = settings.keeper
     watch, signed = directory_watch(settings, parts, name)
     tools = Tools(

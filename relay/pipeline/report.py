@@ -16,6 +16,7 @@ from relay.broker import names
 from relay.errors import Code
 from relay.evidence import receipts as writer
 from relay.model.delivery import ENDED, Delivery, State
+from relay.model.evidence import Judged, Submission
 from relay.model.inspection import AttachmentVerdict
 from relay.model.message import Kind, Outgoing
 from relay.model.ports import ReceiptSigner
@@ -88,7 +89,8 @@ class Reporter:
             verdict=verdict,
             detail=detail,
         )
-        return self._new(receipt, to or subject.user, subject.correlation_id, None, subject=subject)
+        to = to or subject.user
+        return self._new(receipt, to, subject.correlation_id, None, subject=subject, refusal=True)
 
     def acknowledgement(
         self, document: Document, moves: Iterable[Move], at: datetime, lines: tuple[Delivery, ...] = ()
@@ -232,6 +234,7 @@ class Reporter:
         final: bool = False,
         told: tuple[str, ...] = (),
         subject: Subject | None = None,
+        refusal: bool = False,
     ) -> NewReceipt:
         message_id = str(uuid.uuid5(_RECEIPT_NS, f"{receipt.relay}\n{receipt.number}"))
         signed = writer.sign(
@@ -245,7 +248,34 @@ class Reporter:
             user=subject.user if subject else "",
             transport_id=subject.transport_id if subject else receipt.transport_id,
             body_sha256=receipt.body_sha256,
+            refused=_refusal(receipt, subject) if refusal and subject else None,
         )
+
+
+def _refusal(receipt: Receipt, subject: Subject) -> Submission:
+    """What is put on record of a submission that no row of a document is made of."""
+    verdict = receipt.verdict
+    return Submission(
+        transport_id=subject.transport_id,
+        sender=receipt.sender,
+        user=subject.user,
+        document_kind=subject.kind,
+        body_sha256=subject.sha256,
+        body_bytes=subject.size,
+        document_id=receipt.document_id,
+        directory_version="",
+        verdict=None
+        if verdict is None
+        else Judged(
+            verdict.intact,
+            verdict.trusted,
+            verdict.reason.value,
+            verdict.certificate_sha256,
+            verdict.algorithm,
+            verdict.profile,
+        ),
+        refusal="" if receipt.code is None else receipt.code.value,
+    )
 
 
 def line(delivery: Delivery, at: datetime, state: LineState | None = None) -> RecipientLine:

@@ -12,6 +12,7 @@ from typing import Final, Literal
 from urllib.parse import unquote, urlsplit
 
 from relay.errors import Code, ConfigurationError
+from relay.settings.evidence import EvidenceSettings
 from relay.settings.fields import required, section, setting
 from relay.settings.inspection import InspectionSettings
 
@@ -489,6 +490,7 @@ class Settings:
     retry: RetrySettings = section(RetrySettings, "The ladder of deferrals.")
     keeper: KeeperSettings = section(KeeperSettings, "The duties off the hot path.")
     inspection: InspectionSettings = section(InspectionSettings, "Signatures inside attachments.")
+    evidence: EvidenceSettings = section(EvidenceSettings, "The sealed log.")
     http: HttpSettings = section(HttpSettings, "Metrics and health.")
     logging: LoggingSettings = section(LoggingSettings, "Structured logs, one JSON object a line.")
     format: Literal["edxml"] = setting("edxml", "Document format that this relay carries.")
