@@ -177,9 +177,9 @@ def _text(value: Any, tag: str, kind: Value, lang: Language) -> str:
         return two(lang, "có", "yes") if value else two(lang, "không", "no")
     told = meaning(tag, value, lang)
     if kind is Value.TIME:
-        return f"{value:%d/%m/%Y %H:%M:%S} +07:00"
+        return f"{value:%d/%m}/{value.year:04}{value: %H:%M:%S} +07:00"
     if kind is Value.DATE:
-        return f"{value:%d/%m/%Y}"
+        return f"{value:%d/%m}/{value.year:04}"
     return f"{one_line(written(value))}{f' ({told})' if told else ''}"
 
 

@@ -22,7 +22,7 @@ from adapters.edxml.model import (
     normal_or_none,
 )
 from adapters.edxml.oddities import Fault, Finding, Oddity
-from adapters.edxml.walker import Walker
+from adapters.edxml.walker import Walker, written
 from relay.errors import Code
 from relay.model.envelope import StatusCode
 
@@ -172,7 +172,7 @@ def _rest(document: Document, walker: Walker) -> None:
         _note(walker, Oddity.DOCUMENT_ID_FORM, f"{_HEADER}/DocumentId", header.document_id)
     day = document.promulgated_on
     if header.due_date is not None and day is not None and header.due_date < day:
-        _note(walker, Oddity.DUE_BEFORE_PROMULGATION, f"{_HEADER}/DueDate", f"{header.due_date:%Y/%m/%d}")
+        _note(walker, Oddity.DUE_BEFORE_PROMULGATION, f"{_HEADER}/DueDate", written(header.due_date))
     places = sum(len(place) for place in header.to_places)
     if places > _MOST_PLACES:
         _note(walker, Oddity.TOO_LONG, f"{_HEADER}/ToPlaces", str(places), str(_MOST_PLACES))

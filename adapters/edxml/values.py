@@ -67,7 +67,7 @@ def read_time(text: str) -> tuple[datetime | None, Oddity | None]:
         if zone == "Z":
             value = value.replace(tzinfo=UTC)
         elif zone:
-            value = datetime.fromisoformat(f"{value:%Y-%m-%dT%H:%M:%S}{zone}")
+            value = datetime.fromisoformat(f"{value.replace(tzinfo=None).isoformat()}{zone}")
         return value.astimezone(VIETNAM), Oddity.TIME_FORM
     except (ValueError, OverflowError):
         return None, Oddity.TIME_UNREAD

@@ -403,7 +403,8 @@ def short(text: str) -> str:
 def _time(value: Any) -> str:
     from relay.model.times import VIETNAM
 
-    return f"{value.astimezone(VIETNAM):%Y/%m/%d %H:%M:%S}"
+    local = value.astimezone(VIETNAM)
+    return f"{local.year:04}{local:/%m/%d %H:%M:%S}"  # %Y has no leading zeros
 
 
 def _kinds() -> tuple[tuple[type, Callable[[Any], str]], ...]:

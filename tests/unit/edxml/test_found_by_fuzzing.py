@@ -1,0 +1,43 @@
+"""Inputs that long fuzz runs found, each with what was wrong about it."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from typing import Any
+
+import pytest
+
+from adapters.edxml.reader import survey
+from adapters.edxml.values import read_time
+from adapters.edxml.walker import written
+from relay.model.times import VIETNAM
+from tests.fuzz.targets import fuzz_package
+from tests.support.edxml_corpus import CORPUS
+
+PLAIN = next(case.body for case in CORPUS if b"<edXML:Timestamp>2026/03/02 08:30:00" in case.body)
+
+
+@pytest.mark.parametrize("year", ["0098", "0001", "0999"])
+def test_years_before_1000_keep_their_four_digits(year: str) -> None:
+    """Seen: ``0098/03/02 08:30:00`` was written back as ``98/03/02 08:30:00``, which nobody can read."""
+    body = PLAIN.replace(b"Timestamp>2026/03/02", f"Timestamp>{year}/03/02".encode())
+    assert body != PLAIN
+    assert not survey(body).faults
+    fuzz_package(body)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (datetime(98, 3, 2, 8, 30, tzinfo=VIETNAM), "0098/03/02 08:30:00"),
+        (date(98, 3, 2), "0098/03/02"),
+        (datetime(2026, 3, 2, 8, 30, tzinfo=VIETNAM), "2026/03/02 08:30:00"),
+    ],
+)
+def test_what_is_written_of_a_time_is_read_again(value: Any, text: str) -> None:
+    assert written(value) == text
+
+
+def test_an_early_year_with_an_offset_is_read() -> None:
+    value, _ = read_time("0098-03-02T08:30:00+08:00")
+    assert value == datetime(98, 3, 2, 7, 30, tzinfo=VIETNAM)
