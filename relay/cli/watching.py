@@ -20,6 +20,7 @@ from relay.registry.dialect import file_of
 from relay.settings import Settings
 from relay.settings.reader import is_loopback
 from relay.trust.chain import TrustStore
+from relay.trust.standing import ages, counts, lefts, standings
 
 Series = Mapping[tuple[str, ...], float]
 
@@ -85,6 +86,13 @@ def lists(store: TrustStore, metrics: Metrics, clock: Clock) -> None:
         return {} if made is None else {(): (clock.now() - made).total_seconds()}
 
     metrics.read("truc_crl_age_seconds", age)
+
+
+def revocation(store: TrustStore, metrics: Metrics, clock: Clock) -> None:
+    """Show how lists and answers in force stand."""
+    metrics.read("truc_revocation_material", lambda: counts(standings(store, clock.now())))
+    metrics.read("truc_revocation_age_seconds", lambda: ages(standings(store, clock.now()), clock.now()))
+    metrics.read("truc_revocation_left_seconds", lambda: lefts(standings(store, clock.now()), clock.now()))
 
 
 def certificates(watch: DirectoryWatch, metrics: Metrics, clock: Clock) -> None:

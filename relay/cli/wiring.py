@@ -7,7 +7,7 @@ import uuid
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, get_args
 
 from adapters.edxml.format import EdxmlFormat
 from relay import __version__
@@ -25,8 +25,9 @@ from relay.evidence.chronicler import InUse
 from relay.evidence.record import Writer
 from relay.evidence.signer import RelaySigner
 from relay.keeper.duty import KeeperPolicy, Tools
-from relay.keeper.keeper import Keeper
+from relay.keeper.keeper import Duty, Keeper
 from relay.keeper.queues import QueuesDuty
+from relay.keeper.revocation import RevocationDuty
 from relay.model.keeping import Chronicler
 from relay.model.message import Lane
 from relay.model.ports import Directory
@@ -34,6 +35,7 @@ from relay.model.verdict import ParseLimits
 from relay.observe.clock import SystemClock
 from relay.observe.metrics import Metrics
 from relay.operate.material import MaterialWatch
+from relay.operate.revocation import renewer_of, signers
 from relay.pipeline.accept import AcceptPolicy
 from relay.pipeline.deliver import Deliverer, Ladder
 from relay.pipeline.epoch import EpochWatch
@@ -51,7 +53,9 @@ from relay.settings import Settings
 from relay.trust.certificate import read_certificate
 from relay.trust.chain import TrustStore, read_certificates
 from relay.trust.configured import configured_store
+from relay.trust.crl import Source
 from relay.trust.libxml import check_libxml
+from relay.trust.outcome import Outcome
 from relay.trust.verifier import DocumentVerifier
 
 
@@ -262,6 +266,7 @@ def build_worker(settings: Settings) -> tuple[Worker, Common]:
         ),
     )
     watching.lists(parts.store, parts.metrics, parts.clock)
+    watching.revocation(parts.store, parts.metrics, parts.clock)
     watching.readiness(worker, parts.metrics)
     return worker, parts
 
@@ -298,7 +303,7 @@ def build_keeper(settings: Settings, name: str = "keeper") -> tuple[Keeper, Comm
         epoch=parts.epoch,
         relay_user=settings.broker.user,
         numbers=parts.numbers,
-        more=(("queues", queues.run),),
+        more=(("queues", queues.run), *_fetching(settings, parts, watch)),
         guard=watching.both(
             watching.guard(settings, parts.metrics, parts.clock),
             watching.validity(signed, parts.metrics, parts.clock),
@@ -310,6 +315,17 @@ def build_keeper(settings: Settings, name: str = "keeper") -> tuple[Keeper, Comm
     watching.certificates(watch, parts.metrics, parts.clock)
     watching.readiness(keeper, parts.metrics)
     return keeper, parts
+
+
+def _fetching(settings: Settings, parts: Common, watch: DirectoryWatch) -> tuple[Duty, ...]:
+    """Return the duty that fetches lists and answers, if the settings let it."""
+    renewer = renewer_of(settings, parts.store)
+    if renewer is None:
+        return ()
+    labels = [(source, outcome.value) for source in get_args(Source) for outcome in Outcome]
+    parts.metrics.foresee("truc_revocation_fetches_total", labels)
+    duty = RevocationDuty(renewer, lambda now: signers(settings, watch.current().agencies, now))
+    return (("revocation", duty.run),)
 
 
 def _tls_end(settings: Settings) -> datetime | None:

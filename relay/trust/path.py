@@ -257,7 +257,23 @@ def assess(
         known: further certificates of authorities, by the DER of their subject; they are trusted in nothing.
         rules: what the settings ask.
     """
-    rules = rules or PathRules()
+    try:
+        return _assess(chain, purpose, anchors, revocations, known or {}, rules or PathRules())
+    except MemoryError:
+        raise
+    except Exception as error:  # noqa: BLE001 -- fail closed: no certificate may stop a worker
+        fault = f"a surprise of ours: {type(error).__name__}"
+        return Assessment((), ChainResult(Code.BAD_CERTIFICATE, fault))
+
+
+def _assess(
+    chain: Sequence[Certificate],
+    purpose: Purpose,
+    anchors: Mapping[bytes, Sequence[Certificate]],
+    revocations: Revocations,
+    known: Mapping[bytes, Sequence[Certificate]],
+    rules: PathRules,
+) -> Assessment:
     leaf = chain[0]
     try:
         check_extensions(leaf)
@@ -271,7 +287,7 @@ def assess(
     pool: dict[bytes, list[Certificate]] = {}
     for certificate in chain[1:]:
         pool.setdefault(certificate.x509.subject.public_bytes(), []).append(certificate)
-    builder = _Builder(anchors, pool, known or {}, rules)
+    builder = _Builder(anchors, pool, known, rules)
     paths = []
     for certificates in builder.paths((leaf,)):
         anchor = certificates[-1]

@@ -136,6 +136,7 @@ class Renewer:
             for name, end in ends.items()
             if name not in names and (end is None or end + self._store.grace < now)
         ]
+        self._shelf.sweep(now.timestamp() - 3600)
         for name in (*gone, *(one for one in shelved.damaged if one not in names)):
             self._shelf.remove(name)
         return len(gone)

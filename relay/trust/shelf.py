@@ -148,6 +148,14 @@ class Shelf:
         with suppress(OSError):
             (self.folder / name).unlink()
 
+    def sweep(self, before: float) -> None:
+        """Remove what writers that died left behind before that time (seconds since 1970)."""
+        with suppress(OSError):
+            for path in self.folder.glob(".*.new"):
+                with suppress(OSError):
+                    if path.stat().st_mtime < before:
+                        path.unlink()
+
     def _files(self) -> list[tuple[str, _Stamp]]:
         found = []
         try:
