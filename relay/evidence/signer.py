@@ -1,32 +1,37 @@
-"""The relay's own key in use: receipts are sealed with what the files hold now, and a change of them needs no restart.
+"""The relay's own keys in use: receipts are sealed with what is there now, and a change needs no restart.
+
+A key has one place or two: what signs, and a second one that stands ready beside it (``KeyPlace``: PEM, PKCS#12, PKCS#11).
+The first that can sign does; the second takes over when the first is away, has ended or has not begun, and gives back by
+itself. Both may sign at the same time in different workers: each receipt carries the certificates of its own signer.
 
 Key and certificate are two files, so a change is seen half done at times. It is taken only as a whole: when the key is
 that of the first certificate, the certificate names this relay, holds today, and is trusted wherever its predecessor
-was. Until then the former pair seals, and ``problem`` says why. Receipts that were sealed before are not touched: their
-certificate stands in each of them.
+was. Until then the former pair seals, and ``problem`` says why. Receipts that were sealed before are not touched.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from relay.errors import Code, ConfigurationError, RefusedError
+from relay.errors import Code, ConfigurationError, RefusedError, TransientError
 from relay.model.ports import Clock
 from relay.trust.certificate import Certificate, relay_name
-from relay.trust.chain import Purpose, TrustStore, read_certificates
+from relay.trust.chain import Purpose, TrustStore
 from relay.trust.detached import sign_detached
-from relay.trust.sign import PrivateKey, ReceiptSealer, load_chain, load_key
+from relay.trust.keys import KeyPair, KeyPlace, open_pair
+from relay.trust.sign import ReceiptSealer
 
 _CHECK_EVERY: Final = 1.0  # seconds between two looks at the files
 
 _Stamp = tuple[tuple[int, int, int], ...]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,105 +39,80 @@ class _Pair:
     """A key and its certificates, leaf first, as read at one moment."""
 
     sealer: ReceiptSealer
-    chain: tuple[Certificate, ...]
-    key: PrivateKey
-    pem: bytes
+    own: KeyPair
+
+    @property
+    def chain(self) -> tuple[Certificate, ...]:
+        return self.own.chain
+
+    def holds(self, now: datetime) -> bool:
+        """Whether the certificate is within its dates."""
+        return self.chain[0].not_before <= now <= self.chain[0].not_after
 
 
-class RelaySigner:
-    """Seals receipts (port ``ReceiptSigner``). Safe to use from several threads.
+class _Source:
+    """One place of a key, and the pair that was taken from it last."""
 
-    Args:
-        name: the relay's name, that the certificate must carry as ``urn:truc:relay:<name>``.
-        key: private key, PEM.
-        certificates: PEM files of its chain, the relay's own first.
-        clock: time.
-        store: anchors and lists; a new certificate must be trusted by them if the one in use is.
-
-    Raises:
-        ConfigurationError: KEY-UNUSABLE, CONFIG-INVALID: the files cannot be used, there is nothing to begin with.
-    """
-
-    def __init__(
-        self,
-        name: str,
-        key: Path,
-        certificates: Sequence[Path],
-        clock: Clock,
-        store: TrustStore | None = None,
-    ) -> None:
+    def __init__(self, name: str, place: KeyPlace, judge: Callable[[_Pair, _Pair | None], None]) -> None:
         self._name = name
-        self._key = key
-        self._certificates = tuple(certificates)
-        self._clock = clock
-        self._store = store
-        self._lock = threading.Lock()
-        # Stamped before reading: a change in between is seen by the next look.
-        self._stamp = self._stamped()
-        self._pair = self._read()
-        self._looked = clock.monotonic()
-        self.problem = ""
-        """Why the last change of the files was not taken; empty if it was."""
+        self._place = place
+        self._judge = judge
+        self.pair: _Pair | None = None
         self.taken = 0
-        """How many changes were taken."""
-
-    def seal(self, unsigned: bytes) -> bytes:
-        """Return the receipt with its signature, by the newest usable key; see ``ReceiptSealer.seal``."""
-        self.refresh()
-        return self._pair.sealer.seal(unsigned)
-
-    def sign_text(self, text: bytes, kind: str) -> bytes:
-        """Return the line of a detached signature over a head's or a statement's text, by the newest usable key.
-
-        Args:
-            text: what is signed.
-            kind: header ``typ``, see ``relay.trust.detached.sign_detached``.
-        """
-        self.refresh()
-        pair = self._pair
-        return sign_detached(text, pair.key, pair.pem, kind)
+        self._fault = ""
+        self._stamp: _Stamp | None = None  # of the pair in use
+        self._read_at: _Stamp | None = None
+        self._fresh: _Pair | ConfigurationError | None = None  # read at ``_read_at``, not taken yet
 
     @property
-    def certificates(self) -> tuple[bytes, ...]:
-        """The certificates in use as DER, the relay's own first."""
-        return tuple(each.x509.public_bytes(Encoding.DER) for each in self._pair.chain)
+    def problem(self) -> str:
+        """Why the last change was not taken, or why the key cannot sign; empty if all is well."""
+        return self._fault or (self.pair.own.away if self.pair else "")
 
-    @property
-    def certificate(self) -> Certificate:
-        """The relay's certificate that is in use."""
-        return self._pair.chain[0]
-
-    def end(self) -> datetime:
-        """Return when the first certificate of the chain in use ends."""
-        return min(each.not_after for each in self._pair.chain)
-
-    def refresh(self) -> None:
-        """Look at the files if it is time to; ``problem`` tells what came of it."""
-        now = self._clock.monotonic()
-        if now - self._looked < _CHECK_EVERY or not self._lock.acquire(blocking=False):
-            return
+    def begin(self) -> None:
+        """Take what is there: at a start there is no choice. Raises ``ConfigurationError``."""
+        # Stamped before reading: a change in between is seen by the next look.
+        stamp = self._stamped()
         try:
-            self._looked = now
-            stamp = self._stamped()
-            if stamp == self._stamp:
-                self.problem = ""  # also when a change that could not be taken was taken back
-                return
-            try:
-                fresh = self._read()
-                self._judge(fresh)
-            except ConfigurationError as error:
-                self.problem = str(error)
-                return
-            self._pair, self._stamp, self.problem = fresh, stamp, ""
-            self.taken += 1
-        finally:
-            self._lock.release()
+            self.pair = self._read(wait=True)
+        except ConfigurationError as error:
+            self._fault, self._read_at, self._fresh = str(error), stamp, error
+            raise
+        self._stamp = stamp
 
-    # --- inside
+    def look(self) -> None:
+        """Take a change if there is one that can be taken, and see whether a key that was away is back."""
+        if self.pair is not None:
+            self.pair.own.look()
+        stamp = self._stamped()
+        if stamp == self._stamp:
+            self._fault, self._fresh, self._read_at = "", None, None  # also when a change was taken back
+            return
+        if stamp != self._read_at:  # PKCS#12 takes long to open: what was read is kept
+            self._read_at = stamp
+            try:
+                self._fresh = self._read(wait=False)
+            except ConfigurationError as error:
+                self._fresh = error
+        try:
+            self._take(stamp)
+        except ConfigurationError as error:
+            self._fault = str(error)
+
+    def _take(self, stamp: _Stamp) -> None:
+        fresh = self._fresh
+        if not isinstance(fresh, _Pair):
+            raise fresh or ConfigurationError(Code.KEY_UNUSABLE, "nothing was read")
+        fresh.own.look()
+        if fresh.own.away:
+            raise ConfigurationError(Code.KEY_UNUSABLE, f"{self._place.shown()}: {fresh.own.away}")
+        self._judge(fresh, self.pair)
+        self.pair, self._stamp, self._fault, self._fresh = fresh, stamp, "", None
+        self.taken += 1
 
     def _stamped(self) -> _Stamp:
         found = []
-        for path in (self._key, *self._certificates):
+        for path in self._place.files():
             try:
                 status = path.stat()
                 found.append((status.st_mtime_ns, status.st_size, status.st_ino))
@@ -140,13 +120,11 @@ class RelaySigner:
                 found.append((0, -1, 0))
         return tuple(found)
 
-    def _read(self) -> _Pair:
-        pem = b"".join(load_chain(path) for path in self._certificates)
-        chain = tuple(one for path in self._certificates for one in read_certificates(path))
-        key = load_key(self._key)
-        sealer = ReceiptSealer(key, pem)
+    def _read(self, *, wait: bool) -> _Pair:
+        own = open_pair(self._place, wait=wait)
+        sealer = ReceiptSealer(own.key, own.pem)
         try:
-            named = relay_name(chain[0])
+            named = relay_name(own.chain[0])
         except RefusedError as error:
             raise ConfigurationError(Code.KEY_UNUSABLE, error.detail) from error
         if named != self._name:
@@ -154,13 +132,146 @@ class RelaySigner:
                 Code.KEY_UNUSABLE,
                 f"the certificate is of {named or 'no relay'}, not of urn:truc:relay:{self._name}",
             )
-        return _Pair(sealer, chain, key, pem)
+        return _Pair(sealer, own)
 
-    def _judge(self, fresh: _Pair) -> None:
+
+class RelaySigner:
+    """Seals receipts (port ``ReceiptSigner``). Safe to use from several threads.
+
+    Args:
+        name: the relay's name, that the certificate must carry as ``urn:truc:relay:<name>``.
+        key: private key: path of a PEM or PKCS#12 file, or a PKCS#11 URI.
+        certificates: PEM files of its chain, the relay's own first; none where they stand in the PKCS#12 file.
+        clock: time.
+        store: anchors and lists; a new certificate must be trusted by them if the one in use is.
+        password_file: opens the file of the key.
+        second: another key of the relay's, for when the first cannot sign.
+
+    Raises:
+        ConfigurationError: KEY-UNUSABLE, CONFIG-INVALID: no place can be used, there is nothing to begin with. A token
+            that is away is no such thing: it is waited for.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        key: Path | str,
+        certificates: Sequence[Path],
+        clock: Clock,
+        store: TrustStore | None = None,
+        *,
+        password_file: Path | None = None,
+        second: KeyPlace | None = None,
+    ) -> None:
+        self._clock = clock
+        self._store = store
+        self._lock = threading.Lock()
+        places = [KeyPlace(str(key), tuple(certificates), password_file), *([second] if second else [])]
+        self._sources = [_Source(name, place, self._judge) for place in places]
+        faults = []
+        for source in self._sources:
+            try:
+                source.begin()
+            except ConfigurationError as error:
+                faults.append(error)
+        if len(faults) == len(self._sources):
+            raise faults[0]
+        self._looked = clock.monotonic()
+
+    def seal(self, unsigned: bytes) -> bytes:
+        """Return the receipt with its signature, by the first key that can; see ``ReceiptSealer.seal``.
+
+        Raises:
+            TransientError: KEY-AWAY: none can sign now.
+        """
+        return self._by_any(lambda pair: pair.sealer.seal(unsigned))
+
+    def sign_text(self, text: bytes, kind: str) -> bytes:
+        """Return the line of a detached signature over a head's or a statement's text. Raises as ``seal``.
+
+        Args:
+            text: what is signed.
+            kind: header ``typ``, see ``relay.trust.detached.sign_detached``.
+        """
+        return self._by_any(lambda pair: sign_detached(text, pair.own.key, pair.own.pem, kind))
+
+    def check(self) -> None:
+        """Raise ``TransientError`` KEY-AWAY if no key can sign now, as far as is known."""
+        self.refresh()
+        if self.away:
+            raise TransientError(Code.KEY_AWAY, self.away)
+
+    @property
+    def away(self) -> str:
+        """Why no key can sign now; empty if one can."""
+        pairs = list(self._pairs())
+        if any(not pair.own.away for pair in pairs):
+            return ""
+        return "; ".join(pair.own.away for pair in pairs)
+
+    @property
+    def problem(self) -> str:
+        """Why the last change was not taken, or a key cannot sign; empty if all is well."""
+        return "; ".join(filter(None, (source.problem for source in self._sources)))
+
+    @property
+    def taken(self) -> int:
+        """How many changes were taken."""
+        return sum(source.taken for source in self._sources)
+
+    @property
+    def certificates(self) -> tuple[bytes, ...]:
+        """The certificates in use as DER, the relay's own first."""
+        return tuple(each.x509.public_bytes(Encoding.DER) for each in self._in_use().chain)
+
+    @property
+    def certificate(self) -> Certificate:
+        """The relay's certificate that is in use."""
+        return self._in_use().chain[0]
+
+    def end(self) -> datetime:
+        """Return when the first certificate of the chain ends, of the key that can sign for longest."""
+        return max(min(each.not_after for each in pair.chain) for pair in self._pairs())
+
+    def refresh(self) -> None:
+        """Look at the places if it is time to; ``problem`` tells what came of it."""
+        now = self._clock.monotonic()
+        if now - self._looked < _CHECK_EVERY or not self._lock.acquire(blocking=False):
+            return
+        try:
+            self._looked = now
+            for source in self._sources:
+                source.look()
+        finally:
+            self._lock.release()
+
+    # --- inside
+
+    def _pairs(self) -> Iterator[_Pair]:
+        """Yield the pairs that there are: first those whose certificate holds now, in the order of their places."""
+        now = self._clock.now()
+        there = [source.pair for source in self._sources if source.pair is not None]
+        yield from sorted(there, key=lambda pair: not pair.holds(now))
+
+    def _in_use(self) -> _Pair:
+        pairs = list(self._pairs())
+        return next((pair for pair in pairs if not pair.own.away), pairs[0])
+
+    def _by_any(self, sign: Callable[[_Pair], T]) -> T:
+        self.refresh()
+        for pair in self._pairs():
+            if not pair.own.away:
+                try:
+                    return sign(pair)
+                except TransientError:
+                    continue  # it went away just now
+        raise TransientError(Code.KEY_AWAY, self.away)
+
+    def _judge(self, fresh: _Pair, before: _Pair | None) -> None:
         """Refuse a change that nobody could verify with: at a start there is no choice, here there is."""
         now = self._clock.now()
         leaf = fresh.chain[0]
-        if not leaf.not_before <= now <= leaf.not_after:
+        if not fresh.holds(now):
             raise ConfigurationError(
                 Code.KEY_UNUSABLE,
                 f"the new certificate holds from {leaf.not_before:%Y-%m-%d} to {leaf.not_after:%Y-%m-%d}",
@@ -168,10 +279,11 @@ class RelaySigner:
         if self._store is None:
             return
         judged = self._store.check(fresh.chain, now, Purpose.RECEIPT)
-        if judged.code is not Code.OK:
-            before = self._store.check(self._pair.chain, now, Purpose.RECEIPT)
-            if before.code is Code.OK:
-                raise ConfigurationError(
-                    Code.KEY_UNUSABLE,
-                    f"the new certificate is not trusted: {judged.code.value} {judged.detail}",
-                )
+        if judged.code is Code.OK:
+            return
+        former = (before or self._in_use()).chain
+        if self._store.check(former, now, Purpose.RECEIPT).code is Code.OK:
+            raise ConfigurationError(
+                Code.KEY_UNUSABLE,
+                f"the new certificate is not trusted: {judged.code.value} {judged.detail}",
+            )

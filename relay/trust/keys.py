@@ -84,8 +84,10 @@ class KeyPair:
         return self.key.away if isinstance(self.key, TokenKey) else ""
 
 
-def open_pair(place: KeyPlace) -> KeyPair:
+def open_pair(place: KeyPlace, *, wait: bool = True) -> KeyPair:
     """Read key and chain from a place. A token that is not there gives a pair whose key is away.
+
+    Without ``wait`` no token is spoken to: its key is away until ``KeyPair.look``, called again and again, has found it.
 
     Raises:
         ConfigurationError: KEY-UNUSABLE: unreadable, wrong password or PIN, of a kind or size that is not taken, not a
@@ -98,14 +100,14 @@ def open_pair(place: KeyPlace) -> KeyPair:
                 Code.KEY_UNUSABLE, f"{uri}: its PIN is named by pin-source, not by a password"
             )
         pem, chain = _chain(place.certificates)
-        return KeyPair(token_key(uri, chain[0].key), chain, pem)
+        return KeyPair(token_key(uri, chain[0].key, wait=wait), chain, pem)
     path = Path(place.key)
     if path.suffix.lower() in _PKCS12:
         key, within = load_pkcs12(path, _password(place))
         pem, chain = _chain(place.certificates) if place.certificates else _read(within, str(path))
     else:
-        key = load_key(path, _password(place))
         pem, chain = _chain(place.certificates)
+        key = load_key(path, _password(place))
     if key.public_key().public_bytes(*_SPKI) != chain[0].key.public_bytes(*_SPKI):
         raise ConfigurationError(Code.KEY_UNUSABLE, f"{path}: the first certificate is not that of the key")
     return KeyPair(key, chain, pem)

@@ -403,13 +403,14 @@ class TokenEcKey(TokenKey, ec.EllipticCurvePrivateKey):
         return self
 
 
-def token_key(uri: Pkcs11Uri, public: PublicKey, seconds: float = SIGN_SECONDS) -> TokenRsaKey | TokenEcKey:
-    """Return the key, opened if its token is there; else it is away.
+def token_key(uri: Pkcs11Uri, public: PublicKey, *, wait: bool = True) -> TokenRsaKey | TokenEcKey:
+    """Return the key, opened if its token is there; else, and without ``wait``, it is away.
 
     Raises:
-        ConfigurationError: KEY-UNUSABLE.
+        ConfigurationError: KEY-UNUSABLE, where it was opened.
     """
     made: TokenRsaKey | TokenEcKey
-    made = (TokenRsaKey if isinstance(public, rsa.RSAPublicKey) else TokenEcKey)(uri, public, seconds)
-    made.open()
+    made = (TokenRsaKey if isinstance(public, rsa.RSAPublicKey) else TokenEcKey)(uri, public)
+    if wait:
+        made.open()
     return made
