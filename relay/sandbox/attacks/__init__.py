@@ -13,13 +13,14 @@ from relay.sandbox.attacks import (
     algorithms,
     certificates,
     content,
+    manifest,
     parsing,
     references,
     speaking,
     wrapping,
 )
 from relay.sandbox.attacks.case import Case, Family, Outcome, Shot, Where
-from relay.sandbox.attacks.forge import AGENCIES, RECIPIENT, SENDER, THIRD, Forge
+from relay.sandbox.attacks.forge import AGENCIES, RECIPIENT, SENDER, SUSPENDED, THIRD, Forge
 from relay.sandbox.attacks.papers import Papers, Signer
 
 FAMILIES: Final[tuple[Family, ...]] = (
@@ -38,6 +39,7 @@ FAMILIES: Final[tuple[Family, ...]] = (
     algorithms.KEYS,
     algorithms.VALUES,
     algorithms.MALLEABLE,
+    manifest.FAMILY,
     certificates.CHAINS,
     certificates.REVOCATION,
     certificates.KEY_INFO,
@@ -56,6 +58,7 @@ __all__ = [
     "FAMILIES",
     "RECIPIENT",
     "SENDER",
+    "SUSPENDED",
     "THIRD",
     "Case",
     "Family",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import warnings
 import zipfile
 from collections.abc import Callable
 from typing import Final
@@ -17,6 +18,7 @@ from relay.sandbox.attacks.forge import (
     THIRD,
     Forge,
     b64,
+    between,
     inserted,
     replaced,
     spliced,
@@ -45,35 +47,37 @@ def _before(old: str, new: str) -> Callable[[Forge], bytes]:
 
 
 _SPLIT: Final = "a code that one reader takes whole and another in part"
-SPLITTING.add("a comment put into a code after signing", Code.COMMENT_IN_TEXT, "comments", _SPLIT, _after(_TO, f">{RECIPIENT[:2]}<!-- -->{RECIPIENT[2:]}<"))  # fmt: skip
-SPLITTING.add("a comment put behind a code after signing", Code.COMMENT_IN_TEXT, "comments", _SPLIT, _after(_TO, f">{RECIPIENT}<!-- --><"))  # fmt: skip
-SPLITTING.add("a comment in a code that the sender signed", Code.COMMENT_IN_TEXT, "comments", _SPLIT, _before(_TO, f">{RECIPIENT}<!---->.01<"))  # fmt: skip
-SPLITTING.add("a comment in the subject", Code.COMMENT_IN_TEXT, "comments", "a subject that a list cuts off", _after(SUBJECT, SUBJECT + "<!-- -->"))  # fmt: skip
-SPLITTING.add("a comment in the digest", (Code.COMMENT_IN_TEXT, Code.SIGNATURE_MALFORMED), "comments", "which of two digests is compared", lambda forge: forge.with_recipe(digest_text=lambda text: "<!--x-->" + text), source="CVE-2025-29775")  # fmt: skip
-SPLITTING.add("a comment that hides a digest in SignedInfo", (Code.COMMENT_IN_TEXT, Code.SIGNATURE_MALFORMED), "shape", "which of two digests is compared", lambda forge: forge.with_recipe(more_info="<!-- <DigestValue>AAAA</DigestValue> -->"), source="CVE-2025-29775")  # fmt: skip
-SPLITTING.add("an instruction inside a code", Code.PI_FORBIDDEN, "instructions", _SPLIT, _before(_TO, f">{RECIPIENT}<?x?>.01<"))  # fmt: skip
-SPLITTING.add("an instruction between elements", Code.PI_FORBIDDEN, "instructions", "instructions that act on a reader", lambda forge: forge.with_insert("<edXML:To>", "<?route H01?>"))  # fmt: skip
-SPLITTING.add("an element inside a code", Code.BAD_CODE, "code", _SPLIT, _before(_TO, f">{RECIPIENT}<edXML:x></edXML:x>.01<"))  # fmt: skip
-SPLITTING.add("a second code inside a part of From", Code.DUPLICATE_VALUE, "one code", "readers that look for the code at any depth", _before(f"{_FROM}/edXML:OrganId>", f"{_FROM}/edXML:OrganId><edXML:Parent><edXML:OrganId>{THIRD}</edXML:OrganId></edXML:Parent>"))  # fmt: skip
-SPLITTING.add("an element inside the document's id", Code.BAD_VALUE, "plain text", "an id that one reader takes whole and another in part", _before("<edXML:DocumentId>", "<edXML:DocumentId><edXML:x></edXML:x>"))  # fmt: skip
-SPLITTING.add("a section that hides markup in a code", Code.BAD_CODE, "code", "readers that unpack sections twice", _before(_TO, f"><![CDATA[{RECIPIENT}</edXML:OrganId>]]><"))  # fmt: skip
+SPLITTING.add("a comment put into a code after signing", Code.COMMENT_IN_TEXT, "parse.check_comments", _SPLIT, _after(_TO, f">{RECIPIENT[:2]}<!-- -->{RECIPIENT[2:]}<"))  # fmt: skip
+SPLITTING.add("a comment put behind a code after signing", Code.COMMENT_IN_TEXT, "parse.check_comments", _SPLIT, _after(_TO, f">{RECIPIENT}<!-- --><"))  # fmt: skip
+SPLITTING.add("a comment in a code that the sender signed", Code.COMMENT_IN_TEXT, "parse.check_comments", _SPLIT, _before(_TO, f">{RECIPIENT}<!---->.01<"))  # fmt: skip
+SPLITTING.add("a comment in the subject", Code.COMMENT_IN_TEXT, "parse.check_comments", "a subject that a list cuts off", _after(SUBJECT, SUBJECT + "<!-- -->"))  # fmt: skip
+SPLITTING.add("a comment in the digest", (Code.COMMENT_IN_TEXT, Code.SIGNATURE_MALFORMED), "parse.check_comments", "which of two digests is compared", lambda forge: forge.with_recipe(digest_text=lambda text: "<!--x-->" + text), source="CVE-2025-29775")  # fmt: skip
+SPLITTING.add("a comment that hides a digest in SignedInfo", (Code.COMMENT_IN_TEXT, Code.SIGNATURE_MALFORMED), "signature.check_bare", "which of two digests is compared", lambda forge: forge.with_recipe(more_info="<!-- <DigestValue>AAAA</DigestValue> -->"), source="CVE-2025-29775")  # fmt: skip
+SPLITTING.add("an instruction inside a code", Code.PI_FORBIDDEN, "parse.check_instructions", _SPLIT, _before(_TO, f">{RECIPIENT}<?x?>.01<"))  # fmt: skip
+SPLITTING.add("an instruction between elements", Code.PI_FORBIDDEN, "parse.check_instructions", "instructions that act on a reader", lambda forge: forge.with_insert("<edXML:To>", "<?route H01?>"))  # fmt: skip
+SPLITTING.add("an element inside a code", Code.BAD_CODE, "codes.normal_form", _SPLIT, _before(_TO, f">{RECIPIENT}<edXML:x></edXML:x>.01<"))  # fmt: skip
+SPLITTING.add("a second code inside a part of From", Code.DUPLICATE_VALUE, "fields.organ_code", "readers that look for the code at any depth", _before(f"{_FROM}/edXML:OrganId>", f"{_FROM}/edXML:OrganId><edXML:Parent><edXML:OrganId>{THIRD}</edXML:OrganId></edXML:Parent>"))  # fmt: skip
+SPLITTING.add("an element inside the document's id", Code.BAD_VALUE, "fields.text_of", "an id that one reader takes whole and another in part", _before("<edXML:DocumentId>", "<edXML:DocumentId><edXML:x></edXML:x>"))  # fmt: skip
+SPLITTING.add("a section that hides markup in a code", Code.BAD_CODE, "codes.normal_form", "readers that unpack sections twice", _before(_TO, f"><![CDATA[{RECIPIENT}</edXML:OrganId>]]><"))  # fmt: skip
 
 
 # --- namespaces
 
 _ALIEN: Final = "urn:x"
-NAMESPACES.add("the prefix bound anew around To", (Code.NO_RECIPIENT, Code.MISSING_VALUE), "names", "readers that look at prefixes", _before("<edXML:To>", f'<edXML:To xmlns:edXML="{_ALIEN}">'))  # fmt: skip
-NAMESPACES.add("a second From in another namespace", Code.DUPLICATE_VALUE, "one value", "readers that look at local names", lambda forge: forge.with_insert("<edXML:From>", f'<x:From xmlns:x="{_ALIEN}"><x:OrganId>{THIRD}</x:OrganId></x:From>'), source="docs/edxml.md")  # fmt: skip
-NAMESPACES.add("a second OrganId in no namespace", Code.DUPLICATE_VALUE, "one value", "readers that look at local names", lambda forge: forge.with_insert(f"<edXML:OrganId>{SENDER}<", f'<OrganId xmlns="">{THIRD}</OrganId>'))  # fmt: skip
-NAMESPACES.add("the header in no namespace", (Code.SIGNATURE_MISPLACED, Code.MISSING_VALUE, Code.WRONG_ROOT), "names", "readers that look at local names", lambda forge: _in_no_namespace(forge))  # fmt: skip
-NAMESPACES.add("a prefix that is not declared", Code.NOT_XML, "well-formed", "readers that take it", lambda forge: forge.good().replace(b' xmlns:edXML="' + EDXML.encode() + b'"', b""))  # fmt: skip
-NAMESPACES.add("the prefix bound to another namespace", (Code.SIGNATURE_MISPLACED, Code.DIGEST_MISMATCH), "place", "readers that look at prefixes", lambda forge: replaced(forge.good(), f'xmlns:edXML="{EDXML}"', f'xmlns:edXML="{_ALIEN}"'))  # fmt: skip
-NAMESPACES.add("xml bound to something else", Code.NOT_XML, "well-formed", "xml:lang and xml:id that mean another thing", lambda forge: replaced(forge.good(), "<edXML:To>", f'<edXML:To xmlns:xml="{_ALIEN}">'), source="Namespaces in XML 1.0, section 3")  # fmt: skip
-NAMESPACES.add("xmlns bound", Code.NOT_XML, "well-formed", "declarations that are attributes to one reader", lambda forge: replaced(forge.good(), "<edXML:To>", f'<edXML:To xmlns:xmlns="{_ALIEN}">'), source="Namespaces in XML 1.0, section 3")  # fmt: skip
-NAMESPACES.add("a name relative to nothing", (Code.SIGNATURE_INVALID, Code.DIGEST_MISMATCH, Code.NOT_XML), "digest", "canonical XML refuses it, some engines do not", lambda forge: replaced(forge.good(), "<AttachmentEncoded>", '<x xmlns="relative"></x><AttachmentEncoded>'), source="Canonical XML 1.0, section 1.3")  # fmt: skip
-NAMESPACES.add("an attribute twice under two prefixes", Code.NOT_XML, "well-formed", "which of the two is read", lambda forge: replaced(forge.good(), "<edXML:To>", f'<edXML:To xmlns:a="{_ALIEN}" xmlns:b="{_ALIEN}" a:x="1" b:x="2">'), source="Namespaces in XML 1.0, section 6.3")  # fmt: skip
-NAMESPACES.add("the signature in a namespace that looks the same", Code.UNSIGNED, "one signature", "readers that look at local names", lambda forge: forge.good().replace(b"http://www.w3.org/2000/09/xmldsig#", b"http://www.w3.org/2000/09/xmldsig"))  # fmt: skip
-NAMESPACES.add("an attribute of another namespace in the signature", Code.SIGNATURE_MALFORMED, "shape", "attributes that one engine reads and another does not", lambda forge: forge.with_recipe(attributes=f' xmlns:x="{_ALIEN}" x:Id="s"'))  # fmt: skip
+NAMESPACES.add("the prefix bound anew around To", (Code.NO_RECIPIENT, Code.MISSING_VALUE), "fields.Parts.need", "readers that look at prefixes", _before("<edXML:To>", f'<edXML:To xmlns:edXML="{_ALIEN}">'))  # fmt: skip
+NAMESPACES.add("a second From in another namespace", Code.DUPLICATE_VALUE, "fields.optional", "readers that look at local names", lambda forge: forge.with_insert("<edXML:From>", f'<x:From xmlns:x="{_ALIEN}"><x:OrganId>{THIRD}</x:OrganId></x:From>'), source="docs/edxml.md")  # fmt: skip
+NAMESPACES.add("a second OrganId in no namespace", Code.DUPLICATE_VALUE, "fields.optional", "readers that look at local names", lambda forge: forge.with_insert(f"<edXML:OrganId>{SENDER}<", f'<OrganId xmlns="">{THIRD}</OrganId>'))  # fmt: skip
+NAMESPACES.add("the header in no namespace", (Code.SIGNATURE_MISPLACED, Code.MISSING_VALUE, Code.WRONG_ROOT), "fields.Parts.need", "readers that look at local names", lambda forge: _in_no_namespace(forge))  # fmt: skip
+NAMESPACES.add("a type named by a prefix", Code.HIDDEN_NAMESPACE, "content.check_types", "exclusive C14N does not sign what the prefix is bound to", _before("<edXML:To>", f'<edXML:To xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" xsi:type="edXML:{RECIPIENT}">'), source="Exclusive XML Canonicalization 1.0, section 1.3; Schema Part 1, section 2.6.1")  # fmt: skip
+NAMESPACES.add("an id that stands twice", Code.FOREIGN_ID, "content.check_ids", "readers that find what is signed by its id", lambda forge: forge.sign(replaced(replaced(forge.unsigned(), "<edXML:To>", '<edXML:To Id="x">'), "<edXML:From>", '<edXML:From ID="x">')), source="W3C, xml:id 1.0, section 4")  # fmt: skip
+NAMESPACES.add("a prefix that is not declared", Code.NOT_XML, "libxml2", "readers that take it", lambda forge: forge.good().replace(b' xmlns:edXML="' + EDXML.encode() + b'"', b""))  # fmt: skip
+NAMESPACES.add("the prefix bound to another namespace", (Code.SIGNATURE_MISPLACED, Code.DIGEST_MISMATCH), "signature.check_place", "readers that look at prefixes", lambda forge: replaced(forge.good(), f'xmlns:edXML="{EDXML}"', f'xmlns:edXML="{_ALIEN}"'))  # fmt: skip
+NAMESPACES.add("xml bound to something else", Code.NOT_XML, "libxml2", "xml:lang and xml:id that mean another thing", lambda forge: replaced(forge.good(), "<edXML:To>", f'<edXML:To xmlns:xml="{_ALIEN}">'), source="Namespaces in XML 1.0, section 3")  # fmt: skip
+NAMESPACES.add("xmlns bound", Code.NOT_XML, "libxml2", "declarations that are attributes to one reader", lambda forge: replaced(forge.good(), "<edXML:To>", f'<edXML:To xmlns:xmlns="{_ALIEN}">'), source="Namespaces in XML 1.0, section 3")  # fmt: skip
+NAMESPACES.add("a name relative to nothing", (Code.SIGNATURE_INVALID, Code.DIGEST_MISMATCH, Code.NOT_XML), "verifier.check_digest", "canonical XML refuses it, some engines do not", lambda forge: replaced(forge.good(), "<AttachmentEncoded>", '<x xmlns="relative"></x><AttachmentEncoded>'), source="Canonical XML 1.0, section 1.3")  # fmt: skip
+NAMESPACES.add("an attribute twice under two prefixes", Code.NOT_XML, "libxml2", "which of the two is read", lambda forge: replaced(forge.good(), "<edXML:To>", f'<edXML:To xmlns:a="{_ALIEN}" xmlns:b="{_ALIEN}" a:x="1" b:x="2">'), source="Namespaces in XML 1.0, section 6.3")  # fmt: skip
+NAMESPACES.add("the signature in a namespace that looks the same", Code.UNSIGNED, "signature.check_signed", "readers that look at local names", lambda forge: forge.good().replace(b"http://www.w3.org/2000/09/xmldsig#", b"http://www.w3.org/2000/09/xmldsig"))  # fmt: skip
+NAMESPACES.add("an attribute of another namespace in the signature", Code.SIGNATURE_MALFORMED, "signature.check_bare", "attributes that one engine reads and another does not", lambda forge: forge.with_recipe(attributes=f' xmlns:x="{_ALIEN}" x:Id="s"'))  # fmt: skip
 
 
 def _in_no_namespace(forge: Forge) -> bytes:
@@ -85,15 +89,23 @@ def _in_no_namespace(forge: Forge) -> bytes:
 
 # --- values
 
-VALUES.add("two OrganId in From", Code.DUPLICATE_VALUE, "one value", "which sender is meant", lambda forge: forge.with_insert(f"<edXML:OrganId>{SENDER}<", f"<edXML:OrganId>{THIRD}</edXML:OrganId>"))  # fmt: skip
-VALUES.add("two OrganId in To", Code.DUPLICATE_VALUE, "one value", "which recipient is meant", lambda forge: forge.with_insert(f"<edXML:OrganId>{RECIPIENT}<", f"<edXML:OrganId>{THIRD}</edXML:OrganId>"))  # fmt: skip
-VALUES.add("two From", Code.DUPLICATE_VALUE, "one value", "which sender is meant", lambda forge: forge.with_insert("<edXML:To>", f"<edXML:From><edXML:OrganId>{THIRD}</edXML:OrganId></edXML:From>"))  # fmt: skip
-VALUES.add("two MessageHeader", Code.DUPLICATE_VALUE, "one value", "which header is meant", lambda forge: forge.with_insert("<edXML:MessageHeader>", f"<edXML:MessageHeader><edXML:From><edXML:OrganId>{THIRD}</edXML:OrganId></edXML:From></edXML:MessageHeader>"))  # fmt: skip
-VALUES.add("two DocumentId", Code.DUPLICATE_VALUE, "one value", "which document a status speaks of", lambda forge: forge.with_insert("<edXML:DocumentId>", "<edXML:DocumentId>x</edXML:DocumentId>"))  # fmt: skip
-VALUES.add("an empty DocumentId", Code.EMPTY_DOCUMENT_ID, "identity", "a document that no status can name", lambda forge: forge.good(document_id=""))  # fmt: skip
-VALUES.add("no recipient", Code.NO_RECIPIENT, "recipients", "a document for nobody", lambda forge: forge.good(to=()))
-VALUES.add("an endless DocumentId", Code.BAD_VALUE, "identity", "memory, logs and listings", lambda forge: forge.good(document_id="x" * 5000), source="CWE-400")  # fmt: skip
-VALUES.add("an odd BussinessDocType", Code.BAD_DOCUMENT_TYPE, "document type", "a revocation that one reader sees and another does not", _before("<edXML:BussinessDocType>0<", "<edXML:BussinessDocType>01<"))  # fmt: skip
+VALUES.add("two OrganId in From", Code.DUPLICATE_VALUE, "fields.optional", "which sender is meant", lambda forge: forge.with_insert(f"<edXML:OrganId>{SENDER}<", f"<edXML:OrganId>{THIRD}</edXML:OrganId>"))  # fmt: skip
+VALUES.add("two OrganId in To", Code.DUPLICATE_VALUE, "fields.optional", "which recipient is meant", lambda forge: forge.with_insert(f"<edXML:OrganId>{RECIPIENT}<", f"<edXML:OrganId>{THIRD}</edXML:OrganId>"))  # fmt: skip
+VALUES.add("two From", Code.DUPLICATE_VALUE, "fields.optional", "which sender is meant", lambda forge: forge.with_insert("<edXML:To>", f"<edXML:From><edXML:OrganId>{THIRD}</edXML:OrganId></edXML:From>"))  # fmt: skip
+VALUES.add("two MessageHeader", Code.DUPLICATE_VALUE, "fields.optional", "which header is meant", lambda forge: forge.with_insert("<edXML:MessageHeader>", f"<edXML:MessageHeader><edXML:From><edXML:OrganId>{THIRD}</edXML:OrganId></edXML:From></edXML:MessageHeader>"))  # fmt: skip
+VALUES.add("two DocumentId", Code.DUPLICATE_VALUE, "fields.optional", "which document a status speaks of", lambda forge: forge.with_insert("<edXML:DocumentId>", "<edXML:DocumentId>x</edXML:DocumentId>"))  # fmt: skip
+VALUES.add("an empty DocumentId", Code.EMPTY_DOCUMENT_ID, "fields.text_of", "a document that no status can name", lambda forge: forge.good(document_id=""))  # fmt: skip
+VALUES.add("no From", Code.MISSING_VALUE, "fields.Parts.need", "a document of nobody", lambda forge: _left_out(forge, b"<edXML:From>", b"</edXML:From>"))  # fmt: skip
+VALUES.add("no DocumentId", Code.MISSING_VALUE, "fields.Parts.need", "a document that no status can name", lambda forge: _left_out(forge, b"<edXML:DocumentId>", b"</edXML:DocumentId>"))  # fmt: skip
+VALUES.add("no MessageHeader", Code.MISSING_VALUE, "fields.required", "a document of nobody", lambda forge: _left_out(forge, b"<edXML:MessageHeader>", b"</edXML:MessageHeader>"))  # fmt: skip
+VALUES.add("no recipient", Code.NO_RECIPIENT, "format._recipients", "a document for nobody", lambda forge: forge.good(to=()))
+VALUES.add("an endless DocumentId", Code.BAD_VALUE, "fields.text_of", "memory, logs and listings", lambda forge: forge.good(document_id="x" * 5000), source="CWE-400")  # fmt: skip
+VALUES.add("an odd BussinessDocType", Code.BAD_DOCUMENT_TYPE, "format._business_type", "a revocation that one reader sees and another does not", _before("<edXML:BussinessDocType>0<", "<edXML:BussinessDocType>01<"))  # fmt: skip
+
+
+def _left_out(forge: Forge, start: bytes, end: bytes) -> bytes:
+    body = forge.unsigned()
+    return forge.sign(replaced(body, between(body, start, end), b""))
 
 
 # --- files
@@ -112,35 +124,45 @@ def _swapped(change: Callable[[bytes], bytes], content: Callable[[], bytes], nam
     return build
 
 
-def _pdf() -> bytes:
+def pdf() -> bytes:
+    """Return a PDF of no page."""
     return b"%PDF-1.4\n1 0 obj<</Type/Catalog/Pages 2 0 R>>endobj\n2 0 obj<</Type/Pages/Kids[]/Count 0>>endobj\ntrailer<</Root 1 0 R>>\n%%EOF\n"
 
 
 def _zip(*entries: tuple[str, bytes]) -> bytes:
     out = io.BytesIO()
-    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # two entries of one name are meant
         for name, content in entries:
             archive.writestr(zipfile.ZipInfo(name), content)
     return out.getvalue()
 
 
-def _archive() -> bytes:
+def archive() -> bytes:
+    """Return an archive of one file."""
     return _zip(("a.txt", _PAYLOAD))
 
 
 _UPDATE: Final = b"1 0 obj<</Type/Catalog/Pages 3 0 R>>endobj\ntrailer<</Root 1 0 R/Prev 0>>\n%%EOF\n"
+
+
+def pdf_update() -> bytes:
+    """Return what an incremental update of that PDF appends: another catalogue."""
+    return _UPDATE
+
+
 _DIGEST: Final = Code.DIGEST_MISMATCH
-FILES.add("a PDF with an update appended", _DIGEST, "digest", "shadow content: shown in the place of what was signed", _swapped(lambda true: true + _UPDATE, _pdf, "cv.pdf"))  # fmt: skip
-FILES.add("a PDF with bytes behind its end", _DIGEST, "digest", "universal signature forgery: readers that look elsewhere", _swapped(lambda true: true + b"%" * 40, _pdf, "cv.pdf"), source="Mladenov and others, 1 Trillion Dollar Refund (CCS 2019)")  # fmt: skip
-FILES.add("an archive with a second entry", _DIGEST, "digest", "which entry is unpacked", _swapped(lambda _true: _zip(("a.txt", _PAYLOAD), ("a.txt", b"other")), _archive, "a.zip"), source="CVE-2013-4787 (master key)")  # fmt: skip
-FILES.add("an archive that unpacks to a thousand times its size", _DIGEST, "digest", "memory and disk of who unpacks", _swapped(lambda _true: _zip(("a.txt", bytes(1_000_000))), _archive, "a.zip"), source="CWE-409")  # fmt: skip
-FILES.add("an archive whose entry leads out of its folder", _DIGEST, "digest", "files of who unpacks", _swapped(lambda _true: _zip(("../../a.txt", _PAYLOAD)), _archive, "a.zip"), source="CVE-2018-1002200 (zip slip)")  # fmt: skip
-FILES.add("an archive with another comment", _DIGEST, "digest", "one more spelling of the same files", _swapped(lambda true: true[:-2] + b"\x01\x00x", _archive, "a.zip"))  # fmt: skip
-FILES.add("a program in the place of a letter", _DIGEST, "digest", "whoever opens it", _swapped(lambda _true: b"MZ" + bytes(200), lambda: _PAYLOAD, "cv.txt"))  # fmt: skip
-FILES.add("the file's name changed", _DIGEST, "digest", "a program that is named as a letter", lambda forge: replaced(forge.good(files=(("cv.txt", _PAYLOAD),)), "cv.txt", "cv.exe"))  # fmt: skip
-FILES.add("a file more", _DIGEST, "digest", "a file that nobody signed", lambda forge: inserted(forge.good(), "</AttachmentEncoded>", "<Attachment><ContentId>cid:x</ContentId></Attachment>"))  # fmt: skip
-FILES.add("a file less", _DIGEST, "digest", "a letter without its annex", lambda forge: _without_files(forge))
-FILES.add("the same octets in other lines of base64", _DIGEST, "digest", "two bodies that say the same", lambda forge: replaced(forge.good(files=(("a", _PAYLOAD),)), b64(_PAYLOAD)[:76], b64(_PAYLOAD)[:76] + "\n"), source="RFC 4648, section 3.1")  # fmt: skip
+FILES.add("a PDF with an update appended", _DIGEST, "verifier.check_digest", "shadow content: shown in the place of what was signed", _swapped(lambda true: true + _UPDATE, pdf, "cv.pdf"))  # fmt: skip
+FILES.add("a PDF with bytes behind its end", _DIGEST, "verifier.check_digest", "universal signature forgery: readers that look elsewhere", _swapped(lambda true: true + b"%" * 40, pdf, "cv.pdf"), source="Mladenov and others, 1 Trillion Dollar Refund (CCS 2019)")  # fmt: skip
+FILES.add("an archive with a second entry", _DIGEST, "verifier.check_digest", "which entry is unpacked", _swapped(lambda _true: _zip(("a.txt", _PAYLOAD), ("a.txt", b"other")), archive, "a.zip"), source="CVE-2013-4787 (master key)")  # fmt: skip
+FILES.add("an archive that unpacks to a thousand times its size", _DIGEST, "verifier.check_digest", "memory and disk of who unpacks", _swapped(lambda _true: _zip(("a.txt", bytes(1_000_000))), archive, "a.zip"), source="CWE-409")  # fmt: skip
+FILES.add("an archive whose entry leads out of its folder", _DIGEST, "verifier.check_digest", "files of who unpacks", _swapped(lambda _true: _zip(("../../a.txt", _PAYLOAD)), archive, "a.zip"), source="CVE-2018-1002200 (zip slip)")  # fmt: skip
+FILES.add("an archive with another comment", _DIGEST, "verifier.check_digest", "one more spelling of the same files", _swapped(lambda true: true[:-2] + b"\x01\x00x", archive, "a.zip"))  # fmt: skip
+FILES.add("a program in the place of a letter", _DIGEST, "verifier.check_digest", "whoever opens it", _swapped(lambda _true: b"MZ" + bytes(200), lambda: _PAYLOAD, "cv.txt"))  # fmt: skip
+FILES.add("the file's name changed", _DIGEST, "verifier.check_digest", "a program that is named as a letter", lambda forge: replaced(forge.good(files=(("cv.txt", _PAYLOAD),)), "cv.txt", "cv.exe"))  # fmt: skip
+FILES.add("a file more", _DIGEST, "verifier.check_digest", "a file that nobody signed", lambda forge: inserted(forge.good(), "</AttachmentEncoded>", "<Attachment><ContentId>cid:x</ContentId></Attachment>"))  # fmt: skip
+FILES.add("a file less", _DIGEST, "verifier.check_digest", "a letter without its annex", lambda forge: _without_files(forge))
+FILES.add("the same octets in other lines of base64", _DIGEST, "verifier.check_digest", "two bodies that say the same", lambda forge: replaced(forge.good(files=(("a", _PAYLOAD),)), b64(_PAYLOAD)[:76], b64(_PAYLOAD)[:76] + "\n"), source="RFC 4648, section 3.1")  # fmt: skip
 
 
 def _without_files(forge: Forge) -> bytes:
@@ -167,14 +189,29 @@ def _stuffed(piece: Callable[[], bytes]) -> Callable[[Forge], bytes]:
     return lambda forge: inserted(forge.good(), "<edXML:TraceHeaderList>", piece())
 
 
-EXHAUSTION.add("forty levels", Code.TOO_DEEP, "depth", "recursion", _nested(40, signed=True))
-EXHAUSTION.add("nine thousand levels", Code.TOO_DEEP, "depth", "the parser's and our own stack", _nested(9000, signed=False), source="CWE-674")  # fmt: skip
-EXHAUSTION.add("ninety thousand elements", Code.TOO_COMPLEX, "markup", "memory: an element costs a hundred bytes and more", _stuffed(lambda: b"<a/>" * 90_000))  # fmt: skip
-EXHAUSTION.add("thirty thousand elements", Code.TOO_COMPLEX, "elements", "memory: an element costs a hundred bytes and more", _stuffed(lambda: b"<a></a>" * 30_000))  # fmt: skip
-EXHAUSTION.add("thirty thousand attributes", Code.TOO_COMPLEX, "markup", "time: canonical XML sorts them", _stuffed(lambda: b"<a" + b"".join(b" b%d='1'" % n for n in range(30_000)) + b"/>"))  # fmt: skip
-EXHAUSTION.add("a hundred attributes at one element", Code.TOO_COMPLEX, "attributes", "time: canonical XML sorts them", _stuffed(lambda: b"<a" + b"".join(b" b%d='1'" % n for n in range(100)) + b"/>"))  # fmt: skip
-EXHAUSTION.add("names of attributes that fall together", Code.TOO_COMPLEX, "markup", "time: a table of names that degenerates", _stuffed(lambda: b"<a" + b"".join(b" c%x='1'" % (n * 65536) for n in range(21_000)) + b"/>"), source="CVE-2012-0841")  # fmt: skip
-EXHAUSTION.add("an attribute of a megabyte", Code.TOO_COMPLEX, "texts", "memory", _stuffed(lambda: b"<a b='" + b"x" * 1_000_000 + b"'/>"))  # fmt: skip
-EXHAUSTION.add("a subject of a megabyte", Code.TOO_COMPLEX, "texts", "memory: texts are copied into the view", lambda forge: forge.good(subject="x" * 1_000_000))  # fmt: skip
-EXHAUSTION.add("ten thousand comments", (Code.TOO_COMPLEX, Code.DIGEST_MISMATCH, Code.COMMENT_IN_TEXT), "comments", "time", _stuffed(lambda: b"x<!-- -->" * 10_000))  # fmt: skip
-EXHAUSTION.add("a tag without an end", Code.NOT_XML, "well-formed", "scanners that go back", _stuffed(lambda: b"<a " * 5_000))  # fmt: skip
+def _signed(piece: Callable[[], bytes]) -> Callable[[Forge], bytes]:
+    """The sender signs it: nothing but the limit stops it."""
+    return lambda forge: forge.sign(inserted(forge.unsigned(), "<edXML:TraceHeaderList>", piece()))
+
+
+def _attributes(count: int) -> bytes:
+    return b"<a" + b"".join(b" b%d='1'" % n for n in range(count)) + b"></a>"
+
+
+_MEMORY: Final = "memory: an element costs a hundred bytes and more"
+EXHAUSTION.add("forty levels", Code.TOO_DEEP, "parse.check_depth", "recursion", _nested(40, signed=True))
+EXHAUSTION.add("nine thousand levels", Code.TOO_DEEP, "parse.check_depth", "the parser's and our own stack", _nested(9000, signed=False), source="CWE-674")  # fmt: skip
+EXHAUSTION.add("ninety thousand elements", Code.TOO_COMPLEX, "parse.check_elements", _MEMORY, _stuffed(lambda: b"<a/>" * 90_000))  # fmt: skip
+EXHAUSTION.add("thirty thousand elements, signed", Code.TOO_COMPLEX, "parse.check_elements", _MEMORY, _signed(lambda: b"<a></a>" * 30_000))  # fmt: skip
+EXHAUSTION.add("ninety thousand empty sections, signed", Code.TOO_COMPLEX, "parse.check_markup", "time, and texts in pieces", _signed(lambda: b"<a>" + b"<![CDATA[]]>" * 90_000 + b"</a>"))  # fmt: skip
+EXHAUSTION.add("thirty thousand attributes at one element", Code.TOO_COMPLEX, "parse.check_attributes", "time: canonical XML sorts them", _stuffed(lambda: _attributes(30_000)))  # fmt: skip
+EXHAUSTION.add("twenty-five thousand attributes, sixty at an element", Code.TOO_COMPLEX, "parse.check_equals", "time: canonical XML looks each name up", _signed(lambda: _attributes(60) * 420))  # fmt: skip
+EXHAUSTION.add("a hundred attributes at one element, signed", Code.TOO_COMPLEX, "parse.check_attributes", "time: canonical XML sorts them", _signed(lambda: _attributes(100)))  # fmt: skip
+EXHAUSTION.add("names of attributes that fall together", Code.TOO_COMPLEX, "parse.check_attributes", "time: a table of names that degenerates", _stuffed(lambda: b"<a" + b"".join(b" c%x='1'" % (n * 65536) for n in range(21_000)) + b"/>"), source="CVE-2012-0841")  # fmt: skip
+EXHAUSTION.add("an attribute of a hundred kilobytes, signed", Code.TOO_COMPLEX, "parse.check_texts", "memory", _signed(lambda: b'<a b="' + b"x" * 100_000 + b'"></a>'))  # fmt: skip
+EXHAUSTION.add("a text of a megabyte, signed", Code.TOO_COMPLEX, "parse.check_texts", "memory: texts are copied into the view", _signed(lambda: b"<a>" + b"x" * 1_000_000 + b"</a>"))  # fmt: skip
+EXHAUSTION.add("a subject of a megabyte", Code.TOO_COMPLEX, "parse.check_texts", "memory: texts are copied into the view", lambda forge: forge.good(subject="x" * 1_000_000))  # fmt: skip
+EXHAUSTION.add("ten thousand comments in a text", (Code.TOO_COMPLEX, Code.DIGEST_MISMATCH, Code.COMMENT_IN_TEXT), "parse.check_comments", "time", _stuffed(lambda: b"<a>" + b"x<!-- -->" * 10_000 + b"</a>"))  # fmt: skip
+EXHAUSTION.add("a tag without an end", Code.NOT_XML, "libxml2", "scanners that go back", _stuffed(lambda: b"<a " * 5_000))  # fmt: skip
+EXHAUSTION.add("a comment without an end", Code.NOT_XML, "parse.check_prolog", "scanners that go back", lambda _forge: b"<!--" + b"- -" * 100_000)  # fmt: skip
+EXHAUSTION.add("a declaration without an end", Code.NOT_XML, "parse._behind_declaration", "scanners that go on", lambda _forge: b"<?xml " + b"version " * 50_000)  # fmt: skip

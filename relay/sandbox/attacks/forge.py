@@ -30,6 +30,8 @@ from relay.sandbox.attacks.papers import Authority, Papers, Signer
 SENDER: Final = "H97"
 RECIPIENT: Final = "H98"
 THIRD: Final = "H98.01"
+SUSPENDED: Final = "H97.01"
+"""Known to the inner world alone: an agency that may not send."""
 AGENCIES: Final = (SENDER, RECIPIENT, THIRD)
 """Codes of the agencies that the attacks play with; no other's mail is touched."""
 
@@ -97,6 +99,7 @@ class Recipe:
     more_references: str = ""
     no_reference: bool = False
     more_info: str = ""  # in front of Reference
+    info_attributes: str = ""  # of SignedInfo
     key_info: str | None = None
     more_children: str = ""  # behind KeyInfo
     attributes: str = ""  # of Signature
@@ -129,7 +132,7 @@ def signature(content: bytes, signer: Signer, recipe: Recipe) -> bytes:
         f"<DigestValue>{digest}</DigestValue></Reference>"
     )
     info = (
-        f'<SignedInfo>{recipe.c14n}<SignatureMethod Algorithm="{method}">{recipe.method_inside}</SignatureMethod>'
+        f'<SignedInfo{recipe.info_attributes}>{recipe.c14n}<SignatureMethod Algorithm="{method}">{recipe.method_inside}</SignatureMethod>'
         f"{recipe.more_info}{'' if recipe.no_reference else reference}{recipe.more_references}</SignedInfo>"
     )
     shown = key_info(signer.chain) if recipe.key_info is None else recipe.key_info
@@ -137,7 +140,7 @@ def signature(content: bytes, signer: Signer, recipe: Recipe) -> bytes:
         f'<Signature xmlns="{DS}"{recipe.attributes}>{info}<SignatureValue>@@</SignatureValue>'
         f"{shown}{recipe.more_children}</Signature>"
     )
-    alone = info.replace("<SignedInfo>", f'<SignedInfo xmlns="{DS}">', 1)
+    alone = info.replace("<SignedInfo", f'<SignedInfo xmlns="{DS}"', 1)
     if recipe.prefix:
         whole, alone = _prefixed(whole, recipe.prefix), _prefixed(alone, recipe.prefix)
     value = recipe.value(signer.key, canonical(alone.encode()), recipe.hash)

@@ -25,12 +25,12 @@ _URIS = (
 )  # fmt: skip
 for _name, _uri, _target, _source in _URIS:
     REFERENCES.add(
-        _name, Code.FOREIGN_REFERENCE, "reference", _target, _refers(_uri), source=_source  # type: ignore[arg-type]
+        _name, Code.FOREIGN_REFERENCE, "signature.check_uri", _target, _refers(_uri), source=_source  # type: ignore[arg-type]
     )
 REFERENCES.add(
     "without a URI",
     Code.FOREIGN_REFERENCE,
-    "reference",
+    "signature.check_uri",
     "what is signed is left to the application",
     lambda forge: forge.with_recipe(reference=""),
     source="XML Signature 1.1, section 4.4.3.1",
@@ -38,7 +38,7 @@ REFERENCES.add(
 REFERENCES.add(
     "none at all",
     (Code.FOREIGN_REFERENCE, Code.SIGNATURE_MALFORMED),
-    "one reference",
+    "signature.check_one_reference",
     "a signature over nothing",
     lambda forge: forge.with_recipe(no_reference=True),
     source="CVE-2013-2153",
@@ -46,14 +46,14 @@ REFERENCES.add(
 REFERENCES.add(
     "twice the same",
     Code.FOREIGN_REFERENCE,
-    "one reference",
+    "signature.check_one_reference",
     "engines that check one of several",
     lambda forge: forge.with_recipe(more_references=_reference(forge)),
 )
 REFERENCES.add(
     "a Manifest of XML Signature behind the reference",
     Code.SIGNATURE_MALFORMED,
-    "signature children",
+    "signature.check_children",
     "references of a Manifest are not checked by core validation",
     lambda forge: forge.with_recipe(
         more_children=f'<Object><Manifest Id="m">{_reference(forge)}</Manifest></Object>'
@@ -63,7 +63,7 @@ REFERENCES.add(
 REFERENCES.add(
     "with a Type that says Manifest",
     (Code.SIGNATURE_MALFORMED, Code.FOREIGN_REFERENCE),
-    "shape",
+    "signature.check_bare",
     "engines that act on Type",
     lambda forge: forge.with_recipe(reference=f' URI="" Type="{DS}Manifest"'),
     source="XML Signature 1.1, section 4.4.3.1",
@@ -71,7 +71,7 @@ REFERENCES.add(
 REFERENCES.add(
     "with an Id of its own",
     (Code.SIGNATURE_MALFORMED, Code.FOREIGN_REFERENCE),
-    "shape",
+    "signature.check_bare",
     "Ids in the signature that another reference can point at",
     lambda forge: forge.with_recipe(reference=' Id="r" URI=""'),
 )
@@ -117,12 +117,12 @@ _SHAPES = (
 )  # fmt: skip
 for _name, _inner, _source, _target in _SHAPES:
     TRANSFORMS.add(
-        _name, Code.FOREIGN_TRANSFORM, "transforms", _target, _transforms(_inner), source=_source  # type: ignore[arg-type]
+        _name, Code.FOREIGN_TRANSFORM, "signature.check_transforms", _target, _transforms(_inner), source=_source  # type: ignore[arg-type]
     )
 TRANSFORMS.add(
     "no Transforms element",
     (Code.SIGNATURE_MALFORMED, Code.FOREIGN_TRANSFORM),
-    "reference children",
+    "signature.check_children",
     "the raw document, signature included",
     lambda forge: forge.with_recipe(transforms=""),
 )
@@ -135,7 +135,7 @@ for _name, _element, _source in (
     TRANSFORMS.add(
         _name,
         Code.FOREIGN_TRANSFORM,
-        "canonicalisation",
+        "signature.check_canonicalization",
         "SignedInfo is made to mean another thing than it says",
         lambda forge, element=_element: forge.with_recipe(c14n=element),  # type: ignore[misc]
         source=_source,
@@ -150,7 +150,16 @@ def _undigested(forge: Forge) -> bytes:
 TRANSFORMS.add(
     "a transform taken out after signing",
     Code.FOREIGN_TRANSFORM,
-    "transforms",
+    "signature.check_transforms",
     "engines that add what is missing",
     _undigested,
+)
+TRANSFORMS.add(
+    "a transform under another element's name",
+    Code.SIGNATURE_MALFORMED,
+    "signature.check_transforms",
+    "engines that look at Algorithm alone",
+    lambda forge: forge.with_recipe(
+        transforms=f'<Transforms>{T_ENVELOPED}<Method Algorithm="{EXC}"></Method></Transforms>'
+    ),
 )

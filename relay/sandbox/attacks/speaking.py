@@ -20,6 +20,7 @@ from relay.sandbox.attacks.case import Family, Outcome, Shot, Where
 from relay.sandbox.attacks.forge import (
     RECIPIENT,
     SENDER,
+    SUSPENDED,
     THIRD,
     Forge,
     Letter,
@@ -45,18 +46,21 @@ def _named_by_another(forge: Forge) -> bytes:
     return forge.sign(forge.unsigned(), forge.signer(THIRD))
 
 
-SPEAKING.add("another agency's certificate, its own key", _WRONG, "signer", "an agency that signs in another's name", _named_by_another)  # fmt: skip
-SPEAKING.add("another agency's good document under one's own user", Code.SENDER_NOT_ALLOWED, "speaker", "a document that was overheard, published anew", lambda forge: Shot(forge.good(), user=THIRD))  # fmt: skip
-SPEAKING.add("a certificate that no directory lists", _WRONG, "signer", "a certificate of the right authority for another use", lambda forge: forge.sign(forge.unsigned(), forge.papers.signer(enrol=False)))  # fmt: skip
-SPEAKING.add("a certificate that bears another's name", _WRONG, "signer", "readers that believe the subject's name", lambda forge: Shot(forge.sign(forge.unsigned(Letter(sender=RECIPIENT, to=(THIRD,))), forge.papers.signer(code=RECIPIENT, enrol=False)), user=RECIPIENT), source="docs/directory.md")  # fmt: skip
-SPEAKING.add("a sender whom nobody knows", Code.UNKNOWN_SENDER, "sender", "an agency that does not exist", lambda forge: forge.sign(forge.unsigned(Letter(sender="H96"))))  # fmt: skip
-SPEAKING.add("a sender in the older form of another's code", _WRONG, "signer", "readers that know one of the two forms", lambda forge: forge.sign(forge.unsigned(Letter(sender="000.00.00." + RECIPIENT))), source="docs/directory.md")  # fmt: skip
-SPEAKING.add("the other's certificate added as a second", _WRONG, "signer", "readers that take any of the certificates for the signer's", lambda forge: forge.sign(forge.unsigned(Letter(sender=RECIPIENT, to=(THIRD,))), Signer(forge.signer(THIRD).key, (*forge.signer(THIRD).chain, forge.signer(RECIPIENT).chain[0]))))  # fmt: skip
-SPEAKING.add("another's code in the routing key", Code.BAD_ROUTING_KEY, "routing key", "lanes and rights of another agency", lambda forge: Shot(forge.good(), code=THIRD), where=Where.INSIDE)  # fmt: skip
-SPEAKING.add("a document in the urgent lane that is not urgent", Code.WRONG_LANE, "lane", "going before everybody else", lambda forge: Shot(forge.good(), lane="urgent"))  # fmt: skip
-SPEAKING.add("a document in the lane of statuses", Code.WRONG_LANE, "lane", "documents without a deadline and a receipt", lambda forge: Shot(forge.good(), lane="status"))  # fmt: skip
-SPEAKING.add("headers of the relay's own", Code.FORBIDDEN_HEADER, "headers", "a delivery id or user that the relay believes", lambda forge: Shot(forge.good(), headers={"truc-user": THIRD, "truc-attempt": "1"}))  # fmt: skip
-SPEAKING.add("copies to other queues", Code.CC_FORBIDDEN, "headers", "RabbitMQ's sender-selected distribution", lambda forge: Shot(forge.good(), headers={"CC": [f"status.{SENDER}"]}), source="RabbitMQ, Sender-selected Distribution")  # fmt: skip
+SPEAKING.add("another agency's certificate, its own key", _WRONG, "verify._speaker_fault", "an agency that signs in another's name", _named_by_another)  # fmt: skip
+SPEAKING.add("another agency's good document under one's own user", Code.SENDER_NOT_ALLOWED, "verify._speaker_fault", "a document that was overheard, published anew", lambda forge: Shot(forge.good(), user=THIRD))  # fmt: skip
+SPEAKING.add("a certificate that no directory lists", _WRONG, "verify._speaker_fault", "a certificate of the right authority for another use", lambda forge: forge.sign(forge.unsigned(), forge.papers.signer(enrol=False)))  # fmt: skip
+SPEAKING.add("a certificate that bears another's name", _WRONG, "verify._speaker_fault", "readers that believe the subject's name", lambda forge: Shot(forge.sign(forge.unsigned(Letter(sender=RECIPIENT, to=(THIRD,))), forge.papers.signer(code=RECIPIENT, enrol=False)), user=RECIPIENT), source="docs/directory.md")  # fmt: skip
+SPEAKING.add("a sender whom nobody knows", Code.UNKNOWN_SENDER, "verify._speaker_fault", "an agency that does not exist", lambda forge: forge.sign(forge.unsigned(Letter(sender="H96"))))  # fmt: skip
+SPEAKING.add("a sender in the older form of another's code", _WRONG, "verify._speaker_fault", "readers that know one of the two forms", lambda forge: forge.sign(forge.unsigned(Letter(sender="000.00.00." + RECIPIENT))), source="docs/directory.md")  # fmt: skip
+SPEAKING.add("the other's certificate added as a second", _WRONG, "verify._speaker_fault", "readers that take any of the certificates for the signer's", lambda forge: forge.sign(forge.unsigned(Letter(sender=RECIPIENT, to=(THIRD,))), Signer(forge.signer(THIRD).key, (*forge.signer(THIRD).chain, forge.signer(RECIPIENT).chain[0]))))  # fmt: skip
+SPEAKING.add("another's code in the routing key", Code.BAD_ROUTING_KEY, "verify.judge", "lanes and rights of another agency", lambda forge: Shot(forge.good(), code=THIRD), where=Where.INSIDE)  # fmt: skip
+SPEAKING.add("a document in the urgent lane that is not urgent", Code.WRONG_LANE, "accept._refusal", "going before everybody else", lambda forge: Shot(forge.good(), lane="urgent"))  # fmt: skip
+SPEAKING.add("a document in the lane of statuses", Code.WRONG_LANE, "accept._refusal", "documents without a deadline and a receipt", lambda forge: Shot(forge.good(), lane="status"))  # fmt: skip
+SPEAKING.add("an agency that is suspended", Code.SENDER_SUSPENDED, "verify._speaker_fault", "an agency that has lost its right to send", lambda forge: Shot(forge.sign(forge.unsigned(Letter(sender=SUSPENDED)), forge.papers.signer(code=SUSPENDED)), user=SUSPENDED), where=Where.INSIDE)  # fmt: skip
+SPEAKING.add("a retry that the relay never made", Code.NO_USER, "accept._from_due", "a document that the relay believes to have judged before", lambda forge: Shot(forge.good(), key="due", headers={"truc-user": SENDER, "truc-lane": "normal", "truc-attempt": "1", "truc-first-seen": rfc3339(forge.now)}), where=Where.INSIDE)  # fmt: skip
+SPEAKING.add("a transport id in capitals", Code.BAD_TRANSPORT_ID, "accept._refusal", "one id in two spellings", lambda forge: Shot(forge.good(), transport_id=str(uuid.uuid4()).upper()), source="docs/protocol.md, Publishing")  # fmt: skip
+SPEAKING.add("headers of the relay's own", Code.FORBIDDEN_HEADER, "accept._header_fault", "a delivery id or user that the relay believes", lambda forge: Shot(forge.good(), headers={"truc-user": THIRD, "truc-attempt": "1"}))  # fmt: skip
+SPEAKING.add("copies to other queues", Code.CC_FORBIDDEN, "accept._header_fault", "RabbitMQ's sender-selected distribution", lambda forge: Shot(forge.good(), headers={"CC": [f"status.{SENDER}"]}), source="RabbitMQ, Sender-selected Distribution")  # fmt: skip
 
 
 # --- statuses
@@ -88,20 +92,20 @@ def _changed(code: str, old: str, new: str) -> Callable[[Forge], tuple[Shot, ...
     return build
 
 
-STATUSES.add("a third agency says that it was received", Code.STATUS_NOT_A_PARTY, "party", "a document that is told as delivered and was not", _told(THIRD, "01"))  # fmt: skip
-STATUSES.add("a third agency refuses it", Code.STATUS_NOT_A_PARTY, "party", "a document that is told as refused", _told(THIRD, "02"))  # fmt: skip
-STATUSES.add("the sender says that it was received", Code.STATUS_NOT_A_PARTY, "party", "proof of a delivery that never was", _told(SENDER, "01", addressee=SENDER))  # fmt: skip
-STATUSES.add("in the recipient's name by a third", _WRONG, "signer", "a document that is told as delivered and was not", _told(RECIPIENT, "01", user=THIRD, signer=THIRD))  # fmt: skip
-STATUSES.add("the recipient's own, published by a third", Code.SENDER_NOT_ALLOWED, "speaker", "a status that was overheard, told anew", _told(RECIPIENT, "03", user=THIRD))  # fmt: skip
-STATUSES.add("a take-back by a third", Code.TAKE_BACK_NOT_YOURS, "party", "documents of others, called back", _told(THIRD, "13", addressee=RECIPIENT, description="gửi nhầm"))  # fmt: skip
-STATUSES.add("a take-back by the recipient", (Code.TAKE_BACK_NOT_YOURS, Code.STATUS_NOT_A_PARTY), "party", "documents of others, called back", _told(RECIPIENT, "13", addressee=THIRD, description="gửi nhầm"))  # fmt: skip
-STATUSES.add("consent to a take-back that nobody asked for", Code.STATUS_WITHOUT_REQUEST, "request", "a document that is told as withdrawn", _told(RECIPIENT, "15"))  # fmt: skip
-STATUSES.add("with a To", Code.STATUS_HAS_TO, "status form", "a status that reaches others", _changed("01", "<edXML:ResponseFor>", f"<edXML:To><edXML:OrganId>{THIRD}</edXML:OrganId></edXML:To><edXML:ResponseFor>"))  # fmt: skip
-STATUSES.add("two status codes", Code.DUPLICATE_VALUE, "one value", "which of them is meant", _changed("01", "<edXML:StatusCode>", "<edXML:StatusCode>02</edXML:StatusCode><edXML:StatusCode>"))  # fmt: skip
-STATUSES.add("a status code that there is not", Code.BAD_STATUS_CODE, "status form", "readers that take it for something", _told(RECIPIENT, "99"))  # fmt: skip
-STATUSES.add("a status said to be a document", Code.TYPE_MISMATCH, "type", "a status that gets a deadline, and goes where To says", lambda forge: Shot(forge.sign(forge.status(Letter(), "01", SENDER), forge.signer(SENDER))))  # fmt: skip
-STATUSES.add("a document said to be a status", (Code.TYPE_MISMATCH, Code.MISSING_VALUE), "type", "a document without a deadline", lambda forge: Shot(forge.good(), kind="status"))  # fmt: skip
-STATUSES.add("a look-alike StatusCode in another namespace", (Code.DUPLICATE_VALUE, Code.BAD_STATUS_CODE), "one value", "readers that look at local names", _changed("01", "<edXML:StatusCode>", '<x:StatusCode xmlns:x="urn:x">02</x:StatusCode><edXML:StatusCode>'))  # fmt: skip
+STATUSES.add("a third agency says that it was received", Code.STATUS_NOT_A_PARTY, "statuses.decide", "a document that is told as delivered and was not", _told(THIRD, "01"))  # fmt: skip
+STATUSES.add("a third agency refuses it", Code.STATUS_NOT_A_PARTY, "statuses.decide", "a document that is told as refused", _told(THIRD, "02"))  # fmt: skip
+STATUSES.add("the sender says that it was received", Code.STATUS_NOT_A_PARTY, "statuses.decide", "proof of a delivery that never was", _told(SENDER, "01", addressee=SENDER))  # fmt: skip
+STATUSES.add("in the recipient's name by a third", _WRONG, "verify._speaker_fault", "a document that is told as delivered and was not", _told(RECIPIENT, "01", user=THIRD, signer=THIRD))  # fmt: skip
+STATUSES.add("the recipient's own, published by a third", Code.SENDER_NOT_ALLOWED, "verify._speaker_fault", "a status that was overheard, told anew", _told(RECIPIENT, "03", user=THIRD))  # fmt: skip
+STATUSES.add("a take-back by a third", Code.TAKE_BACK_NOT_YOURS, "statuses.decide", "documents of others, called back", _told(THIRD, "13", addressee=RECIPIENT, description="gửi nhầm"))  # fmt: skip
+STATUSES.add("a take-back by the recipient", (Code.TAKE_BACK_NOT_YOURS, Code.STATUS_NOT_A_PARTY), "statuses.decide", "documents of others, called back", _told(RECIPIENT, "13", addressee=THIRD, description="gửi nhầm"))  # fmt: skip
+STATUSES.add("consent to a take-back that nobody asked for", Code.STATUS_WITHOUT_REQUEST, "statuses.decide", "a document that is told as withdrawn", _told(RECIPIENT, "15"))  # fmt: skip
+STATUSES.add("with a To", Code.STATUS_HAS_TO, "format._status", "a status that reaches others", _changed("01", "<edXML:ResponseFor>", f"<edXML:To><edXML:OrganId>{THIRD}</edXML:OrganId></edXML:To><edXML:ResponseFor>"))  # fmt: skip
+STATUSES.add("two status codes", Code.DUPLICATE_VALUE, "fields.optional", "which of them is meant", _changed("01", "<edXML:StatusCode>", "<edXML:StatusCode>02</edXML:StatusCode><edXML:StatusCode>"))  # fmt: skip
+STATUSES.add("a status code that there is not", Code.BAD_STATUS_CODE, "format._status", "readers that take it for something", _told(RECIPIENT, "99"))  # fmt: skip
+STATUSES.add("a status said to be a document", Code.TYPE_MISMATCH, "format._document", "a status that gets a deadline, and goes where To says", lambda forge: Shot(forge.sign(forge.status(Letter(), "01", SENDER), forge.signer(SENDER))))  # fmt: skip
+STATUSES.add("a document said to be a status", (Code.TYPE_MISMATCH, Code.MISSING_VALUE), "format._document", "a document without a deadline", lambda forge: Shot(forge.good(), kind="status"))  # fmt: skip
+STATUSES.add("a look-alike StatusCode in another namespace", (Code.DUPLICATE_VALUE, Code.BAD_STATUS_CODE), "fields.optional", "readers that look at local names", _changed("01", "<edXML:StatusCode>", '<x:StatusCode xmlns:x="urn:x">02</x:StatusCode><edXML:StatusCode>'))  # fmt: skip
 
 
 # --- replay
@@ -154,15 +158,15 @@ def _status_again(forge: Forge) -> tuple[Shot, ...]:
     return first, told, replace(told, body=forge.sign(forge.status(letter, "04", RECIPIENT), forge.signer(RECIPIENT)))
 
 
-REPLAY.add("the same bytes under another id", Code.SAME_CONTENT, "claim", "a second delivery", _again(transport_id=str(uuid.uuid4())), outcome=Outcome.REPEATED)  # fmt: skip
-REPLAY.add("the same bytes under the same id", "", "claim", "a second delivery", _again(), outcome=Outcome.REPEATED)
-REPLAY.add("other bytes under the same id", Code.ID_REUSED, "claim", "a document put in the place of another", _other_bytes)  # fmt: skip
-REPLAY.add("another value of the same signature under the same id", Code.ID_REUSED, "claim", "a document put in the place of another", _same_but_signature)  # fmt: skip
-REPLAY.add("the other s of the same signature under the same id", Code.ID_REUSED, "claim", "a value that anybody can make of the first, without the key", _other_high, source="BIP 62; SEC 1, section 4.1.4")  # fmt: skip
-REPLAY.add("the same bytes by another user", Code.SENDER_NOT_ALLOWED, "speaker", "a document that was overheard, published anew", _again(user=THIRD))  # fmt: skip
-REPLAY.add("the same bytes by another user under another id", Code.SENDER_NOT_ALLOWED, "speaker", "a document that was overheard, published anew", _again(user=THIRD, transport_id=str(uuid.uuid4())))  # fmt: skip
-REPLAY.add("a document as the status that answers it", (Code.TYPE_MISMATCH, Code.MISSING_VALUE), "type", "a message reflected to who sent it", _again(kind="status", transport_id=str(uuid.uuid4())))  # fmt: skip
-REPLAY.add("another status under the id of the first", Code.ID_REUSED, "claim", "a status put in the place of another", _status_again)  # fmt: skip
+REPLAY.add("the same bytes under another id", Code.SAME_CONTENT, "registry: the unique key", "a second delivery", _again(transport_id=str(uuid.uuid4())), outcome=Outcome.REPEATED)  # fmt: skip
+REPLAY.add("the same bytes under the same id", "", "registry: the unique key", "a second delivery", _again(), outcome=Outcome.REPEATED)
+REPLAY.add("other bytes under the same id", Code.ID_REUSED, "registry: the unique key", "a document put in the place of another", _other_bytes)  # fmt: skip
+REPLAY.add("another value of the same signature under the same id", Code.ID_REUSED, "registry: the unique key", "a document put in the place of another", _same_but_signature)  # fmt: skip
+REPLAY.add("the other s of the same signature under the same id", Code.ID_REUSED, "registry: the unique key", "a value that anybody can make of the first, without the key", _other_high, source="BIP 62; SEC 1, section 4.1.4")  # fmt: skip
+REPLAY.add("the same bytes by another user", Code.SENDER_NOT_ALLOWED, "verify._speaker_fault", "a document that was overheard, published anew", _again(user=THIRD))  # fmt: skip
+REPLAY.add("the same bytes by another user under another id", Code.SENDER_NOT_ALLOWED, "verify._speaker_fault", "a document that was overheard, published anew", _again(user=THIRD, transport_id=str(uuid.uuid4())))  # fmt: skip
+REPLAY.add("a document as the status that answers it", (Code.TYPE_MISMATCH, Code.MISSING_VALUE), "format._document", "a message reflected to who sent it", _again(kind="status", transport_id=str(uuid.uuid4())))  # fmt: skip
+REPLAY.add("another status under the id of the first", Code.ID_REUSED, "registry: the unique key", "a status put in the place of another", _status_again)  # fmt: skip
 
 
 # --- receipts
@@ -207,12 +211,12 @@ def _sealed(forge: Forge, *, by_relay: bool) -> bytes:
     return ReceiptSealer(signer.key, _pem(signer.chain)).seal(write(_receipt(forge)))
 
 
-RECEIPTS.add("a receipt published as a document", Code.WRONG_ROOT, "root", "a receipt that is passed on as if it were mail", lambda forge: _sealed(forge, by_relay=True))  # fmt: skip
-RECEIPTS.add("a receipt published as a status", Code.WRONG_ROOT, "root", "a receipt reflected to who sent it", lambda forge: Shot(_sealed(forge, by_relay=True), kind="status"))  # fmt: skip
-RECEIPTS.add("a receipt published as a receipt", Code.WRONG_TYPE, "kind", "a receipt that reaches another gateway through the relay", lambda forge: Shot(_sealed(forge, by_relay=True), kind="receipt", lane="normal"))  # fmt: skip
-RECEIPTS.add("a receipt that an agency made", Code.WRONG_ROOT, "root", "a forged receipt that is passed on", lambda forge: _sealed(forge, by_relay=False))  # fmt: skip
-RECEIPTS.add("a document that the relay's key signed", Code.BAD_CERTIFICATE, "leaf", "the relay's key used to speak for an agency", lambda forge: forge.sign(forge.unsigned(), _relays(forge)))  # fmt: skip
-RECEIPTS.add("a receipt inside a document, signed along", (Code.MANY_SIGNATURES, Code.SIGNATURE_MISPLACED), "one signature", "readers that find a receipt anywhere", lambda forge: forge.with_insert("<edXML:TraceHeaderList>", _sealed(forge, by_relay=True)))  # fmt: skip
+RECEIPTS.add("a receipt published as a document", Code.WRONG_ROOT, "parse.check_root", "a receipt that is passed on as if it were mail", lambda forge: _sealed(forge, by_relay=True))  # fmt: skip
+RECEIPTS.add("a receipt published as a status", Code.WRONG_ROOT, "parse.check_root", "a receipt reflected to who sent it", lambda forge: Shot(_sealed(forge, by_relay=True), kind="status"))  # fmt: skip
+RECEIPTS.add("a receipt published as a receipt", Code.WRONG_TYPE, "accept._refusal", "a receipt that reaches another gateway through the relay", lambda forge: Shot(_sealed(forge, by_relay=True), kind="receipt", lane="normal"))  # fmt: skip
+RECEIPTS.add("a receipt that an agency made", Code.WRONG_ROOT, "parse.check_root", "a forged receipt that is passed on", lambda forge: _sealed(forge, by_relay=False))  # fmt: skip
+RECEIPTS.add("a document that the relay's key signed", Code.BAD_CERTIFICATE, "path._check_leaf", "the relay's key used to speak for an agency", lambda forge: forge.sign(forge.unsigned(), _relays(forge)))  # fmt: skip
+RECEIPTS.add("a receipt inside a document, signed along", (Code.MANY_SIGNATURES, Code.SIGNATURE_MISPLACED), "signature.check_one_signature", "readers that find a receipt anywhere", lambda forge: forge.with_insert("<edXML:TraceHeaderList>", _sealed(forge, by_relay=True)))  # fmt: skip
 
 
 # --- time
@@ -226,14 +230,14 @@ def _due(written: Callable[[Forge], str]) -> Callable[[Forge], Shot]:
     return lambda forge: Shot(forge.good(), headers={"truc-deadline": written(forge)})
 
 
-TIME.add("a certificate that has ended", Code.CERTIFICATE_EXPIRED, "dates", "a key that is no longer looked after", _dated(-20 * DAY, -timedelta(seconds=5)))  # fmt: skip
-TIME.add("a certificate of tomorrow", Code.CERTIFICATE_NOT_YET_VALID, "dates", "a clock that is put forward", _dated(DAY, 30 * DAY))  # fmt: skip
-TIME.add("a certificate that ended long ago, in a document dated then", Code.CERTIFICATE_EXPIRED, "dates", "dates that the signer writes himself", lambda forge: forge.sign(replaced(forge.unsigned(), "2026/03/02", "2019/03/02"), forge.papers.signer(begin=-4000 * DAY, end=-3000 * DAY)))  # fmt: skip
-TIME.add("a signing time of the signer's own", (Code.SIGNATURE_MALFORMED, Code.CERTIFICATE_EXPIRED), "signature children", "readers that believe XAdES SigningTime", lambda forge: forge.sign(forge.unsigned(), forge.papers.signer(begin=-20 * DAY, end=-DAY), more_children=f'<Object><QualifyingProperties xmlns="http://uri.etsi.org/01903/v1.3.2#"><SigningTime>{rfc3339(forge.now - 10 * DAY)}</SigningTime></QualifyingProperties></Object>'), source="ETSI EN 319 132-1, section 5.2.1")  # fmt: skip
-TIME.add("a deadline in the past", Code.BAD_DEADLINE, "deadline", "notices without end", _due(lambda forge: rfc3339(forge.now - DAY)))  # fmt: skip
-TIME.add("a deadline in a hundred years", Code.BAD_DEADLINE, "deadline", "rows that nobody ever sweeps", _due(lambda forge: rfc3339(forge.now + 36_500 * DAY)))  # fmt: skip
-TIME.add("a deadline in a minute", Code.BAD_DEADLINE, "deadline", "notices without a cause", _due(lambda forge: rfc3339(forge.now + timedelta(minutes=1))))  # fmt: skip
-TIME.add("a deadline without an offset", Code.BAD_DEADLINE, "deadline", "hours that differ between two readers", _due(lambda _forge: "2099-01-01T00:00:00"), source="RFC 3339, section 4.4")  # fmt: skip
+TIME.add("a certificate that has ended", Code.CERTIFICATE_EXPIRED, "path.Path.at", "a key that is no longer looked after", _dated(-20 * DAY, -timedelta(seconds=5)))  # fmt: skip
+TIME.add("a certificate of tomorrow", Code.CERTIFICATE_NOT_YET_VALID, "path.Path.at", "a clock that is put forward", _dated(DAY, 30 * DAY))  # fmt: skip
+TIME.add("a certificate that ended long ago, in a document dated then", Code.CERTIFICATE_EXPIRED, "path.Path.at", "dates that the signer writes himself", lambda forge: forge.sign(replaced(forge.unsigned(), "2026/03/02", "2019/03/02"), forge.papers.signer(begin=-4000 * DAY, end=-3000 * DAY)))  # fmt: skip
+TIME.add("a signing time of the signer's own", (Code.SIGNATURE_MALFORMED, Code.CERTIFICATE_EXPIRED), "signature.check_children", "readers that believe XAdES SigningTime", lambda forge: forge.sign(forge.unsigned(), forge.papers.signer(begin=-20 * DAY, end=-DAY), more_children=f'<Object><QualifyingProperties xmlns="http://uri.etsi.org/01903/v1.3.2#"><SigningTime>{rfc3339(forge.now - 10 * DAY)}</SigningTime></QualifyingProperties></Object>'), source="ETSI EN 319 132-1, section 5.2.1")  # fmt: skip
+TIME.add("a deadline in the past", Code.BAD_DEADLINE, "accept.accept", "notices without end", _due(lambda forge: rfc3339(forge.now - DAY)))  # fmt: skip
+TIME.add("a deadline in a hundred years", Code.BAD_DEADLINE, "accept.accept", "rows that nobody ever sweeps", _due(lambda forge: rfc3339(forge.now + 36_500 * DAY)))  # fmt: skip
+TIME.add("a deadline in a minute", Code.BAD_DEADLINE, "accept.accept", "notices without a cause", _due(lambda forge: rfc3339(forge.now + timedelta(minutes=1))))  # fmt: skip
+TIME.add("a deadline without an offset", Code.BAD_DEADLINE, "accept.accept", "hours that differ between two readers", _due(lambda _forge: "2099-01-01T00:00:00"), source="RFC 3339, section 4.4")  # fmt: skip
 
 
 # --- the broker's doors: what no worker ever sees

@@ -114,14 +114,14 @@ def _signed_twice_over(forge: Forge, old: str, new: str) -> bytes:
 FAMILY.add(
     "the signed envelope moved to a sibling, by its Id",
     (Code.SIGNATURE_MISPLACED, Code.MANY_SIGNATURES, Code.FOREIGN_REFERENCE),
-    "place",
+    "signature.check_place",
     _ELSEWHERE,
     lambda forge: _by_id(forge, "sibling"),
 )
 FAMILY.add(
     "the signed envelope moved into the false header, by its Id",
     (Code.SIGNATURE_MISPLACED, Code.FOREIGN_REFERENCE),
-    "place",
+    "signature.check_place",
     _ELSEWHERE,
     lambda forge: _by_id(forge, "inside"),
     source=_SAML,
@@ -129,7 +129,7 @@ FAMILY.add(
 FAMILY.add(
     "the signed envelope kept at the end, the signature in the false one, by its Id",
     (Code.FOREIGN_REFERENCE, Code.DIGEST_MISMATCH, Code.SIGNATURE_MALFORMED, Code.SIGNATURE_MISPLACED),
-    "reference",
+    "signature.check_uri",
     _ELSEWHERE,
     lambda forge: _by_id(forge, "kept"),
     source="CVE-2021-28091",
@@ -137,14 +137,14 @@ FAMILY.add(
 FAMILY.add(
     "the whole true document at the end of a false one",
     Code.DIGEST_MISMATCH,
-    "digest",
+    "verifier.check_digest",
     _ELSEWHERE,
     _moved_whole,
 )
 FAMILY.add(
     "the true document in an Object of the signature",
     Code.SIGNATURE_MALFORMED,
-    "signature children",
+    "signature.check_children",
     _ELSEWHERE,
     _in_object,
     source=_SAML,
@@ -152,7 +152,7 @@ FAMILY.add(
 FAMILY.add(
     "an enveloping signature as root",
     Code.WRONG_ROOT,
-    "root",
+    "parse.check_root",
     "readers that look for the envelope at any depth",
     _enveloping,
     source="XML Signature 1.1, section 2 (enveloping signatures)",
@@ -160,14 +160,14 @@ FAMILY.add(
 FAMILY.add(
     "the signed document inside a false one",
     Code.SIGNATURE_MISPLACED,
-    "place",
+    "signature.check_place",
     "readers that find a signature that holds, somewhere",
     _inside_another,
 )
 FAMILY.add(
     "the signed document under a false root of the same name",
     Code.SIGNATURE_MISPLACED,
-    "place",
+    "signature.check_place",
     "readers that take the first or the outermost envelope",
     _ancestor,
     source="Gajek, Jensen, Liao and Schwenk, Analysis of Signature Wrapping Attacks (ICWS 2009)",
@@ -175,28 +175,28 @@ FAMILY.add(
 FAMILY.add(
     "a second envelope in front of the signed one",
     Code.SIGNATURE_MISPLACED,
-    "place",
+    "signature.check_place",
     "readers that take the first envelope",
     lambda forge: _second(forge, _ENVELOPE),
 )
 FAMILY.add(
     "a second envelope behind the signed one",
     Code.SIGNATURE_MISPLACED,
-    "place",
+    "signature.check_place",
     "readers that take the last envelope",
     lambda forge: _second(forge, _ENVELOPE, behind=True),
 )
 FAMILY.add(
     "a second header in front of the signed one",
     Code.SIGNATURE_MISPLACED,
-    "place",
+    "signature.check_place",
     "readers that take the first header",
     lambda forge: _second(forge, _HEADER),
 )
 FAMILY.add(
     "a second header that the sender signed along",
     Code.SIGNATURE_MISPLACED,
-    "place",
+    "signature.check_place",
     "readers that take another of two headers",
     lambda forge: forge.with_insert("<edXML:edXMLHeader>", between(_evil(forge), *_HEADER)),
     source="docs/protocol.md, Signing",
@@ -204,7 +204,7 @@ FAMILY.add(
 FAMILY.add(
     "two signatures that both hold",
     Code.MANY_SIGNATURES,
-    "one signature",
+    "signature.check_one_signature",
     "which of two signers a reader believes",
     lambda forge: spliced(forge.good(), forge.seal(forge.unsigned(), forge.signer(THIRD))),
     source=_SAML,
@@ -212,7 +212,7 @@ FAMILY.add(
 FAMILY.add(
     "the signature nested in another one",
     (Code.MANY_SIGNATURES, Code.SIGNATURE_MALFORMED),
-    "one signature",
+    "signature.check_one_signature",
     "which of two signatures is verified and which names the signer",
     lambda forge: forge.sign(
         forge.unsigned(), more_children=f"<Object>{forge.seal(forge.unsigned()).decode()}</Object>"
@@ -222,7 +222,7 @@ FAMILY.add(
 FAMILY.add(
     "the signature last in the root",
     Code.SIGNATURE_MISPLACED,
-    "place",
+    "signature.check_place",
     "the rule of one place: another place is another reading",
     lambda forge: spliced(forge.unsigned(), forge.seal(forge.unsigned()), b"</edXML>"),
     source="docs/protocol.md, Signing",
@@ -230,7 +230,7 @@ FAMILY.add(
 FAMILY.add(
     "the signature first in the header",
     Code.SIGNATURE_MISPLACED,
-    "place",
+    "signature.check_place",
     "the rule of one place",
     lambda forge: inserted(forge.unsigned(), "<edXML:MessageHeader>", forge.seal(forge.unsigned())),
     source="docs/protocol.md, Signing",
@@ -238,7 +238,7 @@ FAMILY.add(
 FAMILY.add(
     "the signature inside MessageHeader",
     Code.SIGNATURE_MISPLACED,
-    "place",
+    "signature.check_place",
     "the rule of one place",
     lambda forge: inserted(forge.unsigned(), "</edXML:MessageHeader>", forge.seal(forge.unsigned())),
     source="docs/protocol.md, Signing",
@@ -246,7 +246,7 @@ FAMILY.add(
 FAMILY.add(
     "something new behind the signature",
     (Code.SIGNATURE_MISPLACED, Code.DIGEST_MISMATCH),
-    "place",
+    "signature.check_place",
     "readers that take the last child of the header",
     lambda forge: inserted(
         forge.good(), "</edXML:edXMLHeader>", "<edXML:TraceHeaderList></edXML:TraceHeaderList>"
@@ -256,7 +256,7 @@ FAMILY.add(
 FAMILY.add(
     "no signature at all",
     Code.UNSIGNED,
-    "one signature",
+    "signature.check_one_signature",
     "a relay that takes what nobody signed (exclusion attack)",
     lambda forge: forge.unsigned(),
     source=_SAML,
@@ -264,7 +264,7 @@ FAMILY.add(
 FAMILY.add(
     "a stub in the namespace of edXML for a signature",
     Code.UNSIGNED,
-    "one signature",
+    "signature.check_one_signature",
     "readers that look at local names",
     lambda forge: spliced(
         forge.unsigned(),
@@ -275,7 +275,7 @@ FAMILY.add(
 FAMILY.add(
     "the signature of another document of the same sender",
     Code.DIGEST_MISMATCH,
-    "digest",
+    "verifier.check_digest",
     "a signature taken from one document and put into another",
     lambda forge: spliced(_evil(forge), signature_of(forge.good())),
     source="XML Signature 1.1, section 3.2.1 (reference validation)",
@@ -283,7 +283,7 @@ FAMILY.add(
 FAMILY.add(
     "a second reference to the false envelope by its Id",
     Code.FOREIGN_REFERENCE,
-    "one reference",
+    "signature.check_one_reference",
     "readers that read what any of the references covers",
     lambda forge: forge.with_recipe(
         more_references=f'<Reference URI="#x"><Transforms>{T_ENVELOPED}{T_EXC}</Transforms>'
@@ -294,10 +294,60 @@ FAMILY.add(
 FAMILY.add(
     "two SignedInfo",
     Code.SIGNATURE_MALFORMED,
-    "signature children",
+    "signature.check_children",
     "engines that verify one SignedInfo and read the digest in another",
     lambda forge: inserted(
         forge.good(), "<SignedInfo>", between(forge.good(subject="Nội dung khác"), b"<SignedInfo>", b"</SignedInfo>")
     ),
     source="CVE-2025-29774",
+)
+FAMILY.add(
+    "a signature in the body that the sender signed along",
+    Code.MANY_SIGNATURES,
+    "signature.check_one_signature",
+    "which of two signatures a reader believes",
+    lambda forge: forge.sign(
+        inserted(forge.unsigned(), "<AttachmentEncoded>", forge.seal(forge.unsigned(), forge.signer(THIRD)))
+    ),
+    source=_SAML,
+)
+for _name, _info in (
+    ("text in SignedInfo", "x"),
+    ("a comment in SignedInfo", "<!-- x -->"),
+):
+    FAMILY.add(
+        _name,
+        Code.SIGNATURE_MALFORMED,
+        "signature.check_bare",
+        "what one engine skips and another reads",
+        lambda forge, info=_info: forge.with_recipe(more_info=info),  # type: ignore[misc]
+        source="CVE-2025-29775",
+    )
+FAMILY.add(
+    "an Id at SignedInfo",
+    Code.SIGNATURE_MALFORMED,
+    "signature.check_bare",
+    "Ids in the signature that another reference can point at",
+    lambda forge: forge.with_recipe(info_attributes=' Id="i"'),
+)
+FAMILY.add(
+    "text at the end of the signature",
+    Code.SIGNATURE_MALFORMED,
+    "signature.check_bare",
+    "unsigned text that a reader shows",
+    lambda forge: replaced(forge.good(), "</KeyInfo></Signature>", "</KeyInfo>x</Signature>"),
+)
+FAMILY.add(
+    "text in front of SignedInfo",
+    Code.SIGNATURE_MALFORMED,
+    "signature.check_bare",
+    "unsigned text that a reader shows",
+    lambda forge: replaced(forge.good(), "<SignedInfo>", "x<SignedInfo>"),
+)
+FAMILY.add(
+    "an Id at SignatureValue",
+    Code.SIGNATURE_MALFORMED,
+    "signature.check_base64_holder",
+    "Ids in the signature that another reference can point at",
+    lambda forge: replaced(forge.good(), "<SignatureValue>", '<SignatureValue Id="v">'),
 )

@@ -1,0 +1,291 @@
+"""A verifier with one check taken out: found in the source, removed from the syntax tree, compiled into its module.
+
+A check is an ``if`` whose body refuses: raises ``RefusedError``, or returns a code. Whatever is written tomorrow is
+found as well. Beside them stand the checks that the room of trust lists itself (``relay.trust.checks``), each replaced
+whole, and a few that are no ``if``.
+"""
+
+from __future__ import annotations
+
+import __future__
+import ast
+import importlib
+import inspect
+import sys
+import textwrap
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cache
+from types import FunctionType, ModuleType
+from typing import Any, Final
+
+from relay.errors import Code
+from relay.trust import names
+from relay.trust.checks import CHECKS, Check
+
+MODULES: Final = (
+    "relay.trust.parse",
+    "relay.trust.signature",
+    "relay.trust.manifest",
+    "relay.trust.content",
+    "relay.trust.payload",
+    "relay.trust.verifier",
+    "relay.trust.certificate",
+    "relay.trust.path",
+    "relay.trust.constraints",
+    "relay.model.codes",
+    "adapters.edxml.fields",
+    "adapters.edxml.format",
+    "relay.pipeline.accept",
+    "relay.pipeline.verify",
+)
+_ANNOTATIONS: Final = __future__.annotations.compiler_flag
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """One check that can be switched off. ``codes``: what it refuses by."""
+
+    name: str
+    where: str  # module.function, without the name of the package
+    codes: frozenset[str]
+    apply: Callable[[], list[tuple[Any, str, Any]]]  # what to set: owner, attribute, value
+
+    @contextmanager
+    def off(self) -> Iterator[None]:
+        """Switch it off for a while."""
+        undo = []
+        try:
+            for owner, attribute, value in self.apply():
+                undo.append((owner, attribute, vars(owner)[attribute]))
+                setattr(owner, attribute, value)
+            yield
+        finally:
+            for owner, attribute, value in reversed(undo):
+                setattr(owner, attribute, value)
+
+
+def everywhere(original: object, value: object) -> list[tuple[Any, str, Any]]:
+    """Every module of ours that has a function under some name: a name that was imported is one more place."""
+    return [
+        (module, attribute, value)
+        for module in list(sys.modules.values())
+        if isinstance(module, ModuleType) and module.__name__.startswith(("relay.", "adapters."))
+        for attribute, found in list(vars(module).items())
+        if found is original
+    ]
+
+
+@cache
+def mutants() -> tuple[Mutant, ...]:
+    """Return all, in the order of the source."""
+    found = [*_switched(), *(each for module in MODULES for each in _of(module)), *_by_hand()]
+    assert len({each.name for each in found}) == len(found)
+    return tuple(found)
+
+
+# --- checks that are functions
+
+
+def _switched() -> Iterator[Mutant]:
+    for check in CHECKS:
+        yield Mutant(
+            f"{check.name} (whole)",
+            check.name,
+            frozenset(code.value for code in check.codes),
+            lambda check=check: _without(check),  # type: ignore[misc]
+        )
+
+
+_MORE: Final = "http://www.w3.org/2001/04/xmldsig-more#"
+_DS: Final = "http://www.w3.org/2000/09/xmldsig#"
+_WIDER: Final[dict[str, dict[str, Any]]] = {
+    "DIGESTS": {f"{_DS}sha1": "sha1", f"{_MORE}md5": "md5", f"{_MORE}sha224": "sha224"},
+    "SIGNATURES": {
+        f"{_DS}rsa-sha1": names.SignatureAlgorithm("rsa-sha1", "rsa", "sha1"),  # type: ignore[arg-type]
+        f"{_MORE}rsa-md5": names.SignatureAlgorithm("rsa-md5", "rsa", "md5"),  # type: ignore[arg-type]
+        f"{_MORE}ecdsa-sha1": names.SignatureAlgorithm("ecdsa-sha1", "ecdsa", "sha1"),  # type: ignore[arg-type]
+        f"{_MORE}ecdsa-sha224": names.SignatureAlgorithm("ecdsa-sha224", "ecdsa", "sha224"),  # type: ignore[arg-type]
+    },
+}
+
+
+def _without(check: Check) -> list[tuple[Any, str, Any]]:
+    if check.lookup:
+        return [(names, check.lookup, {**getattr(names, check.lookup), **_WIDER[check.lookup]})]
+    original = getattr(importlib.import_module(check.module), check.function)
+    return everywhere(original, lambda *_args, **_how: None)
+
+
+# --- checks that are an ``if``
+
+
+def _of(name: str) -> Iterator[Mutant]:
+    module = importlib.import_module(name)
+    short = name.rpartition(".")[2]
+    seen: dict[str, int] = {}
+    tree = ast.parse(inspect.getsource(module))
+    for owner, function in _functions(tree):
+        for node in ast.walk(function):
+            if not isinstance(node, ast.If) or (word := _refuses(node)) is None:
+                continue
+            where = f"{short}.{owner + '.' if owner else ''}{function.name}"
+            label = f"{where}: {word}"
+            seen[label] = seen.get(label, 0) + 1
+            label += f" ({seen[label]})" if seen[label] > 1 else ""
+            yield Mutant(label, where, _codes(node), _cut(module, owner, function.name, node.lineno))
+
+
+def _functions(tree: ast.Module) -> Iterator[tuple[str, ast.FunctionDef]]:
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef) and not node.decorator_list:
+            yield "", node
+        elif isinstance(node, ast.ClassDef):
+            for inner in node.body:
+                if isinstance(inner, ast.FunctionDef) and not inner.decorator_list:
+                    yield node.name, inner
+
+
+def _refuses(node: ast.If) -> str | None:
+    """Return what an ``if`` says when it refuses; None where it does something else."""
+    last = node.body[-1]
+    if isinstance(last, ast.Raise) and isinstance(last.exc, ast.Call):
+        if "Refused" in ast.unparse(last.exc.func) or "NotBase64" in ast.unparse(last.exc.func):
+            texts = [_text(each) for each in last.exc.args[-1:]]
+            return texts[0] if texts else "raises"
+        return None
+    if isinstance(last, ast.Return) and last.value is not None and "Code." in ast.unparse(last.value):
+        return _text(last.value)
+    return None
+
+
+def _text(node: ast.expr) -> str:
+    written = [each.value for each in ast.walk(node) if isinstance(each, ast.Constant) and isinstance(each.value, str)]
+    return (" … ".join(each.strip() for each in written if each.strip()) or ast.unparse(node))[:70]
+
+
+def _codes(node: ast.If) -> frozenset[str]:
+    found = {
+        Code[each.attr].value
+        for each in ast.walk(node.body[-1])
+        if isinstance(each, ast.Attribute) and ast.unparse(each.value) == "Code" and each.attr in Code.__members__
+    }
+    return frozenset(found)
+
+
+def _cut(module: ModuleType, owner: str, function: str, line: int) -> Callable[[], list[tuple[Any, str, Any]]]:
+    def apply() -> list[tuple[Any, str, Any]]:
+        holder = getattr(module, owner) if owner else module
+        original = vars(holder)[function]
+        assert isinstance(original, FunctionType)
+        source = textwrap.dedent(inspect.getsource(original))
+        tree = ast.parse(source)
+        dropper = _Dropper(line - original.__code__.co_firstlineno + 1)
+        ast.fix_missing_locations(dropper.visit(tree))
+        assert dropper.dropped, f"{function}: no check at line {line}"
+        made: dict[str, Any] = {}
+        code = compile(tree, inspect.getfile(original), "exec", flags=_ANNOTATIONS, dont_inherit=True)
+        exec(code, original.__globals__, made)
+        return [(holder, function, made[function])] if owner else everywhere(original, made[function])
+
+    return apply
+
+
+class _Dropper(ast.NodeTransformer):
+    def __init__(self, line: int) -> None:
+        self._line = line
+        self.dropped = 0
+
+    def visit_If(self, node: ast.If) -> Any:
+        if node.lineno == self._line:
+            self.dropped += 1
+            return node.orelse or ast.Pass()
+        self.generic_visit(node)
+        return node
+
+
+# --- checks that are neither
+
+
+def _by_hand() -> Iterator[Mutant]:
+    from relay.directory.snapshot import AgencyDirectory
+    from relay.pipeline import accept
+    from relay.trust import constraints, crl, path
+
+    def issued_by_name(self: Any, child: Any, issuer: Any, below: Any) -> bool:
+        """``_issued`` without the arithmetic: names are enough."""
+        try:
+            path._check_issuer(issuer, len(below) - 1, self._rules)
+        except path.RefusedError:
+            return False
+        return bool(child.x509.issuer == issuer.x509.subject)
+
+    def at_any_time(self: Any, moment: Any, rules: Any) -> Any:
+        return _at(path.Path((), self.links), moment, rules)
+
+    def never_revoked(self: Any, moment: Any) -> bool:
+        return False
+
+    _at = path.Path.at
+    far = datetime.max.replace(tzinfo=UTC)
+    perfect = crl.Listing(datetime.min.replace(tzinfo=UTC), far, None)
+    yield Mutant(
+        "path: the signature of a certificate",
+        "path._Builder._issued",
+        frozenset({"UNKNOWN-CA"}),
+        lambda: [(path._Builder, "_issued", issued_by_name)],
+    )
+    yield Mutant(
+        "path: dates",
+        "path.Path.at",
+        frozenset({"CERTIFICATE-EXPIRED", "CERTIFICATE-NOT-YET-VALID"}),
+        lambda: [(path.Path, "at", at_any_time)],
+    )
+    yield Mutant(
+        "crl: what a list revokes",
+        "crl.Listing.revoked",
+        frozenset({"CERTIFICATE-REVOKED"}),
+        lambda: [(crl.Listing, "revoked", never_revoked)],
+    )
+    yield Mutant(
+        "crl: how old a list is",
+        "crl.Listing.usable",
+        frozenset({"REVOCATION-UNKNOWN"}),
+        lambda: [(crl.Listing, "usable", lambda *_args: True)],
+    )
+    yield Mutant(
+        "crl: who signed a list",
+        "crl.list_signed_by",
+        frozenset({"REVOCATION-UNKNOWN"}),
+        lambda: everywhere(crl.list_signed_by, lambda *_args: True),
+    )
+    yield Mutant(
+        "path: a link without any list",
+        "path.Link.good",
+        frozenset({"REVOCATION-UNKNOWN"}),
+        lambda: [(path.Link, "good", lambda *_args: perfect)],
+    )
+    yield Mutant(
+        "constraints: names",
+        "constraints.check_names",
+        frozenset({"BAD-CERTIFICATE"}),
+        lambda: everywhere(constraints.check_names, lambda _path: None),
+    )
+    yield Mutant(
+        "accept: properties",
+        "accept._refusal",
+        frozenset({"WRONG-TYPE", "WRONG-LANE", "CC-FORBIDDEN", "FORBIDDEN-HEADER"}),
+        lambda: everywhere(accept._refusal, lambda *_args: (None, "")),
+    )
+    yield Mutant(
+        "directory: who signs for whom",
+        "verify._speaker_fault",
+        frozenset({"WRONG-SIGNER"}),
+        lambda: [(AgencyDirectory, "signers", _everybody)],
+    )
+
+
+def _everybody(self: Any, _sender: str) -> list[Any]:
+    return [each for agency in self.agencies() for each in agency.certificates]
