@@ -134,14 +134,15 @@ class _Examination:
     def _by(self, want: bytes | None, seq: int) -> Entry | None:
         if want is None:
             return None
-        return next(
-            (
-                one
-                for one in self.by_link.get(want[: self.width], ())
-                if one.seq == seq and one.hash[: len(want)] == want
-            ),
-            None,
-        )
+        found = [
+            one
+            for one in self.by_link.get(want[: self.width], ())
+            if one.seq == seq and one.hash[: len(want)] == want
+        ]
+        if len(found) < 2:
+            return found[0] if found else None
+        above = self.genuine.get(seq + 1)  # of copies the one that stands where it belongs
+        return next((one for one in found if above is not None and one.place == above.place - 1), found[0])
 
     def _before(self, seq: int, want: bytes | None) -> bytes | None:
         """What the part before a damaged one has to be, as well as that can be known."""

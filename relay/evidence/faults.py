@@ -149,6 +149,10 @@ REASONS: Final[dict[str, tuple[str, str]]] = {
         "the chain's next batch names another header",
         "lô kế tiếp của chuỗi ghi phần đầu khác",
     ),
+    "batch-link": (
+        "it names another header before it than the one that a head covers",
+        "nó ghi một phần đầu lô trước khác với phần đầu mà đầu nhật ký bao trùm",
+    ),
     "batch-gone": ("the batch is not in the main log", "lô không có trong nhật ký chính"),
     "batch-range": (
         "the chain's batches do not join: it begins with record {first}, the one before ends with {end}",

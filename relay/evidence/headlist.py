@@ -18,8 +18,8 @@ from relay.trust.detached import open_detached
 
 Judge = Callable[[Sequence[Certificate], datetime], ChainResult]
 """Whether a relay's certificate is to be trusted at a moment (``TrustStore.check`` for receipts)."""
-StampCheck = Callable[[bytes, bytes], datetime]
-"""Judges a time-stamp token over a head's text and returns its time; raises ``RefusedError``."""
+StampCheck = Callable[[bytes, bytes], object]
+"""Judges a time-stamp token over a head's text; raises ``RefusedError``."""
 
 
 @runtime_checkable
@@ -255,7 +255,7 @@ def _follows(head: Head, before: tuple[Head, bytes] | None) -> Iterable[Fault]:
     if former is None:
         return
     same = head.life == former.life and head.base == former.base
-    restored = head.life == former.life + 1 and former.size <= head.base
+    restored = head.life > former.life and former.size <= head.base
     grown = head.size >= former.size and head.records >= former.records and head.relay == former.relay
     if not (grown and (same or restored)):
         yield Fault(FaultKind.FORKED, What.HEAD, f"head {number}", "head-order", None, number, number)

@@ -74,8 +74,8 @@ def decode_batch(octets: bytes) -> Batch:
         previous=cursor.take(32),
         sealed_at=cursor.time(),
     )
-    if not (batch.number and batch.first and batch.count):
-        refuse("a batch without a number or without records")
+    if not (batch.number and batch.first and 1 <= batch.count <= MAX_BATCH):
+        refuse(f"a batch without a number, without records, or with more than {MAX_BATCH}")
     return batch
 
 

@@ -85,9 +85,11 @@ def read_main_log(log: LogReader, heads: Sequence[Head], sizes: Iterable[int]) -
                 out.faults.append(_at(FaultKind.ALTERED, out.stored, "format", {"detail": error.detail}))
     except RefusedError as error:
         out.faults.append(_at(FaultKind.MALFORMED, out.stored + 1, "format", {"detail": error.detail}))
+    misfit = _against(heads, out)
     for chain, headers in _by_chain(out.headers).items():
-        out.faults += _joined(chain, headers)
-    _against(heads, leaves, out)
+        out.faults += _joined(chain, headers, out.good)
+    if misfit is not None and not out.faults:
+        out.faults.append(_why(misfit, leaves, out.good))
     return out
 
 
@@ -98,13 +100,13 @@ def _by_chain(headers: Iterable[Header]) -> dict[uuid.UUID, list[Header]]:
     return found
 
 
-def _joined(chain: uuid.UUID, headers: Sequence[Header]) -> Iterable[Fault]:
+def _joined(chain: uuid.UUID, headers: Sequence[Header], good: int) -> Iterable[Fault]:
     """Whether the headers of one chain follow from one another; else what is wrong, by number."""
     last, hash_, end = 0, NOTHING, 0
     for header in headers:
         batch = header.batch
         if batch.number != last + 1 or batch.previous != hash_:
-            yield from _named(chain, headers)
+            yield from _named(chain, headers, good)
             return
         if batch.first != end + 1:
             values = {"first": f"#{batch.first}", "end": f"#{end}"}
@@ -112,15 +114,21 @@ def _joined(chain: uuid.UUID, headers: Sequence[Header]) -> Iterable[Fault]:
         last, hash_, end = batch.number, header.hash, batch.end
 
 
-def _named(chain: uuid.UUID, headers: Sequence[Header]) -> Iterable[Fault]:
+def _named(chain: uuid.UUID, headers: Sequence[Header], good: int) -> Iterable[Fault]:
     entries = [
         Entry(place, one.batch.number, one.batch.previous, one.hash, one.octets)
         for place, one in enumerate(headers, 1)
     ]
     found = examine(entries, [], 1, _relinked)
     reasons = {"gone": "batch-gone", "next": "batch-next"}
+    covered = {one.batch.number for one in headers if one.place <= good}
     for one in found:
         reason = reasons.get(one.reason, one.reason)
+        if (
+            one.reason == "next" and one.first in covered
+        ):  # a head vouches for it: the one after it says so falsely
+            yield _of(FaultKind.ALTERED, chain, one.first + 1, one.first + 1, "batch-link", {})
+            continue
         yield _of(one.kind, chain, one.first, one.last, reason, one.values)
     if not found:  # the first header follows something that is not there
         yield _of(
@@ -132,12 +140,12 @@ def _relinked(octets: bytes, link: bytes) -> bytes:
     return octets[: _PREVIOUS.start] + link + octets[_PREVIOUS.stop :]
 
 
-def _against(heads: Sequence[Head], leaves: Sequence[bytes], out: MainLog) -> None:
+def _against(heads: Sequence[Head], out: MainLog) -> Head | None:
+    """Hold the heads against the tree; returns the first whose root is another one."""
     counts = [0]
     readable = {header.place: header.batch.count for header in out.headers}
     for place in range(1, out.stored + 1):
         counts.append(counts[-1] + readable.get(place, 0))
-    explained = bool(out.faults)
     for head in heads:
         if head.size > out.stored:
             values = {"size": str(head.size), "stored": str(out.stored)}
@@ -154,12 +162,10 @@ def _against(heads: Sequence[Head], leaves: Sequence[bytes], out: MainLog) -> No
                 )
             )
             out.bad = True
-            return
+            return None
         if out.roots.get(head.size) != head.root:
             out.bad = True
-            if not explained:
-                out.faults.append(_why(head, leaves, out.good))
-            return
+            return head
         if counts[head.size] != head.records:
             values = {"said": str(head.records), "held": str(counts[head.size])}
             name = f"head {head.number}"
@@ -176,6 +182,7 @@ def _against(heads: Sequence[Head], leaves: Sequence[bytes], out: MainLog) -> No
                 )
             )
         out.good, out.head = head.size, head
+    return None
 
 
 def _why(head: Head, leaves: Sequence[bytes], good: int) -> Fault:

@@ -182,9 +182,12 @@ class LogVerifier:
         return [self._chain(log, chain, by_chain.get(chain, []), main) for chain in order]
 
     def _chain(self, log: LogReader, chain: uuid.UUID, headers: list[Header], main: MainLog) -> _Chain:
-        facts = _Chain(chain)
+        facts, before = _Chain(chain), len(self._faults)
         good, fits = self._pass(log, facts, headers)
         if not fits:
+            # What was said of records behind that place is said again, of those that are genuine.
+            kept = [one for one in self._faults[before:] if one.reason == "format" or one.first <= good]
+            self._faults[before:] = kept
             self._name(log, facts, headers, good, main)
         facts.sealed = max((one.batch.end for one in headers), default=0)
         unsealed = max(0, facts.records - facts.sealed)
@@ -274,6 +277,12 @@ class LogVerifier:
         found = examine(entries, spans, good + 1, relinked)
         for one in found:
             self._record(one.kind, facts, one.first, one.last, one.reason, **one.values)
+        named = {seq for one in found for seq in range(one.first, one.last + 1)}
+        for entry in entries:
+            if entry.seq and entry.seq not in named and (why := _unreadable(entry.octets)):
+                self._record(FaultKind.MALFORMED, facts, entry.seq, entry.seq, "format", detail=why)
+        newest = _readable(entries[-1].octets) if entries else None
+        facts.ended = newest is not None and isinstance(newest.facts, ChainEnd)
         stored = {entry.seq for entry in entries if entry.seq}
         facts.records = max(facts.records, good + len(stored))
         unfit = [] if found else [header for header in headers if header.batch.end > good]
@@ -344,7 +353,6 @@ def _entries(log: LogReader, chain: uuid.UUID, good: int) -> list[Entry]:
         for where, octets in enumerate(log.records(chain, good + 1), good + 1):
             try:
                 seq, link = place(octets)
-                decode(octets)
             except RefusedError:
                 seq, link = 0, b""
             found.append(Entry(where, seq, link, leaf_hash(octets), octets))
@@ -358,6 +366,14 @@ def _readable(octets: bytes) -> Record | None:
         return decode(octets)
     except RefusedError:
         return None
+
+
+def _unreadable(octets: bytes) -> str:
+    try:
+        decode(octets)
+    except RefusedError as error:
+        return error.detail
+    return ""
 
 
 def _spans(headers: Sequence[Header], good: int, main: MainLog) -> list[Span]:
