@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from functools import partial
 from typing import Final
 
@@ -20,7 +20,7 @@ from adapters.edxml.reader import read
 from adapters.edxml.sense import paired
 from adapters.edxml.unzip import unwrapped
 from relay.errors import Code, RefusedError
-from relay.model.inspection import Attached
+from relay.model.inspection import Attached, AttachedFiles
 
 _OPEN: Final = re.compile(rb"<(?:[^\s<>/!?&'\"=]{1,64}:)?ContentTransferEncoded(?:\s[^<>]*)?>")
 _NAME: Final = b"ContentTransferEncoded"
@@ -62,8 +62,8 @@ class EdxmlAttachments:
         """
         return any(_counts(body, start, end, unsigned_too) for start, end in _payloads(body))
 
-    def attached(self, body: bytes) -> Sequence[Attached]:
-        """Return the attachments in their order, each out of its transport archive.
+    def attached(self, body: bytes) -> AttachedFiles:
+        """Return the attachments in their order, each out of its transport archive; and the name in SignerInfo.
 
         Raises:
             RefusedError: NOT-XML or what else keeps the package from being read.
@@ -73,14 +73,16 @@ class EdxmlAttachments:
             fault = reading.faults[0] if reading.faults else None
             raise RefusedError(fault.code if fault else Code.NOT_XML, fault.detail if fault else "")
         if not isinstance(reading.package, Document):
-            return ()
+            return AttachedFiles()
         found = []
         for reference, attachment in paired(reading.package):
             name = attachment.attachment_name or (reference.attachment_name if reference else "")
             content_type = attachment.content_type or (reference.content_type if reference else "")
             content = attachment.content or Content.of(b"")
             found.append(Attached(name, content_type, partial(_bytes_of, content, name), content.text_bytes))
-        return tuple(found)
+        signer = reading.package.message_header.signer_info
+        leaders = (signer.full_name,) if signer is not None and signer.full_name else ()
+        return AttachedFiles(tuple(found), leaders)
 
 
 def _bytes_of(content: Content, name: str) -> bytes:

@@ -36,12 +36,18 @@ class StuckError(Exception):
 class PdfInspector:
     """Judges one file at a time; make one for each thread that judges.
 
-    The process is started with the first PDF, and anew when it has died or the certificates' files have changed.
+    The process is started with the first PDF, and anew when it has died or the certificates' files have changed. Files
+    that cannot be read then change nothing.
+
+    Raises:
+        ConfigurationError: CONFIG-INVALID: a file cannot be read now.
     """
 
     def __init__(self, files: MaterialFiles, policy: JudgePolicy) -> None:
         self._files = files
         self._policy = policy
+        self._stamp = files.stamp()
+        self._material = files.read()
         self._process: _Judge | None = None
         self._lock = threading.Lock()
 
@@ -84,14 +90,16 @@ class PdfInspector:
 
     def _ready(self) -> _Judge:
         stamp = self._files.stamp()
-        if self._process is not None and self._process.stamp != stamp:
-            self._drop()
-        if self._process is None:
+        if stamp != self._stamp:
+            self._stamp = stamp
             try:
-                facts = as_json(self._files.read(), self._policy)
+                self._material = self._files.read()
             except ConfigurationError as error:
-                raise StuckError(str(error)) from error
-            self._process = _Judge(facts, stamp)
+                logs.event(_log, logging.ERROR, "material-unusable", exc=error)
+            else:
+                self._drop()
+        if self._process is None:
+            self._process = _Judge(as_json(self._material, self._policy))
         return self._process
 
     def _drop(self) -> None:
@@ -103,8 +111,7 @@ class PdfInspector:
 class _Judge:
     """The process and its two pipes; every wait on them is bounded."""
 
-    def __init__(self, facts: dict[str, Any], stamp: tuple[object, ...]) -> None:
-        self.stamp = stamp
+    def __init__(self, facts: dict[str, Any]) -> None:
         self._process = subprocess.Popen(
             [sys.executable, "-m", "adapters.pdf.child"],
             stdin=subprocess.PIPE,

@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from relay.errors import Code, ConfigurationError
 from relay.trust.chain import files_of, read_lists
+from relay.trust.shelf import Shelf
 
 _PEM = b"-----BEGIN"
 _MAX_FILE = 64 * 1024 * 1024
@@ -48,6 +49,7 @@ class MaterialFiles:
     anchors: tuple[Path, ...]
     others: tuple[Path, ...] = ()
     lists: tuple[Path, ...] = ()
+    shelf: Path | None = None  # folder of fetched lists (``relay.trust.shelf``)
 
     def stamp(self) -> tuple[object, ...]:
         """Return what changes when one of the files does."""
@@ -59,18 +61,24 @@ class MaterialFiles:
                     found.append((str(path), facts.st_mtime_ns, facts.st_size, facts.st_ino))
             except OSError:
                 found.append((str(source), "unreadable"))
+        if self.shelf is not None:
+            found.append(Shelf(self.shelf).stamp())
         return tuple(found)
 
     def read(self) -> Material:
         """Read the files. Raises ``ConfigurationError`` CONFIG-INVALID."""
+        fetched = () if self.shelf is None else Shelf(self.shelf).read().lists.values()
         return Material(
             anchors=_certificates(self.anchors),
             others=_certificates(self.others),
-            lists=tuple(
-                one.public_bytes(Encoding.DER)
-                for source in self.lists
-                for path in _files(source)
-                for one in read_lists(path)
+            lists=(
+                *(
+                    one.public_bytes(Encoding.DER)
+                    for source in self.lists
+                    for path in _files(source)
+                    for one in read_lists(path)
+                ),
+                *(one.public_bytes(Encoding.DER) for one in fetched),
             ),
         )
 

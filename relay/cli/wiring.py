@@ -17,6 +17,7 @@ from relay.broker.link import AmqpLink
 from relay.broker.publishing import PublishLimits
 from relay.cli import watching
 from relay.cli.following import signed_reader
+from relay.cli.inspecting import keeper_side, worker_side
 from relay.directory.authorities import authorities_of
 from relay.directory.follow import SignedReader
 from relay.directory.watch import DirectoryWatch, Reload
@@ -227,6 +228,7 @@ def build_worker(settings: Settings) -> tuple[Worker, Common]:
         quarantine=quarantine,
         policy=_policy(settings),
         ladder=ladder,
+        inspection=worker_side(settings, parts, ladder),
         metrics=parts.metrics,
         clock=parts.clock,
     )
@@ -296,6 +298,7 @@ def build_keeper(settings: Settings, name: str = "keeper") -> tuple[Keeper, Comm
     )
     queues = QueuesDuty(watching.connected(watch), lambda: keeper.active)
     queues.serve(parts.metrics)
+    inspecting = keeper_side(settings, endpoint(settings), watch.current, lambda: keeper.active)
     keeper = Keeper(
         name=parts.owner,
         link=parts.link,
@@ -303,7 +306,11 @@ def build_keeper(settings: Settings, name: str = "keeper") -> tuple[Keeper, Comm
         epoch=parts.epoch,
         relay_user=settings.broker.user,
         numbers=parts.numbers,
-        more=(("queues", queues.run), *_fetching(settings, parts, watch)),
+        more=(
+            ("queues", queues.run),
+            *_fetching(settings, parts, watch),
+            *((("inspect", inspecting.run),) if inspecting is not None else ()),
+        ),
         guard=watching.both(
             watching.guard(settings, parts.metrics, parts.clock),
             watching.validity(signed, parts.metrics, parts.clock),

@@ -165,6 +165,14 @@ class Attached:
     size: int  # of the base64, in characters: what ``content`` gives is smaller, but for what an archive unpacks to
 
 
+@dataclass(frozen=True, slots=True)
+class AttachedFiles:
+    """The attachments of a package, in their order, and who it says has signed the document."""
+
+    files: tuple[Attached, ...] = ()
+    leaders: tuple[str, ...] = ()
+
+
 class AttachmentInspector(Protocol):
     """Judges the signatures inside one file. Knows no package and no agency."""
 
@@ -187,6 +195,6 @@ class AttachmentSource(Protocol):
         """
         ...
 
-    def attached(self, body: bytes) -> Sequence[Attached]:
-        """Return the attachments in their order. Raises ``RefusedError`` on what is no package."""
+    def attached(self, body: bytes) -> AttachedFiles:
+        """Return the attachments. Raises ``RefusedError`` on what is no package."""
         ...

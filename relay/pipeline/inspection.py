@@ -29,7 +29,7 @@ from relay.registry.group import GroupCommitter
 
 Hold = Literal["never", "altered", "any-failure"]
 _PATIENT: Final = 6  # looks at the lowest rung before the next one is taken
-_REFUSED: Final[dict[Hold, frozenset[InspectionResult]]] = {
+REFUSED: Final[dict[Hold, frozenset[InspectionResult]]] = {
     "never": frozenset(),
     "altered": frozenset({InspectionResult.ALTERED}),
     "any-failure": frozenset({InspectionResult.ALTERED, InspectionResult.DOUBTFUL}),
@@ -128,7 +128,7 @@ class Inspection:
         now = self._clock.now()
         waiting = [one for one in document.deliveries if one.open]
         if result is not None:
-            if result in _REFUSED[policy.hold]:
+            if result in REFUSED[policy.hold]:
                 return tuple(
                     Move(one.delivery_id, State.REFUSED, now, Code.ATTACHMENT_REFUSED, attempt=one.attempt)
                     for one in waiting

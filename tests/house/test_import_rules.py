@@ -42,6 +42,8 @@ ENGINES = {
     "pika": ("relay/broker/",),
     "lxml": ("relay/trust/", "adapters/edxml/"),
     "xmlsec": ("relay/trust/", "adapters/edxml/"),
+    "pyhanko": ("adapters/pdf/",),
+    "pyhanko_certvalidator": ("adapters/pdf/",),
     "sqlalchemy": ("relay/registry/", "adapters/gateway/store"),
     "sqlite3": ("relay/registry/", "adapters/gateway/store"),
 }
@@ -204,6 +206,8 @@ def test_each_folder_of_the_relay_is_a_known_room() -> None:
         ("adapters/edxml/a.py", "from .. import gateway"),
         ("adapters/gateway/client.py", "import sqlite3"),
         ("adapters/gateway/client.py", "import pika"),
+        ("adapters/edxml/a.py", "from pyhanko.sign import fields"),
+        ("relay/keeper/a.py", "import pyhanko_certvalidator"),
         ("relay/cli/a.py", "import tests.support"),
     ],
 )
