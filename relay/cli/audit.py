@@ -6,7 +6,15 @@ from pathlib import Path
 
 import click
 
-from relay.cli.options import home_option, json_option, people_time, print_json, print_table, words
+from relay.cli.options import (
+    config_option,
+    home_option,
+    json_option,
+    people_time,
+    print_json,
+    print_table,
+    words,
+)
 from relay.cli.track import registry_url
 from relay.cli.user import act_json
 
@@ -16,11 +24,7 @@ from relay.cli.user import act_json
 @click.option(
     "--limit", type=click.IntRange(1, 100_000), default=100, show_default=True, help="How many at most."
 )
-@click.option(
-    "--config",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Configuration of a relay; without it the sandbox of --home.",
-)
+@config_option
 @home_option
 @json_option
 def audit(subject: str | None, limit: int, config: Path | None, home: Path, as_json: bool) -> None:

@@ -13,6 +13,7 @@ import click
 
 from relay.cli.options import (
     agency_code,
+    config_option,
     dry_run_option,
     home_option,
     json_option,
@@ -27,11 +28,6 @@ from relay.errors import Code, ConfigurationError
 if TYPE_CHECKING:
     from relay.operate.certificates import Certificates, Row
 
-_CONFIG = click.option(
-    "--config",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Configuration of a relay; without it the sandbox of --home.",
-)
 _CODE = click.argument("code", type=agency_code)
 _EXISTING = click.Path(exists=True, dir_okay=False, path_type=Path)
 _NONCE = 16  # bytes
@@ -51,7 +47,7 @@ def certificate() -> None:
 
 @certificate.command("ls")
 @click.argument("code", type=agency_code, required=False)
-@_CONFIG
+@config_option
 @home_option
 @json_option
 def ls(code: str | None, config: Path | None, home: Path, as_json: bool) -> None:
@@ -72,7 +68,7 @@ def ls(code: str | None, config: Path | None, home: Path, as_json: bool) -> None
     metavar="FILE",
     help="Write the challenge to this file in the place of standard output.",
 )
-@_CONFIG
+@config_option
 @home_option
 @json_option
 def challenge(code: str, out: Path | None, config: Path | None, home: Path, as_json: bool) -> None:
@@ -129,7 +125,7 @@ def prove(challenge_file: Path, key: Path, as_json: bool) -> None:
     type=click.DateTime(["%Y-%m-%d"]),
     help="First day in Vietnam on which it may sign; by default at once.",
 )
-@_CONFIG
+@config_option
 @home_option
 @dry_run_option
 @json_option
@@ -173,7 +169,7 @@ def add(
     help="When it stops signing, with an offset (2026-07-01T00:00:00+07:00); by default now.",
 )
 @click.option("--force", is_flag=True, help="Do it even where nothing is left to sign with.")
-@_CONFIG
+@config_option
 @home_option
 @dry_run_option
 @json_option

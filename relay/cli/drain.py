@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from relay.cli.errors import EXIT_TRANSIENT
-from relay.cli.operating import config_option, relay_of
-from relay.cli.options import dry_run_option, home_option, json_option, note, print_json, words
+from relay.cli.operating import relay_of
+from relay.cli.options import config_option, dry_run_option, home_option, json_option, note, print_json, words
 
 if TYPE_CHECKING:
     from relay.operate.processes import Drained

@@ -9,17 +9,19 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from relay.cli.options import dry_run_option, home_option, json_option, people_time, print_json, words
+from relay.cli.options import (
+    config_option,
+    dry_run_option,
+    home_option,
+    json_option,
+    people_time,
+    print_json,
+    words,
+)
 from relay.errors import Code, ConfigurationError
 
 if TYPE_CHECKING:
     from relay.directory.edition import Edition
-
-_CONFIG = click.option(
-    "--config",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Configuration of a relay; without it the sandbox of --home.",
-)
 
 
 @click.command()
@@ -32,7 +34,7 @@ _CONFIG = click.option(
     type=click.Path(dir_okay=False, path_type=Path),
     help="Write what differs from the edition before, too.",
 )
-@_CONFIG
+@config_option
 @home_option
 @dry_run_option
 @json_option

@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import click
-
 from relay.errors import TrucError
 
 if TYPE_CHECKING:
@@ -19,12 +17,6 @@ if TYPE_CHECKING:
     from relay.directory.snapshot import AgencyDirectory
     from relay.registry import SqlRegistry
     from relay.settings import Settings
-
-config_option = click.option(
-    "--config",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Configuration of a relay; without it the sandbox of --home.",
-)
 
 
 @dataclass(frozen=True, slots=True)

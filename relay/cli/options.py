@@ -91,6 +91,15 @@ def json_option(command: Command) -> Command:
     )
 
 
+def config_option(command: Command) -> Command:
+    """Add ``--config``: the relay that is meant, where it is not the sandbox."""
+    return click.option(
+        "--config",
+        type=click.Path(exists=True, dir_okay=False, path_type=Path),
+        help="Configuration of a relay; without it the sandbox of --home.",
+    )(command)
+
+
 def home_option(command: Command) -> Command:
     """Add ``--home``."""
     return click.option(

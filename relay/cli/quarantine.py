@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from relay.cli.operating import Relay, config_option, relay_of
+from relay.cli.operating import Relay, relay_of
 from relay.cli.options import (
+    config_option,
     dry_run_option,
     home_option,
     json_option,

@@ -7,8 +7,16 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from relay.cli.operating import Relay, config_option, relay_of
-from relay.cli.options import home_option, json_option, people_time, print_json, print_table, words
+from relay.cli.operating import Relay, relay_of
+from relay.cli.options import (
+    config_option,
+    home_option,
+    json_option,
+    people_time,
+    print_json,
+    print_table,
+    words,
+)
 from relay.errors import BrokerError
 
 if TYPE_CHECKING:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from relay.cli.options import (
+    config_option,
     dry_run_option,
     home_option,
     json_option,
@@ -21,12 +22,6 @@ if TYPE_CHECKING:
     from relay.registry.copy import CopyFacts
     from relay.settings import Settings
 
-_CONFIG = click.option(
-    "--config",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Configuration of a relay; without it the sandbox of --home.",
-)
-
 
 @click.group()
 def registry() -> None:
@@ -35,7 +30,7 @@ def registry() -> None:
 
 @registry.command()
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
-@_CONFIG
+@config_option
 @home_option
 @dry_run_option
 @json_option
@@ -63,7 +58,7 @@ def backup(file: Path, config: Path | None, home: Path, dry_run: bool, as_json: 
 
 @registry.command()
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@_CONFIG
+@config_option
 @home_option
 @dry_run_option
 @json_option

@@ -8,8 +8,16 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from relay.cli.errors import EXIT_TRANSIENT
-from relay.cli.operating import config_option, relay_of
-from relay.cli.options import agency_code, dry_run_option, home_option, json_option, print_json, words
+from relay.cli.operating import relay_of
+from relay.cli.options import (
+    agency_code,
+    config_option,
+    dry_run_option,
+    home_option,
+    json_option,
+    print_json,
+    words,
+)
 
 if TYPE_CHECKING:
     from relay.operate.resend import Step

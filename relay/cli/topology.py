@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from relay.cli.options import dry_run_option, home_option, json_option, print_json, words
+from relay.cli.options import config_option, dry_run_option, home_option, json_option, print_json, words
 from relay.errors import Code, ConfigurationError
 
 if TYPE_CHECKING:
@@ -20,11 +20,6 @@ if TYPE_CHECKING:
     from relay.broker.topology import Desired
     from relay.settings import Settings
 
-_CONFIG = click.option(
-    "--config",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Configuration of a relay; without it the sandbox of --home.",
-)
 _PASSWORDS = click.option(
     "--passwords",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
@@ -38,7 +33,7 @@ def topology() -> None:
 
 
 @topology.command("plan")
-@_CONFIG
+@config_option
 @home_option
 @json_option
 def plan_(config: Path | None, home: Path, as_json: bool) -> None:
@@ -52,7 +47,7 @@ def plan_(config: Path | None, home: Path, as_json: bool) -> None:
 
 
 @topology.command()
-@_CONFIG
+@config_option
 @_PASSWORDS
 @click.option(
     "--prune", is_flag=True, help="Remove also what is otherwise only reported; queues only if empty."

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from relay.cli.operating import config_option, relay_of
+from relay.cli.operating import relay_of
 from relay.cli.options import (
     agency_code,
+    config_option,
     home_option,
     json_option,
     people_time,

@@ -14,6 +14,7 @@ import click
 
 from relay.cli.options import (
     agency_code,
+    config_option,
     dry_run_option,
     home_option,
     json_option,
@@ -31,11 +32,6 @@ if TYPE_CHECKING:
 
 C = TypeVar("C", bound=Callable[..., Any])
 
-_CONFIG = click.option(
-    "--config",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Configuration of a relay; without it the sandbox of --home.",
-)
 _CODE = click.argument("code", type=agency_code)
 _PASSWORD_FILE = click.option(
     "--password-file",
@@ -57,13 +53,13 @@ def user() -> None:
 
 
 def _common(command: C) -> C:
-    for option in (json_option, dry_run_option, home_option, _CONFIG):
+    for option in (json_option, dry_run_option, home_option, config_option):
         command = option(command)
     return command
 
 
 @user.command("ls")
-@_CONFIG
+@config_option
 @home_option
 @json_option
 def ls(config: Path | None, home: Path, as_json: bool) -> None:

@@ -8,8 +8,16 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from relay.cli.errors import EXIT_NOT_FOUND
-from relay.cli.operating import config_option, relay_of
-from relay.cli.options import agency_code, home_option, json_option, language, people_time, print_json
+from relay.cli.operating import relay_of
+from relay.cli.options import (
+    agency_code,
+    config_option,
+    home_option,
+    json_option,
+    language,
+    people_time,
+    print_json,
+)
 
 if TYPE_CHECKING:
     from relay.operate.why import Reason
