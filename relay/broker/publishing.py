@@ -1,14 +1,15 @@
 """Confirmed publishing: every publish ends, by its own tag, within its own time limit, and no queue stops another.
 
 What the broker says: ``ack``/``nack`` by tag (out of order, several at once), ``return`` without a tag and *before* the
-ack. A queue without a leader never answers, and worse: the broker's channel itself waits at the first publish to such a
-queue, with all that stands behind it. So there are lines, one channel each. Where the oldest publish of the main line
-waits while nothing else is confirmed, its key becomes a suspect, the line is left to drain, and a new one takes over;
-suspects go over a line of their own until one of theirs is confirmed.
+ack. A queue without a leader never answers, and worse: the broker's channel itself waits at its *first* publish to such a
+queue, with all that stands behind it and with the confirms of what stands before. So there are lines, one channel each, and
+each knows the destinations that it has had a confirm from. Where nothing at all is confirmed on the main line, the oldest
+destination new to it becomes a suspect, the line is left to drain, and a new one takes over. Where others go on and one
+waits, that one becomes a suspect and nothing else changes. Suspects go over a line of their own until one is confirmed.
 
-A line that was nacked on is left for a new one too: in RabbitMQ 3.10 a channel whose first publish to a queue met a leader
-that had just died is nacked for that queue for ever, while a new channel finds the new leader. From a full queue, which nacks
-on any channel, the two cannot be told apart.
+A line that nacks what it never confirmed is left for a new one too: in RabbitMQ 3.10 a channel whose first publish to a queue
+met a leader that had just died is nacked for that queue for ever, while a new channel finds the new leader. A queue that was
+full from the beginning looks the same, so this is done ever more seldom for the same destination.
 """
 
 from __future__ import annotations
@@ -37,7 +38,10 @@ STALL: Final = 1.0  # seconds without any confirm while one is awaited
 LINE_LIMIT: Final = 350  # on one channel: above 400 the broker stops reading the whole connection
 SIDE_LIMIT: Final = 32  # to suspects, on their own channel
 DRAINING: Final = 4  # lines left to drain at the same time
-NACK_RENEW: Final = 2.0  # seconds that a line must have lived before a nack ends it
+NACK_RENEW: Final = (
+    2.0  # seconds that a line must have lived before a nack ends it; doubled each time for a destination
+)
+NACK_RENEW_MOST: Final = 60.0
 REFUSED_PAUSE: Final = 5.0  # seconds without publishing to an exchange that closed the channel
 _EXCHANGE = re.compile(r"exchange '([^']*)'")
 
@@ -52,18 +56,20 @@ class PublishLimits:
     body: int = 128 * 1024 * 1024  # above what the broker takes: it would close the channel for all
 
 
+Where = tuple[str, str]  # exchange and routing key
+
+
 class _Slot:
     """One publish on its way."""
 
-    __slots__ = ("deadline", "exchange", "future", "key", "message_id", "returned", "sent", "size")
+    __slots__ = ("deadline", "future", "message_id", "returned", "sent", "size", "where")
 
     def __init__(
         self, future: asyncio.Future[Published], message: Outgoing, size: int, deadline: float
     ) -> None:
         self.future = future
         self.message_id = message.message_id
-        self.exchange = message.exchange
-        self.key = message.routing_key
+        self.where = (message.exchange, message.routing_key)
         self.size = size
         self.deadline = deadline
         self.sent = 0.0
@@ -82,8 +88,10 @@ class _Line:
         self.open: dict[int, _Slot] = {}
         self.late: dict[int, _Slot] = {}  # out of time, unanswered: a late return must find its own
         self.progress = 0.0  # when the broker last answered anything
+        self.answered = 0.0  # when the youngest was sent of those that were answered
         self.opened = asyncio.get_running_loop().time()
-        self.nacked = False
+        self.proven: set[Where] = set()  # confirmed here: the channel knows the queue's leader
+        self.doubtful: set[Where] = set()  # nacked here and never confirmed
         self._tag = 0
         self._on_end = on_end
         self._on_progress = on_progress
@@ -98,6 +106,15 @@ class _Line:
     def stalled(self, now: float) -> bool:
         oldest = next(iter(self.late.values()), None) or next(iter(self.open.values()), None)
         return oldest is not None and now - max(self.progress, oldest.sent) > STALL
+
+    def culprit(self) -> _Slot:
+        """Return which of the unanswered may have stopped the line: the first to a destination new to it."""
+        waiting = [*self.late.values(), *self.open.values()]
+        return next((slot for slot in waiting if slot.where not in self.proven), waiting[0])
+
+    def passed_over(self) -> list[_Slot]:
+        """Return what waits while publishes that were sent well after it are answered."""
+        return [slot for slot in self.open.values() if slot.sent + STALL < self.answered]
 
     def send(self, slot: _Slot, message: Outgoing, user: str, now: float) -> bool:
         """Put one publish out; False: nothing went out."""
@@ -134,17 +151,26 @@ class _Line:
         method = frame.method
         outcome = Published.CONFIRMED if method.NAME == "Basic.Ack" else Published.NACKED
         tag = method.delivery_tag
-        self.nacked |= outcome is Published.NACKED
         self.progress = asyncio.get_running_loop().time()
         for one in self._up_to(tag) if method.multiple else (tag,):
             slot = self.open.pop(one, None)
             if slot is not None:
+                self._learn(slot, outcome)
                 self._on_end(slot, Published.RETURNED if slot.returned else outcome)
             else:
                 slot = self.late.pop(one, None)
                 if slot is not None:
+                    self._learn(slot, outcome)
                     self._on_end(slot, outcome)
         self._on_progress()
+
+    def _learn(self, slot: _Slot, outcome: Published) -> None:
+        self.answered = max(self.answered, slot.sent)
+        if outcome is Published.CONFIRMED:
+            if not slot.returned:
+                self.proven.add(slot.where)
+        elif slot.where not in self.proven:
+            self.doubtful.add(slot.where)
 
     def _up_to(self, tag: int) -> list[int]:
         """Return the unanswered tags up to ``tag``; 0 means all."""
@@ -154,7 +180,7 @@ class _Line:
         wanted = (text(properties.message_id), text(method.exchange), text(method.routing_key))
         for slots in (self.late, self.open):  # late ones were published before
             for slot in slots.values():
-                if not slot.returned and (slot.message_id, slot.exchange, slot.key) == wanted:
+                if not slot.returned and (slot.message_id, *slot.where) == wanted:
                     slot.returned = True
                     return
         logs.event(log, logging.ERROR, "return-of-nothing-ours", exchange=wanted[1], routing_key=wanted[2])
@@ -182,7 +208,10 @@ class ConfirmedPublisher:
         self._main: _Line | None = None
         self._side: _Line | None = None
         self._draining: list[_Line] = []
-        self._suspects: set[tuple[str, str]] = set()
+        self._suspects: set[Where] = set()
+        self._nacks: dict[
+            Where, tuple[float, float]
+        ] = {}  # not before when a line is left for it, and the pause then
         self._count = 0
         self._bytes = 0
         self._sweeper: asyncio.TimerHandle | None = None
@@ -226,7 +255,7 @@ class ConfirmedPublisher:
         self._look_for_nacks(now)
         if self._sweeper is None:
             self._sweeper = loop.call_later(SWEEP, self._sweep)
-        if self._suspects and (slot.exchange, slot.key) in self._suspects:
+        if self._suspects and slot.where in self._suspects:
             self._send_aside(slot, message, now)
         elif not self.waiting_for_room and self._has_room(size):
             self._send(slot, message, now)
@@ -271,7 +300,9 @@ class ConfirmedPublisher:
         if slot.deadline:  # else the sweeper has freed it
             self._free(slot)
         if self._suspects and outcome is not Published.UNDECIDED:
-            self._suspects.discard((slot.exchange, slot.key))  # maybe late, but it answers
+            self._suspects.discard(slot.where)  # maybe late, but it answers
+        if self._nacks and outcome is Published.CONFIRMED:
+            self._nacks.pop(slot.where, None)
         slot.end(outcome)
 
     def _pump(self) -> None:
@@ -283,7 +314,7 @@ class ConfirmedPublisher:
             slot, message = waiting[0]
             if slot.future.done():
                 waiting.popleft()
-            elif self._suspects and (slot.exchange, slot.key) in self._suspects:
+            elif self._suspects and slot.where in self._suspects:
                 waiting.popleft()
                 self._send_aside(slot, message, now)
             elif self._has_room(slot.size):
@@ -301,9 +332,7 @@ class ConfirmedPublisher:
                 self._free(slot)
                 slot.deadline = 0.0
                 slot.end(Published.UNDECIDED)
-                logs.event(
-                    log, logging.WARNING, "publish-undecided", exchange=slot.exchange, routing_key=slot.key
-                )
+                _tell(logging.WARNING, "publish-undecided", slot)
         for slot, _ in self.waiting_for_room:
             if slot.deadline <= now:
                 slot.end(Published.UNDECIDED)
@@ -320,13 +349,13 @@ class ConfirmedPublisher:
     def _look_for_stall(self, now: float) -> None:
         """Leave a main line that answers nothing to its suspect, and take a new one."""
         main = self._main
-        if main is None or main.channel is None or self.blocked or not main.stalled(now):
+        if main is None or main.channel is None or self.blocked:
             return
-        if len(self._draining) >= DRAINING:
-            return  # not one queue but the whole broker is slow
-        oldest = next(iter(main.late.values()), None) or next(iter(main.open.values()))
-        self._suspects.add((oldest.exchange, oldest.key))
-        logs.event(log, logging.ERROR, "publish-stalled", exchange=oldest.exchange, routing_key=oldest.key)
+        for slot in main.passed_over():
+            self._suspect(slot)
+        if not main.stalled(now) or len(self._draining) >= DRAINING:  # so many: the whole broker is slow
+            return
+        self._suspect(main.culprit())
         self._draining.append(main)
         self._main = None
         self._spawn(self._open_lines())
@@ -334,16 +363,30 @@ class ConfirmedPublisher:
     def _look_for_nacks(self, now: float) -> None:
         """Leave a line that was nacked on: what is on its way there is still answered, the next goes over a new one."""
         for line in (self._main, self._side):
-            if line is None or not line.nacked or now - line.opened < NACK_RENEW:
+            if line is None or not line.doubtful or now - line.opened < NACK_RENEW:
                 continue
-            if len(self._draining) >= DRAINING:
-                return
+            if len(self._draining) >= DRAINING or not self._worth_a_line(line.doubtful, now):
+                continue
             self._draining.append(line)
             if line is self._main:
                 self._main = None
             else:
                 self._side = None
             self._spawn(self._open_lines())
+
+    def _worth_a_line(self, doubtful: set[Where], now: float) -> bool:
+        worth = False
+        for where in doubtful:
+            due, pause = self._nacks.get(where, (0.0, NACK_RENEW))
+            if due <= now:
+                worth = True
+                self._nacks[where] = (now + pause, min(2 * pause, NACK_RENEW_MOST))
+        return worth
+
+    def _suspect(self, slot: _Slot) -> None:
+        if slot.where not in self._suspects:
+            self._suspects.add(slot.where)
+            _tell(logging.ERROR, "publish-stalled", slot)
 
     # --- the channels
 
@@ -450,6 +493,11 @@ async def _select_confirms(channel: Foreign, on_confirm: Foreign, timeout: float
         channel.confirm_delivery(ack_nack_callback=on_confirm, callback=callback)
 
     await call(select, channel=channel, timeout=timeout)
+
+
+def _tell(level: int, event: str, slot: _Slot) -> None:
+    exchange, key = slot.where
+    logs.event(log, level, event, exchange=exchange, routing_key=key)
 
 
 def _close(line: _Line) -> None:
