@@ -159,4 +159,6 @@ class Code(StrEnum):
     RECEIPT_TIMEOUT = "RECEIPT-TIMEOUT"
     RECEIPT_INVALID = "RECEIPT-INVALID"  # a receipt whose signature or relay does not hold
     EVIDENCE_MALFORMED = "EVIDENCE-MALFORMED"  # bytes that are no record, batch, head or proof
+    EVIDENCE_BROKEN = "EVIDENCE-BROKEN"  # evidence whose parts do not fit one another
+    EVIDENCE_PENDING = "EVIDENCE-PENDING"  # on record, and under no signed head yet
     DEMO_FAILED = "DEMO-FAILED"
