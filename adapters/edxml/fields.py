@@ -18,7 +18,8 @@ from relay.model.codes import normal_form
 from relay.model.verdict import Node
 
 XML_SPACE: Final = " \t\r\n"
-_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")  # the category Cc, all of it
+# The category Cc, all of it, and what turns the direction of writing: a line would read another way than it is.
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 
 
 def walk(node: Node) -> Iterator[Node]:

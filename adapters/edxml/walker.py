@@ -22,7 +22,8 @@ from adapters.edxml.quick import FILLERS, FULL_2016, ODD, SHORT_2016, SPACE
 from adapters.edxml.rules import Shape, Slot, Value
 from relay.errors import Code
 
-_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+# The category Cc, all of it, and what turns the direction of writing: a line would read another way than it is.
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 _SHORT: Final = 80
 _OWN: Final = f"{{{NAMESPACE}}}"
 _MISSPELT: Final = {
