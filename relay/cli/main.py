@@ -14,6 +14,7 @@ from relay.cli.doctor import doctor
 from relay.cli.drain import drain
 from relay.cli.edition import edition_commands
 from relay.cli.errors import EXIT_CODES, TrucGroup
+from relay.cli.find import find
 from relay.cli.inbox import inbox
 from relay.cli.options import lang_option
 from relay.cli.package import package
@@ -69,6 +70,7 @@ for command in (
     take_back,
     topology,
     track,
+    find,
     up,
     user,
     verify,

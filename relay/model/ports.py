@@ -182,6 +182,25 @@ class Registry(Protocol):
         """Return the documents of a transport id (several senders may use the same one)."""
         ...
 
+    def named(
+        self,
+        codes: Sequence[str],
+        document_ids: Sequence[str],
+        sender: str | None = None,
+        dates: Sequence[str] = (),
+        limit: int = 100,
+    ) -> list[Document]:
+        """Return the documents (no statuses) that have one of these numbers and one of these document ids, newest first.
+
+        Args:
+            codes: ``number/notation`` in the spellings to look for; none: whatever the number. One of the two is given.
+            document_ids: the same for document ids.
+            sender: normal code of the sender; None: whoever sent it.
+            dates: of promulgation, in the spellings to look for; none: whatever the day.
+            limit: at most so many.
+        """
+        ...
+
     def aliases(self, row: int) -> list[Document]:
         """Return the other submissions of the same bytes (SAME-CONTENT), which get later outcomes too."""
         ...

@@ -51,6 +51,30 @@ def find(connection: Connection, transport_id: str, sender: str | None) -> list[
     return _in_order(connection, connection.execute(query).scalars().all())
 
 
+def named(
+    connection: Connection,
+    codes: Sequence[str],
+    document_ids: Sequence[str],
+    sender: str | None,
+    dates: Sequence[str],
+    limit: int,
+) -> list[Document]:
+    """Return the documents of one of these numbers or document ids, newest first."""
+    wanted: list[ColumnElement[bool]] = [
+        column.in_(texts)
+        for column, texts in (
+            (documents.c.code, codes),
+            (documents.c.document_id, document_ids),
+            (documents.c.promulgation_date, dates),
+        )
+        if texts
+    ]
+    if sender is not None:
+        wanted.append(documents.c.sender == sender)
+    query = select(documents.c.id).where(_A_DOCUMENT, *wanted).order_by(documents.c.id.desc()).limit(limit)
+    return _in_order(connection, connection.execute(query).scalars().all())
+
+
 def aliases(connection: Connection, row: int) -> list[Document]:
     """Return the other submissions of the same bytes, oldest first; of one of those: the first and its siblings."""
     first = (

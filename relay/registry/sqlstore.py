@@ -295,6 +295,19 @@ class SqlRegistry:
         """Return the documents of a transport id."""
         return self._ask(lambda connection: queries.find(connection, transport_id, sender))
 
+    def named(
+        self,
+        codes: Sequence[str],
+        document_ids: Sequence[str],
+        sender: str | None = None,
+        dates: Sequence[str] = (),
+        limit: int = 100,
+    ) -> list[Document]:
+        """Return the documents of one of these numbers or document ids, newest first."""
+        return self._ask(
+            lambda connection: queries.named(connection, codes, document_ids, sender, dates, limit)
+        )
+
     def aliases(self, row: int) -> list[Document]:
         """Return the other submissions of the same bytes."""
         return self._ask(lambda connection: queries.aliases(connection, row))
