@@ -108,25 +108,27 @@ def _told(
     for extensions in (answer.extensions, answer.single_extensions):
         if any(each.critical and each.oid not in _ANSWER_EXTENSIONS for each in extensions):
             return Outcome.UNREADABLE
-    next_update = answer.next_update_utc
-    if next_update is None or next_update < answer.this_update_utc:
+    this_update, next_update = answer.this_update_utc, answer.next_update_utc
+    if next_update is None or next_update < this_update:
         return Outcome.EXPIRED
     fault = Outcome.BAD_SIGNATURE
     for signer in _signers(answer, issuer):
         if not _signed(answer, signer):
             continue
         if signer.sha256 != issuer.sha256:
-            end = _vouched(answer, signer, issuer, lists)
+            end = _vouched(signer, issuer, lists)
             if end is None:
                 fault = Outcome.NO_RIGHT
                 continue
+            # What it signed holds no longer than its own certificate, and not before that begins.
             next_update = min(next_update, end.next_update)
+            this_update = max(this_update, end.this_update)
         if answer.certificate_status is ocsp.OCSPCertStatus.UNKNOWN:
             return Outcome.UNKNOWN
         revoked_at = answer.revocation_time_utc
         if answer.certificate_status is ocsp.OCSPCertStatus.REVOKED and revoked_at is None:
             return Outcome.UNREADABLE
-        return Listing(answer.this_update_utc, next_update, revoked_at, "ocsp")
+        return Listing(this_update, next_update, revoked_at, "ocsp")
     return fault
 
 
@@ -177,9 +179,7 @@ def _signed(answer: ocsp.OCSPResponse, signer: Certificate) -> bool:
     return True
 
 
-def _vouched(
-    answer: ocsp.OCSPResponse, signer: Certificate, issuer: Certificate, lists: RevocationLists
-) -> Listing | None:
+def _vouched(signer: Certificate, issuer: Certificate, lists: RevocationLists) -> Listing | None:
     """Return until when a delegated responder may answer for the issuer; None: it may not."""
     try:
         signer.x509.verify_directly_issued_by(issuer.x509)
@@ -200,8 +200,7 @@ def _vouched(
             authority = each.value.ca
         elif isinstance(each.value, x509.OCSPNoCheck):
             unchecked = True
-    made = answer.produced_at_utc
-    if not purposes or not usage or authority or not signer.not_before <= made <= signer.not_after:
+    if not purposes or not usage or authority:
         return None
     own = Listing(signer.not_before, signer.not_after, None)
     if unchecked:

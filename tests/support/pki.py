@@ -86,10 +86,11 @@ def issue(
     extra: Sequence[tuple[x509.ExtensionType, bool]] = (),
     hash_algorithm: Any = None,
     basic: bool = True,
+    subject: x509.Name | None = None,
 ) -> Entity:
     """Make a certificate; without an issuer it is self-signed."""
     key = key or ec_key()
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    subject = subject or x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     builder = (
         x509.CertificateBuilder()
         .subject_name(subject)
