@@ -18,7 +18,10 @@ TOOL: Final = "tool"
 class Signing(Protocol):
     """What is asked of the relay's signer."""
 
-    taken: int
+    @property
+    def taken(self) -> int:
+        """How many changes of the key were taken."""
+        ...
 
     @property
     def certificates(self) -> Sequence[bytes]:

@@ -1,0 +1,67 @@
+"""Puts the keeper's duty over the evidence together from the settings. Nothing here decides anything."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from collections.abc import Callable
+from datetime import timedelta
+
+from relay.errors import Code, ConfigurationError
+from relay.evidence.sealing import SealingPolicy
+from relay.evidence.signer import RelaySigner
+from relay.keeper.evidence import Authority, EvidenceDuty, EvidencePolicy
+from relay.model.keeping import EvidenceStore, TimeStamp
+from relay.model.ports import Clock
+from relay.settings import Settings
+from relay.trust.chain import read_certificates
+from relay.trust.timestamp import TokenJudge, ask, question, read_answer
+
+_NONCE_BITS = 64
+
+
+def evidence_duty(
+    settings: Settings, store: EvidenceStore, signer: RelaySigner, clock: Clock, active: Callable[[], bool]
+) -> EvidenceDuty:
+    """Return the duty. Raises ``ConfigurationError`` CONFIG-INVALID: an authority without roots."""
+    own = settings.evidence
+    return EvidenceDuty(
+        store,
+        settings.relay.name,
+        signer.sign_text,
+        EvidencePolicy(
+            SealingPolicy(timedelta(seconds=own.seal_s), own.batch_records, timedelta(seconds=own.head_s)),
+            own.check_records,
+            timedelta(seconds=own.stamp_s),
+            timedelta(seconds=own.witness_s),
+        ),
+        clock,
+        authority(settings),
+        active,
+    )
+
+
+def token_judge(settings: Settings) -> TokenJudge | None:
+    """Return who judges time-stamps; None: no authority's roots are configured."""
+    roots = [one for path in settings.evidence.authority_anchors for one in read_certificates(path)]
+    return TokenJudge(roots) if roots else None
+
+
+def authority(settings: Settings) -> Authority | None:
+    """Return what asks the configured authority and judges its answer; None: there is none."""
+    own = settings.evidence
+    if not own.authority:
+        return None
+    judge = token_judge(settings)
+    if judge is None:
+        raise ConfigurationError(
+            Code.CONFIG_INVALID, "evidence.authority needs evidence.authority_anchors to be judged by"
+        )
+
+    def stamp(text: bytes) -> TimeStamp:
+        nonce = secrets.randbits(_NONCE_BITS)
+        asked = question(hashlib.sha256(text).digest(), nonce)
+        token = read_answer(ask(own.authority, asked, own.authority_timeout_s))
+        return TimeStamp(0, own.authority, judge.judge(token, text, nonce).at, token)
+
+    return stamp
