@@ -356,3 +356,35 @@ class LogReader(Protocol):
     def witnessed(self) -> Iterator[SignedHead]:
         """Yield the heads of other relays that were handed to this one, oldest first."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerReceipt:
+    """A receipt as the registry stores it."""
+
+    number: str
+    transport_id: str
+    sha256: str  # lower-case hex over its bytes
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerDelivery:
+    """A delivery as the registry stores it."""
+
+    delivery_id: str
+    transport_id: str
+    state: State
+    at: datetime  # of the state; of the acceptance where it has none
+
+
+class Ledger(Protocol):
+    """What the registry holds that has to be on record: to be held against the log."""
+
+    def receipts(self) -> Iterator[LedgerReceipt]:
+        """Yield every receipt."""
+        ...
+
+    def deliveries(self) -> Iterator[LedgerDelivery]:
+        """Yield every delivery."""
+        ...

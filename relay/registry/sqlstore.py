@@ -44,6 +44,7 @@ from relay.registry.claims import beat, claim_batch, live_owners
 from relay.registry.evidence import SqlEvidence
 from relay.registry.files import make_own
 from relay.registry.journal import Chronicle, Journal
+from relay.registry.ledger import SqlLedger
 from relay.registry.many import Many
 from relay.registry.rows import from_us, to_us
 from relay.registry.settle import notice, settle_batch
@@ -141,6 +142,11 @@ class SqlRegistry:
     def evidence(self) -> SqlEvidence:
         """The log, as it is stored."""
         return SqlEvidence(self._read, self._write, self._record)
+
+    @property
+    def ledger(self) -> SqlLedger:
+        """What has to be on record, to be held against the log."""
+        return SqlLedger(self._read)
 
     # the hot path
 
