@@ -9,12 +9,18 @@ either is not so, the body is parsed as it is.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
 SMALLEST: Final = 32 * 1024  # bytes of a stretch; below, the parser is as fast
+_PREFIX: Final = b"TrucBulkText"
 _MARK: Final = "TrucBulkText%08d"
 _MOST: Final = 4096
+
+
+class AmbiguousMarkError(Exception):
+    """A mark stands elsewhere too; the body has to be parsed as it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,14 +31,8 @@ class Cut:
     texts: dict[str, memoryview]  # by the mark that stands for it
 
     def filled(self, skeleton: bytes) -> bytes:
-        """Return a changed skeleton with the bulk back in the places of its marks."""
-        pieces: list[bytes | memoryview] = []
-        done = 0
-        for mark, text in self.texts.items():  # in the order of the document
-            at = skeleton.index(mark.encode(), done)
-            pieces += (skeleton[done:at], text)
-            done = at + len(mark)
-        return b"".join((*pieces, skeleton[done:]))
+        """Return a changed skeleton with the bulk back in the places of its marks. Raises as ``around``."""
+        return b"".join(around(skeleton, self.texts))
 
 
 def cut(body: bytes) -> Cut | None:
@@ -62,6 +62,25 @@ def cut(body: bytes) -> Cut | None:
         return None
     pieces.append(body[done:])
     skeleton = b"".join(pieces)
-    if skeleton.count(b"TrucBulkText") != len(texts):
+    if skeleton.count(_PREFIX) != len(texts):
         return None
     return Cut(skeleton, texts)
+
+
+def around(octets: bytes, texts: Mapping[str, memoryview]) -> Iterator[bytes | memoryview]:
+    """Yield the octets with each text in the place of its mark.
+
+    Raises:
+        AmbiguousMarkError: there are other marks than these (a reference such as ``&#84;`` can spell one).
+    """
+    if octets.count(_PREFIX) != len(texts):
+        raise AmbiguousMarkError
+    done = 0
+    for mark, text in texts.items():  # in the order of the document
+        at = octets.find(mark.encode(), done)
+        if at < 0:
+            raise AmbiguousMarkError
+        yield octets[done:at]
+        yield text
+        done = at + len(mark)
+    yield octets[done:]

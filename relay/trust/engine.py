@@ -10,6 +10,7 @@ import hashlib
 import hmac
 import threading
 from collections import OrderedDict
+from collections.abc import Mapping
 from functools import cache
 from typing import Any, Final, NamedTuple, Protocol
 
@@ -22,10 +23,13 @@ from lxml import etree
 
 from relay.trust import canonical
 from relay.trust.certificate import PublicKey
+from relay.trust.cut import around
 from relay.trust.libxml import load_xmlsec
 from relay.trust.signature import SignatureParts
 
 _KEPT_KEYS: Final = 4096
+Bulk = Mapping[str, memoryview]
+"""Stretches of base64 text by the marks that stand for them, in the order of the document."""
 _PKCS1: Final = padding.PKCS1v15()
 
 
@@ -42,7 +46,20 @@ HOLDS: Final = Outcome(digest=True, value=True)
 class Engine(Protocol):
     """Checks one signature whose structure was checked before. Safe to use from several threads."""
 
-    def check(self, root: Any, signed: Any, parts: SignatureParts, key: PublicKey, key_id: str) -> Outcome:  # noqa: ANN401
+    @property
+    def fills(self) -> bool:
+        """Whether it can put bulk that was cut out back into a whole document's canonical form."""
+        ...
+
+    def check(
+        self,
+        root: Any,  # noqa: ANN401 -- lxml ships no types
+        signed: Any,  # noqa: ANN401
+        parts: SignatureParts,
+        key: PublicKey,
+        key_id: str,
+        bulk: Bulk,
+    ) -> Outcome:
         """Return the outcome. The engine may take the signature out of the tree, and changes nothing else.
 
         Args:
@@ -51,6 +68,7 @@ class Engine(Protocol):
             parts: the signature's parts, inside that tree.
             key: public key of the leaf certificate, of the kind that the algorithm asks for.
             key_id: a name of that key, stable (the certificate's hash).
+            bulk: what the marks in the tree stand for; empty unless ``fills``, and by manifest.
         """
         ...
 
@@ -58,11 +76,21 @@ class Engine(Protocol):
 class FastEngine:
     """Narrow and fast: what ``signature.read`` let through is all that it can compute."""
 
-    def check(self, root: Any, signed: Any, parts: SignatureParts, key: PublicKey, key_id: str) -> Outcome:  # noqa: ANN401
+    fills = True
+
+    def check(
+        self,
+        root: Any,  # noqa: ANN401
+        signed: Any,  # noqa: ANN401
+        parts: SignatureParts,
+        key: PublicKey,
+        key_id: str,
+        bulk: Bulk,
+    ) -> Outcome:
         """Check the signature; see ``Engine``."""
         try:
-            signed_info = canonical.octets(parts.element[0])
-            digest = content_digest(root, signed, parts)
+            signed_info = parts.signed_info or canonical.octets(parts.element[0])
+            digest = content_digest(root, signed, parts, bulk)
         except (etree.LxmlError, ValueError):
             return Outcome(digest=False, value=False)
         return Outcome(hmac.compare_digest(digest, parts.digest), value_holds(parts, key, signed_info))
@@ -77,15 +105,23 @@ def value_size(key: PublicKey) -> int:
     return size if isinstance(key, rsa.RSAPublicKey) else 2 * size
 
 
-def content_digest(root: Any, signed: Any, parts: SignatureParts) -> bytes:  # noqa: ANN401
+def content_digest(root: Any, signed: Any, parts: SignatureParts, bulk: Bulk) -> bytes:  # noqa: ANN401
     """Return the digest of what is signed, without its signature. Takes the signature out of the tree.
+
+    Bulk text is its own canonical form, so each mark in the form of the tree is hashed as what it stands for.
 
     Raises:
         lxml.etree.C14NError: the document has no canonical form (a relative namespace name).
+        AmbiguousMarkError: of ``cut.around``.
     """
     canonical.detach(parts.element)
     octets = canonical.octets(signed) if parts.fragment else canonical.document_octets(root)
-    return hashlib.new(parts.digest_hash, octets).digest()
+    if not bulk:
+        return hashlib.new(parts.digest_hash, octets).digest()
+    made = hashlib.new(parts.digest_hash)
+    for piece in around(octets, bulk):
+        made.update(piece)
+    return made.digest()
 
 
 def value_holds(parts: SignatureParts, key: PublicKey, signed_info: bytes) -> bool:
@@ -117,6 +153,8 @@ class XmlsecEngine:
         ConfigurationError: LIBXML-MISMATCH, when made.
     """
 
+    fills = False
+
     def __init__(self) -> None:
         self._xmlsec = xmlsec = load_xmlsec()
         constants = xmlsec.constants
@@ -138,7 +176,15 @@ class XmlsecEngine:
         self._c14n = constants.TransformExclC14N
         self._enveloped = constants.TransformEnveloped
 
-    def check(self, root: Any, signed: Any, parts: SignatureParts, key: PublicKey, key_id: str) -> Outcome:  # noqa: ANN401
+    def check(
+        self,
+        root: Any,  # noqa: ANN401
+        signed: Any,  # noqa: ANN401
+        parts: SignatureParts,
+        key: PublicKey,
+        key_id: str,
+        bulk: Bulk,
+    ) -> Outcome:
         """Check the signature; see ``Engine``."""
         context = self._xmlsec.SignatureContext()
         # A key that is set is the key that is used: KeyInfo is then never looked at.
@@ -175,7 +221,7 @@ class XmlsecEngine:
 def why(root: Any, signed: Any, parts: SignatureParts) -> Outcome:  # noqa: ANN401
     """Tell why a signature that does not hold does not."""
     try:
-        same = hmac.compare_digest(content_digest(root, signed, parts), parts.digest)
+        same = hmac.compare_digest(content_digest(root, signed, parts, {}), parts.digest)
     except (etree.LxmlError, ValueError):
         return Outcome(digest=True, value=False)
     return Outcome(digest=same, value=False)

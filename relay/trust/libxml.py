@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from lxml import etree
 
 from relay.errors import Code, ConfigurationError
+from relay.model.verdict import XMLDSIG
 
 _REMEDY = "reinstall the locked versions of lxml and xmlsec"
 
@@ -51,6 +54,24 @@ def compare(
             f"lxml runs libxml2 {_dotted(lxml[0])} (built with {_dotted(lxml[1])}), xmlsec runs {_dotted(xmlsec[0])} "
             f"(built with {_dotted(xmlsec[1])}); {_REMEDY}",
         )
+
+
+def xmlsec_with_chain(anchor: Path) -> Callable[[bytes], None]:
+    """Return libxmlsec1 used as most use it, for comparison: parse, verify, chain to an anchor by its own means.
+
+    What it returns raises on a document whose signature or chain does not hold; it looks at no structure, no
+    revocation and no limits, and says nothing about what is signed.
+    """
+    xmlsec = load_xmlsec()
+    manager = xmlsec.KeysManager()
+    manager.load_cert(str(anchor), xmlsec.KeyFormat.PEM, xmlsec.KeyDataType.TRUSTED)
+
+    def verify(body: bytes) -> None:
+        root = etree.fromstring(body)
+        context = xmlsec.SignatureContext(manager)
+        context.verify(next(root.iter(f"{{{XMLDSIG}}}Signature")))
+
+    return verify
 
 
 def check_libxml() -> None:

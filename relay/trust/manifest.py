@@ -20,6 +20,7 @@ from relay.model.verdict import ManifestPlace, Node
 from relay.trust import content, names, signature
 
 _SPACE: Final = " \t\r\n"
+_ATTRIBUTED: Final = etree.XPath("//*[@*]")
 _CID: Final = "cid:"  # some write it before a content id, on one side or on both
 
 
@@ -80,7 +81,7 @@ def check_envelope(envelope: Any, place: ManifestPlace, fragment: str | None) ->
 
 def check_one_id(root: Any) -> None:  # noqa: ANN401
     """Refuse any id but the envelope's, in any spelling: readers find it by that. FOREIGN-ID."""
-    if len(content.ids(content.attributed(root))) != 1:
+    if len(content.ids(_attributes(root))) != 1:
         raise RefusedError(Code.FOREIGN_ID, "the envelope's id is not the only one")
 
 
@@ -255,7 +256,7 @@ def open_unsigned(root: Any, place: ManifestPlace) -> Any:  # noqa: ANN401
     """
     envelope = next(root.iterchildren(etree.Element), None)
     check_envelope(envelope, place, None)
-    if content.ids(content.attributed(root)):
+    if content.ids(_attributes(root)):
         raise RefusedError(Code.FOREIGN_ID, "the package has an id already")
     _check_beside(root, envelope, place)
     return envelope
@@ -309,6 +310,10 @@ def view_of(root: Any, envelope: Node, paired: list[tuple[Paired, str | None]], 
     )
     holder = (Node(place.attachments, "", (), attachments),) if attachments else ()
     return Node(root.tag, "", (), (envelope, *holder))
+
+
+def _attributes(root: Any) -> list[content.Attributes]:  # noqa: ANN401
+    return [element.items() for element in _ATTRIBUTED(root)]
 
 
 def _plain_id(element: Any) -> str:  # noqa: ANN401

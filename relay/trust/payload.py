@@ -16,29 +16,30 @@ from relay.trust import names
 
 _PIECE: Final = 1024 * 1024  # a multiple of 4
 _SPACES: Final = b" \t\r\n"
+_PLAIN: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/= \t\n"
 
 
 class NotBase64Error(ValueError):
     """The text is no base64."""
 
 
-def _decoder() -> Callable[[bytes | memoryview], bytes]:
+def _decoder() -> tuple[bool, Callable[[bytes | memoryview], bytes]]:
     # pybase64 decodes with vector instructions, some fifteen times as fast as the interpreter's own; where it is not
     # installed the answer is the same.
     try:
         fast = importlib.import_module("pybase64")
     except ImportError:
-        return lambda piece: binascii.a2b_base64(piece, strict_mode=True)
+        return False, lambda piece: binascii.a2b_base64(piece, strict_mode=True)
     decode = fast.b64decode
 
     def decoded(piece: bytes | memoryview) -> bytes:
         found: bytes = decode(piece, validate=True)
         return found
 
-    return decoded
+    return True, decoded
 
 
-_decode: Final = _decoder()
+_FAST, _decode = _decoder()
 
 
 def pieces(text: bytes | memoryview) -> Iterator[bytes]:
@@ -79,6 +80,20 @@ def pieces(text: bytes | memoryview) -> Iterator[bytes]:
 def _check_end(block: bytes, found: bytes) -> None:
     if base64.b64encode(found[-(3 - block.count(b"=")) :]) != block:
         raise NotBase64Error("a second spelling of its end")
+
+
+def is_plain(text: bytes | memoryview) -> bool:
+    """Whether a text holds base64 characters, spaces, tabs and line feeds alone, in any order.
+
+    Such a text is the same in the source, in the tree and in any canonical form.
+    """
+    if _FAST and not len(text) % 4:
+        try:
+            _decode(text)
+            return True
+        except ValueError:
+            pass  # white space, perhaps
+    return not bytes(text).translate(None, _PLAIN)
 
 
 def digest(text: bytes | memoryview, name: names.Hash) -> bytes:

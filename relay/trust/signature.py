@@ -24,7 +24,7 @@ _NO_SPACE: Final = {ord(character): None for character in _SPACE}
 MAX_CERTIFICATES: Final = 8
 MAX_CERTIFICATE_BYTES: Final = 16 * 1024
 MAX_URI: Final = 256
-_MAX_SIGNATURE_BYTES: Final = names.MAX_RSA_BITS // 8
+MAX_SIGNATURE_BYTES: Final = names.MAX_RSA_BITS // 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +38,7 @@ class SignatureParts:
     value: bytes
     certificates: tuple[bytes, ...]  # DER, leaf first
     fragment: str = ""  # the id that the reference names; empty: the whole document
+    signed_info: bytes = b""  # its canonical octets, where they are known already
 
 
 def locate(root: Any, place: SignaturePlace) -> Any:  # noqa: ANN401 -- lxml ships no types
@@ -107,7 +108,7 @@ def read(signature: Any, *, by_manifest: bool = False) -> SignatureParts:  # noq
         algorithm=algorithm,
         digest_hash=digest_hash,
         digest=digest,
-        value=octets(value, Code.SIGNATURE_MALFORMED, _MAX_SIGNATURE_BYTES),
+        value=octets(value, Code.SIGNATURE_MALFORMED, MAX_SIGNATURE_BYTES),
         certificates=certificates(key_info),
         fragment=fragment,
     )

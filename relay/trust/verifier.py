@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import threading
+from collections import OrderedDict
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -23,10 +25,10 @@ from relay.model.verdict import (
     Verdict,
     Verification,
 )
-from relay.trust import canonical, content, manifest, payload, view
+from relay.trust import canonical, content, manifest, payload, quick, view
 from relay.trust.certificate import Certificate, CertificateCache
 from relay.trust.chain import ChainResult, Purpose, TrustStore
-from relay.trust.cut import Cut, cut
+from relay.trust.cut import AmbiguousMarkError, Cut, cut
 from relay.trust.engine import Engine, FastEngine, Outcome, value_size
 from relay.trust.parse import check_size, parse
 from relay.trust.signature import SignatureParts, locate, read
@@ -45,8 +47,27 @@ class _Known:
     detail: str = ""
 
 
-class _ParseWholeError(Exception):
-    """The body has to be parsed as it is."""
+class _Chains:
+    """Certificates by the digest of the octets that held them in a signature; bounded, safe for several threads."""
+
+    def __init__(self, size: int = 8192) -> None:
+        self._size = size
+        self._lock = threading.Lock()
+        self._kept: OrderedDict[bytes, tuple[Certificate, ...]] = OrderedDict()
+
+    def get(self, octets: bytes) -> tuple[Certificate, ...] | None:
+        name = hashlib.sha256(octets).digest()
+        with self._lock:
+            found = self._kept.get(name)
+            if found is not None:
+                self._kept.move_to_end(name)
+            return found
+
+    def keep(self, octets: bytes, chain: tuple[Certificate, ...]) -> None:
+        with self._lock:
+            self._kept[hashlib.sha256(octets).digest()] = chain
+            if len(self._kept) > self._size:
+                self._kept.popitem(last=False)
 
 
 class DocumentVerifier:
@@ -74,6 +95,7 @@ class DocumentVerifier:
         self._engine = engine or FastEngine()
         self._purpose = purpose
         self._certificates = CertificateCache()
+        self._chains = _Chains()
 
     def verify(
         self, body: bytes, place: SignaturePlace, at: datetime, *, with_opaque: bool = False
@@ -117,51 +139,80 @@ class DocumentVerifier:
         )
         return Verification(verdict, _signed(node, body)), result
 
+    def signature(
+        self,
+        element: Any,  # noqa: ANN401 -- lxml ships no types
+        *,
+        by_manifest: bool,
+    ) -> tuple[SignatureParts, tuple[Certificate, ...]]:
+        """Return the parts of the signature and its certificates, leaf first."""
+        found = quick.read(element, by_manifest=by_manifest)
+        if found is not None:
+            known = self._chains.get(found[1])
+            if known is not None:
+                return found[0], known
+        parts = read(element, by_manifest=by_manifest)
+        chain = tuple(self._certificates.read(der) for der in parts.certificates)
+        if found is not None:
+            self._chains.keep(found[1], chain)
+        return parts, chain
+
     def _intact(
         self, body: bytes, place: SignaturePlace, known: _Known, with_opaque: bool
-    ) -> tuple[Node, list[Certificate]]:
+    ) -> tuple[Node, tuple[Certificate, ...]]:
         """Return view and certificates if the signature holds, else raise ``RefusedError``."""
-        without = cut(body) if place.manifest is not None else None
+        without = cut(body) if place.opaque else None
         if without is not None:
             try:
                 return self._of_tree(without.skeleton, without, place, known, with_opaque)
-            except _ParseWholeError:
+            except AmbiguousMarkError:
                 known.detail = ""
         return self._of_tree(body, None, place, known, with_opaque)
 
     def _of_tree(
         self, source: bytes, without: Cut | None, place: SignaturePlace, known: _Known, with_opaque: bool
-    ) -> tuple[Node, list[Certificate]]:
+    ) -> tuple[Node, tuple[Certificate, ...]]:
         root = parse(source, place.root, place.opaque, self._limits)
         if place.stub is not None and next(root.iter(place.stub), None) is not None:
             known.detail = "a stub signature stands in the package; it is signed content and proves nothing"
-        parts = read(locate(root, place), by_manifest=place.manifest is not None)
+        parts, chain = self.signature(locate(root, place), by_manifest=place.manifest is not None)
         known.algorithm = parts.algorithm.name
         signed = root
         if place.manifest is not None and parts.fragment:
             known.profile = MANIFEST
             signed = manifest.open_envelope(root, place.manifest, parts.fragment)
         elif without is not None:
-            raise _ParseWholeError
-        chain = [self._certificates.read(der) for der in parts.certificates]
+            self._check_marks(root, without, place, with_opaque=with_opaque)
         leaf = chain[0]
         known.signer = leaf.subject
         known.certificate_sha256 = leaf.sha256
         check_key_kind(parts, leaf)
         check_value_size(parts, leaf)
-        outcome = self._engine.check(root, signed, parts, leaf.key, leaf.sha256)
+        by_manifest = place.manifest is not None and bool(parts.fragment)
+        bulk = without.texts if without is not None and not by_manifest else {}
+        outcome = self._engine.check(root, signed, parts, leaf.key, leaf.sha256, bulk)
         check_digest(outcome)
         check_value(outcome)
         canonical.detach(parts.element)
-        attributed = content.attributed(root)
-        content.check_ids(attributed)
-        content.check_types(attributed)
-        opaque = _NOTHING if with_opaque else place.opaque
-        if place.manifest is None or not parts.fragment:
-            return view.copy(root, None, opaque), chain
-        envelope = view.copy(signed, None, opaque)
+        attributes: list[content.Attributes] = []
+        node = view.copy(signed, None, _NOTHING if with_opaque else place.opaque, attributes)
+        content.check_ids(attributes)
+        content.check_types(attributes)
+        if place.manifest is None or not by_manifest:
+            return node, chain
         attached = _attached(root, signed, place.manifest, without, with_opaque)
-        return manifest.view_of(root, envelope, attached, place.manifest), chain
+        return manifest.view_of(root, node, attached, place.manifest), chain
+
+    def _check_marks(self, root: Any, without: Cut, place: SignaturePlace, *, with_opaque: bool) -> None:  # noqa: ANN401
+        """Have the body parsed whole unless each mark is the whole text of a bulk element, and stands for plain text."""
+        found = [element.text for element in root.iter(*place.opaque)]
+        if (
+            with_opaque
+            or not self._engine.fills
+            or [text for text in found if text in without.texts] != list(without.texts)
+            or not all(map(payload.is_plain, without.texts.values()))
+        ):
+            raise AmbiguousMarkError
 
 
 def _attached(
@@ -184,12 +235,12 @@ def _attached(
             digest = payload.digest(octets, one.line.digest_hash)
         except payload.NotBase64Error as error:
             if without is not None:
-                raise _ParseWholeError from error
+                raise AmbiguousMarkError from error
             raise RefusedError(Code.ATTACHMENT_ALTERED, "an attachment is no base64") from error
         manifest.check_payload(one.line, digest)
         found.append((one, str(octets, "ascii") if with_opaque else None))
     if without is not None and marks != len(without.texts):
-        raise _ParseWholeError
+        raise AmbiguousMarkError
     return found
 
 

@@ -7,16 +7,24 @@ from typing import Any, Final
 from relay.model.verdict import Node, ParseLimits, SignaturePlace
 from relay.trust.parse import parse
 
+Attributes = list[tuple[str, str]]
+
 _new: Final = tuple.__new__  # a Node is a tuple; its own constructor takes twice the time
 
 
-def copy(element: Any, without: Any, opaque: frozenset[str]) -> Node:  # noqa: ANN401 -- lxml ships no types
+def copy(
+    element: Any,  # noqa: ANN401 -- lxml ships no types
+    without: Any,  # noqa: ANN401
+    opaque: frozenset[str],
+    attributes: list[Attributes] | None = None,
+) -> Node:
     """Copy an element and all below it. Depth was bounded when the tree was parsed.
 
     Args:
         element: the root of the copy.
         without: the ``ds:Signature`` element, which its own digest leaves out. The text behind it is signed.
         opaque: tags whose text is left out (None).
+        attributes: takes what attributes the elements have, where they have any.
 
     Comments are no part of the copy; the pieces of text around them are joined.
     """
@@ -39,16 +47,20 @@ def copy(element: Any, without: Any, opaque: frozenset[str]) -> Node:  # noqa: A
             opened, made, left, tails = node, [], len(node), ""
             continue
         else:
-            made.append(
-                _new(Node, (tag, None if tag in opaque else node.text or "", tuple(node.items()), ()))
-            )
+            items = node.items()
+            if items and attributes is not None:
+                attributes.append(items)
+            made.append(_new(Node, (tag, None if tag in opaque else node.text or "", tuple(items), ())))
         left -= 1
         if opened is not None and (tail := node.tail):
             tails += tail
         while not left and opened is not None:
             tag = opened.tag
             text = None if tag in opaque else (opened.text or "") + tails
-            done = _new(Node, (tag, text, tuple(opened.items()), tuple(made)))
+            items = opened.items()
+            if items and attributes is not None:
+                attributes.append(items)
+            done = _new(Node, (tag, text, tuple(items), tuple(made)))
             tail = opened.tail
             opened, made, left, tails = above.pop()
             made.append(done)
