@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -74,6 +75,7 @@ def track(transport_id: str, sender: str | None, config: Path | None, home: Path
     _print_events(known.loose)
     for story in known.stories:
         _print(story, known.names)
+    _print_codes([*known.loose, *(event for story in known.stories for event in story.events)])
 
 
 def registry_url(home: Path, config: Path | None) -> str:
@@ -186,12 +188,13 @@ def _delivery_json(delivery: Delivery) -> dict[str, Any]:
 
 
 def _print(story: Story, names: Mapping[str, str]) -> None:
-    from relay.cli.words import state_name
+    from relay.cli.words import kind_name, state_name, status_name
 
     document = story.document
     head = (
         _named(document.sender, names),
-        document.kind.value,
+        kind_name(document.kind.value),
+        status_name(document.status_code) if document.status_code else "",
         document.code,
         people_time(document.accepted_at),
         document.refusal.value if document.refusal else "",
@@ -232,7 +235,38 @@ def _named(code: str, names: Mapping[str, str]) -> str:
 
 
 def _print_events(events: Iterable[TrackEvent]) -> None:
+    from relay.cli.words import event_name
+
     print_table(
-        [(people_time(event.at), event.event, event.recipient, event.code, event.detail) for event in events],
+        [
+            (people_time(event.at), event_name(event.event), event.recipient, *_code_and_detail(event))
+            for event in events
+        ],
         indent="    ",
     )
+
+
+def _code_and_detail(event: TrackEvent) -> tuple[str, str]:
+    """Return code and detail of an event as people read them."""
+    from relay.cli.words import receipt_name, status_name
+
+    if event.event == "status":
+        return status_name(event.code), event.detail
+    kind, _, rest = event.detail.partition(" ")
+    if event.event == "receipt" and rest:
+        return event.code, f"{receipt_name(kind)} {rest}"
+    if event.event == "deferred" and kind == "due" and rest:
+        again = people_time(datetime.fromisoformat(rest))
+        return event.code, words(f"again at {again}", f"thử lại lúc {again}")
+    return event.code, event.detail
+
+
+def _print_codes(events: Iterable[TrackEvent]) -> None:
+    """Say what the codes mean that were shown; truc errors says what to do."""
+    from relay.errors.catalogue import entry
+
+    known = Code.__members__.values()
+    shown = dict.fromkeys(event.code for event in events if event.code in known and event.code != Code.OK)
+    for code in shown:
+        message = entry(Code(code)).message
+        click.echo(f"  {code}: {words(message['en'], message['vi'])}")

@@ -23,6 +23,52 @@ _STATES: Final = {
 }
 
 
+_RECEIPTS: Final = {
+    "acknowledgement": ("acknowledgement", "biên nhận"),
+    "outcome": ("outcome", "kết quả"),
+    "held": ("held", "thông báo giữ lại"),
+    "attachment-verdict": ("attachment verdict", "kết quả kiểm tra tệp kèm"),
+}
+_KINDS: Final = {
+    "edoc": ("document", "văn bản"),
+    "status": ("status", "trạng thái"),
+    "receipt": ("receipt", "biên nhận"),
+}
+_EVENTS: Final = {
+    "same-content": ("same content", "gửi lại cùng nội dung"),
+    "lost": ("lost", "mất nội dung"),
+    "status": ("status", "trạng thái"),
+    "receipt": ("receipt", "biên nhận"),
+    "receipt-published": ("receipt published", "đã phát biên nhận"),
+    "dropped": ("dropped", "đã bỏ"),
+    "drop-told": ("drop told", "đã báo việc bỏ"),
+    "released": ("released", "đã thả ra"),
+    "quarantine.release": ("release ordered", "lệnh thả ra"),
+    "quarantine.released": ("released by an operator", "người vận hành đã thả ra"),
+    "quarantine.drop": ("dropped by an operator", "người vận hành đã bỏ"),
+    "quarantine.export": ("exported by an operator", "người vận hành đã xuất"),
+    "document.resend": ("sent again by an operator", "người vận hành đã gửi lại"),
+    "document.resend-receipts": ("receipts sent again by an operator", "người vận hành đã gửi lại biên nhận"),
+}
+
+
+def kind_name(kind: str) -> str:
+    """Return what a message is, for people."""
+    return words(*_KINDS.get(kind, (kind, kind)))
+
+
+def receipt_name(kind: str) -> str:
+    """Return the kind of a receipt for people."""
+    return words(*_RECEIPTS.get(kind, (kind, kind)))
+
+
+def event_name(event: str) -> str:
+    """Return what happened, for people; an act that has no words of its own as it is called."""
+    name = event.removesuffix("-failed")
+    told = words(*_EVENTS[name]) if name in _EVENTS else state_name(name)
+    return told if name == event else f"{told} {words('(failed)', '(không được)')}"
+
+
 def state_name(state: str) -> str:
     """Return a state or result for people."""
     return words(state, _STATES.get(state, state))
@@ -78,13 +124,7 @@ def receipt_lines(facts: ReceiptFacts) -> list[str]:
     from relay.cli.options import language
     from relay.errors import Code
 
-    kinds = {
-        "acknowledgement": words("acknowledgement", "biên nhận"),
-        "outcome": words("outcome", "kết quả"),
-        "held": words("held", "thông báo giữ lại"),
-        "attachment-verdict": words("attachment verdict", "kết quả kiểm tra tệp kèm"),
-    }
-    head = f"{kinds.get(facts.kind, facts.kind)} {facts.relay}/{facts.number}  {people_time(facts.at)}  "
+    head = f"{receipt_name(facts.kind)} {facts.relay}/{facts.number}  {people_time(facts.at)}  "
     lines = [head + state_name(facts.result) + (f"  {facts.code}" if facts.code else "")]
     if facts.transport_id:
         lines[0] += f"  {facts.transport_id}"

@@ -223,7 +223,7 @@ def test_track_shows_what_was_refused_before_its_sender_was_proven(
     truc: Truc, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     url = f"sqlite:///{tmp_path / 'registry.db'}"
-    monkeypatch.setattr("relay.registry.open_registry", lambda *_: open_registry(url))
+    monkeypatch.setattr("relay.registry.open_registry", lambda *_, **__: open_registry(url))
     now = datetime.now(UTC)
     receipt = Receipt(
         kind=ReceiptKind.ACKNOWLEDGEMENT,

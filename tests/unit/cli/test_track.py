@@ -1,0 +1,67 @@
+"""``truc track`` for people, in both languages."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from relay.cli.words import _EVENTS, _STATES
+from relay.errors import Code
+from relay.errors.catalogue import entry
+from relay.model.delivery import State
+from relay.operate import quarantine, resend
+from relay.registry import open_registry
+from tests.support.registry import START, Maker
+from tests.unit.cli.conftest import Truc
+
+ROOT = Path(__file__).parents[3]
+
+
+@pytest.fixture
+def told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    url = f"sqlite:///{tmp_path / 'registry.db'}"
+    monkeypatch.setattr("relay.registry.open_registry", lambda *_, **__: open_registry(url))
+    make = Maker()
+    claim = make.claim("a", code="123/QĐ-UBND", recipients=("H29", "H53", "H99"), refused=("H99",))
+    registry = open_registry(url)
+    (made,) = registry.claim([claim], "w1", START)
+    assert made.document
+    registry.settle([make.queued(claim, made.document.row)], "w1", START + timedelta(seconds=1))
+    registry.close()
+    return claim.transport_id
+
+
+def test_a_story_is_told_in_vietnamese(truc: Truc, home: Path, told: str) -> None:
+    page = truc("track", told, "--lang", "vi", "--home", home).stdout
+    for words in ("văn bản", "chữ ký", "đã vào hàng đợi", "bị từ chối", "biên nhận", "toàn bộ"):
+        assert words in page
+    for english in ("edoc", "queued", "refused", "acknowledgement", "receipt", "accepted", "the whole"):
+        assert not re.search(rf"\b{english}\b", page), english
+    assert f"UNKNOWN-RECIPIENT: {entry(Code.UNKNOWN_RECIPIENT).message['vi']}" in page
+
+
+def test_the_same_in_english(truc: Truc, home: Path, told: str) -> None:
+    page = truc("track", told, "--lang", "en", "--home", home).stdout
+    for words in ("document", "signature", "queued", "refused", "acknowledgement", "the whole"):
+        assert words in page
+    assert not re.search(
+        "[ăâđêôơư]", page.replace("123/QĐ-UBND", "").replace("Văn phòng", "").replace("Mẫu", "")
+    )
+
+
+def test_everything_that_can_happen_has_words() -> None:
+    """What the registry, quarantine and operators note of a document."""
+    source = "".join(
+        (ROOT / "relay" / name).read_text(encoding="utf-8")
+        for name in ("registry/queries.py", "operate/tracking.py")
+    )
+    events = set(re.findall(r'TrackEvent\(\s*[\w.()]+,\s*"([a-z-]+)"', source)) | {
+        *("accepted", "refused", "planned", "deferred"),
+        *(state.value for state in State),
+        *(quarantine.RELEASE, quarantine.RELEASED, quarantine.DROP, resend.RESEND, resend.RESEND_RECEIPTS),
+    }
+    assert {"queued", "lost", "held", "receipt-published"} <= events
+    assert events <= {*_EVENTS, *_STATES}
