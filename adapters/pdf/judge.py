@@ -33,6 +33,7 @@ from adapters.pdf.material import JudgePolicy, Material
 from adapters.pdf.recognise import byte_ranges, signed_ends
 from adapters.pdf.subject import first, whose, written
 from relay.model.inspection import (
+    HIDDEN,
     AttachmentSignature,
     CertificateState,
     Finding,
@@ -101,7 +102,7 @@ async def judge(content: bytes, material: Material, policy: JudgePolicy, at: dat
         else:
             unsupported += 1
     if not chosen:
-        return Judged(Finding.UNSUPPORTED, "pdf-signature-kind", (), unsupported)
+        return Judged(Finding.UNSUPPORTED, "pdf-signature-kind", (), unsupported - 1)
     judging = _Judging(content, reader, Chains(material, policy, at), at, strict=strict)
     found = await judging.all(chosen[: policy.max_signatures])
     beyond = max(0, len(chosen) - policy.max_signatures)
@@ -118,6 +119,8 @@ def _reader(content: bytes) -> tuple[PdfFileReader | None, bool]:
             reader.root["/Pages"]
             for _ in enumerate_sig_fields(reader, filled_status=True):
                 pass
+        except misc.PdfDecodeLimitError:
+            raise
         except (misc.PdfError, KeyError, ValueError, TypeError, IndexError, AttributeError, AssertionError):
             continue
         return reader, strict
@@ -156,7 +159,7 @@ def _none(content: bytes, reader: PdfFileReader) -> Judged:
     except (KeyError, TypeError, misc.PdfError):
         pass
     if byte_ranges(content) > rights:
-        return Judged(Finding.UNREADABLE, "hidden-signature")
+        return Judged(Finding.UNREADABLE, HIDDEN)
     return Judged(Finding.NO_SIGNATURE)
 
 

@@ -65,6 +65,14 @@ def of_attachment(verdict: AttachmentVerdict, language: Language) -> str:
 
 def of_signature(signature: AttachmentSignature, language: Language) -> str:
     """Return what is said of a signature, in one sentence."""
+    if signature.integrity is Integrity.BROKEN:
+        # Nothing that stands in it is proven, the name least of all.
+        name = signature.name or signature.signer
+        who = said("whose.claimed", language, name=name) if name else said("whose.unread", language)
+        parts = [said("integrity.broken", language)]
+        if known(f"detail.{signature.reason}"):
+            parts.append(said(f"detail.{signature.reason}", language))
+        return f"{who}: {'; '.join(parts)}."
     head = [_who(signature, language)]
     if signature.own is not None and not signature.time_stamp:
         head.append(said(f"own.{'true' if signature.own else 'false'}", language))
@@ -76,7 +84,10 @@ def of_signature(signature: AttachmentSignature, language: Language) -> str:
         parts.append(said(f"detail.{detail}", language))
         detail = ""
     parts.append(_time(signature, language))
-    parts.append(said(f"certificate.{signature.certificate.value}", language))
+    state = signature.certificate.value
+    if signature.certificate is CertificateState.VALID and signature.vouched is Vouched.NOTHING:
+        state = "valid-now"
+    parts.append(said(f"certificate.{state}", language))
     if detail:
         parts.append(said(f"detail.{detail}", language))
     if signature.legacy:
@@ -100,7 +111,7 @@ def of_all(result: InspectionResult | None, language: Language) -> str:
 
 
 def _who(signature: AttachmentSignature, language: Language) -> str:
-    name = signature.name or signature.signer or said("nobody", language)
+    name = signature.name or signature.signer
     whose = "time-stamp" if signature.time_stamp else signature.whose.value
     words = said(f"whose.{whose}", language, name=name)
     other = signature.organisation and signature.organisation != signature.name

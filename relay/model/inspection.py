@@ -11,7 +11,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Protocol
+from typing import Final, Protocol
+
+HIDDEN: Final = "hidden-signature"
+"""The reason of UNREADABLE that means: there was a signature, and somebody took it out of reach."""
 
 
 class AttachmentKind(StrEnum):
@@ -133,7 +136,8 @@ class AttachmentVerdict:
             good = not self.more and all(one.good for one in self.signatures)
             return InspectionResult.GOOD if good else InspectionResult.DOUBTFUL
         if self.finding is Finding.UNREADABLE:
-            return InspectionResult.DOUBTFUL
+            hidden = self.reason == HIDDEN
+            return InspectionResult.ALTERED if hidden else InspectionResult.DOUBTFUL
         if self.finding is Finding.UNSUPPORTED:
             return InspectionResult.UNJUDGED
         return InspectionResult.NOTHING
