@@ -55,8 +55,12 @@ DOCUMENT: Final = f"""<?xml version="1.0" encoding="UTF-8"?>
 <DocumentId>{NUMBER}</DocumentId>
 <Code><CodeNumber>12</CodeNumber><CodeNotation>BC-H53</CodeNotation></Code>
 <PromulgationInfo><Place>Tỉnh số 53</Place><PromulgationDate>2026/01/05</PromulgationDate></PromulgationInfo>
+<DocumentType><Type>14</Type><TypeName>Báo cáo</TypeName></DocumentType>
 <Subject>Báo cáo tình hình kinh tế - xã hội (mẫu)</Subject>
-</MessageHeader></edXMLHeader>
+<SignerInfo><FullName>Người ký (mẫu)</FullName></SignerInfo>
+</MessageHeader>
+<TraceHeaderList><TraceHeader><OrganId>{SENDER}</OrganId><Timestamp>2026/01/05 09:59:30</Timestamp></TraceHeader>
+<Bussiness><BussinessDocType>0</BussinessDocType></Bussiness></TraceHeaderList></edXMLHeader>
 <edXMLBody><edXMLManifest version="1.0"><Reference><ContentId>cid:attachment-1</ContentId>
 <ContentType>text/plain</ContentType><AttachmentName>bao-cao.txt</AttachmentName></Reference></edXMLManifest></edXMLBody>
 </edXMLEnvelope><AttachmentEncoded><Attachment><ContentId>cid:attachment-1</ContentId>
@@ -66,8 +70,8 @@ DOCUMENT: Final = f"""<?xml version="1.0" encoding="UTF-8"?>
 STATUS: Final = f"""<?xml version="1.0" encoding="UTF-8"?>
 <edXML xmlns="http://www.mic.gov.vn/TBT/QCVN_102_2016"><edXMLEnvelope><edXMLHeader><MessageHeader>
 <From><OrganId>{RECIPIENT}</OrganId></From>
-<ResponseFor><OrganId>{SENDER}</OrganId><DocumentId>{NUMBER}</DocumentId><Code>12/BC-H53</Code>\
-<PromulgationDate>2026/01/05</PromulgationDate></ResponseFor>
+<ResponseFor><OrganId>{SENDER}</OrganId><Code>12/BC-H53</Code><PromulgationDate>2026/01/05</PromulgationDate>\
+<DocumentId>{NUMBER}</DocumentId></ResponseFor>
 <StatusCode>01</StatusCode>
 <Timestamp>2026/01/05 10:00:02</Timestamp>
 </MessageHeader></edXMLHeader></edXMLEnvelope></edXML>
