@@ -42,10 +42,9 @@ def judged(inspector: PdfInspector, name: str) -> AttachmentVerdict:
 @pytest.mark.parametrize("name", CASES)
 def test_what_a_clerk_reads(inspector: PdfInspector, name: str) -> None:
     verdict = judged(inspector, name)
-    read = {
-        "result": verdict.result.value,
-        **{language: list(attachments.lines(verdict, language)) for language in attachments.LANGUAGES},
-    }
+    read: dict[str, object] = {"result": verdict.result.value}
+    for language in attachments.LANGUAGES:
+        read[language] = list(attachments.lines(verdict, language))
     assert read == EXPECTED[name]
 
 
