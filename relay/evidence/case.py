@@ -14,6 +14,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from cryptography import x509
+from cryptography.x509.ocsp import load_der_ocsp_response
 
 from relay.errors import RefusedError
 from relay.evidence import heads as h
@@ -42,6 +43,7 @@ class Case:
     receipts: tuple[bytes, ...] = ()
     certificates: tuple[bytes, ...] = ()  # DER: signers of documents, and what leads to anchors
     revocation_lists: tuple[bytes, ...] = ()  # DER
+    ocsp_answers: tuple[bytes, ...] = ()  # DER
     told: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -56,6 +58,7 @@ def to_json(case: Case) -> dict[str, Any]:
         "receipts": [b64(one) for one in case.receipts],
         "certificates": [b64(one) for one in case.certificates],
         "revocation_lists": [b64(one) for one in case.revocation_lists],
+        "ocsp_answers": [b64(one) for one in case.ocsp_answers],
         "told": dict(case.told),
     }
 
@@ -77,6 +80,7 @@ def case_from_json(value: object) -> Case:
         receipts=_list(found, "receipts"),
         certificates=_list(found, "certificates"),
         revocation_lists=_list(found, "revocation_lists"),
+        ocsp_answers=_list(found, "ocsp_answers"),
         told=member(found.get("told"), dict),
     )
 
@@ -208,6 +212,8 @@ def check_case(
         _readable(x509.load_der_x509_certificate, der, "a certificate", faults)
     for der in case.revocation_lists:
         _readable(x509.load_der_x509_crl, der, "a revocation list", faults)
+    for der in case.ocsp_answers:
+        _readable(load_der_ocsp_response, der, "an OCSP answer", faults)
     return Checked(
         base.proven,
         tuple(faults),
