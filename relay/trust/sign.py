@@ -40,7 +40,7 @@ _BY_CURVE: Final[dict[str, names.Hash]] = {
 }
 _SIGNED_ID: Final = "signed"
 _LINE_DIGESTS: Final = re.compile(rb"<ds:DigestMethod [^<>]*/><ds:DigestValue [^<>]*>[^<]*</ds:DigestValue>")
-MANIFEST_FROM: Final = 256 * 1024
+MANIFEST_FROM: Final = 1024 * 1024
 """Bytes of a package from which the manifest profile is cheaper by enough to be worth its rules (docs/benchmarks.md)."""
 _NOT_BY_MANIFEST: Final = frozenset(
     {

@@ -71,7 +71,7 @@ def check_place(root: Any, signature: Any, place: SignaturePlace) -> None:  # no
     """Refuse a signature that is not the last child of the one element at the format's path. SIGNATURE-MISPLACED."""
     parent = root
     for tag in place.path:
-        steps = parent.findall(tag)
+        steps = list(parent.iterchildren(tag))
         if len(steps) != 1:
             raise RefusedError(
                 Code.SIGNATURE_MISPLACED, f"{len(steps)} elements {etree.QName(tag).localname}"
