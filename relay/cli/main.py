@@ -14,6 +14,7 @@ from relay.cli.doctor import doctor
 from relay.cli.drain import drain
 from relay.cli.edition import edition_commands
 from relay.cli.errors import EXIT_CODES, TrucGroup
+from relay.cli.evidence import evidence
 from relay.cli.find import find
 from relay.cli.inbox import inbox
 from relay.cli.options import lang_option
@@ -28,6 +29,7 @@ from relay.cli.sandbox import demo, down, keys, up
 from relay.cli.send import send
 from relay.cli.topology import topology
 from relay.cli.track import track
+from relay.cli.trust import trust
 from relay.cli.user import user
 from relay.cli.verify import verify
 from relay.cli.why import why
@@ -57,6 +59,7 @@ for command in (
     down,
     drain,
     errors,
+    evidence,
     inbox,
     keeper,
     keys,
@@ -70,6 +73,7 @@ for command in (
     take_back,
     topology,
     track,
+    trust,
     find,
     up,
     user,
