@@ -59,7 +59,7 @@ def publish(
     from relay.directory.write import alone, replace_file, temporary
     from relay.observe.clock import SystemClock
     from relay.sandbox.contents import running
-    from relay.trust.sign import load_key
+    from relay.trust.keys import open_pair_now
 
     chosen = settings.load(config or running(home).settings)
     own, clock = chosen.relay, SystemClock()
@@ -78,15 +78,15 @@ def publish(
         if difference is not None and before is None:
             raise ConfigurationError(Code.DIRECTORY_INVALID, f"{out}: there is no edition yet to differ from")
         if not dry_run:
-            key, chain = load_key(own.key), b"".join(path.read_bytes() for path in own.certificates)
-            content = seal(edition, key, chain)
+            pair = open_pair_now(own.place())
+            content = seal(edition, pair.key, pair.pem)
             read(content, trust_store(chosen), clock.now())  # nobody is given what nobody would take
             # The whole one first: a difference to an edition that was never kept would be a fork from the next one on.
             with temporary(out, content) as new:
                 new.chmod(0o644)
                 replace_file(new, out)
             if difference is not None and before is not None:
-                with temporary(difference, seal_difference(before, edition, key, chain)) as new:
+                with temporary(difference, seal_difference(before, edition, pair.key, pair.pem)) as new:
                     new.chmod(0o644)
                     replace_file(new, difference)
     _tell(edition, out, as_json=as_json, written=not dry_run)

@@ -11,6 +11,7 @@ from relay.broker.clock import BrokerClock
 from relay.broker.link import AmqpLink
 from relay.directory.follow import SignedReader, Standing
 from relay.directory.watch import DirectoryWatch
+from relay.evidence.signer import RelaySigner
 from relay.model.ports import Clock
 from relay.observe.metrics import Metrics
 from relay.observe.ready import Reason
@@ -58,11 +59,19 @@ def link(broker: AmqpLink, metrics: Metrics) -> None:
     metrics.read("truc_publish_suspects", lambda: {(): broker.suspects})
 
 
-def both(
-    one: Callable[[], Sequence[Reason]], other: Callable[[], Sequence[Reason]]
-) -> Callable[[], Sequence[Reason]]:
-    """Return what asks two guards."""
-    return lambda: [*one(), *other()]
+def both(*guards: Callable[[], Sequence[Reason]]) -> Callable[[], Sequence[Reason]]:
+    """Return what asks several guards."""
+    return lambda: [reason for one in guards for reason in one()]
+
+
+def signing(signer: RelaySigner) -> Callable[[], Sequence[Reason]]:
+    """Return what tells whether receipts can be signed at all."""
+
+    def look() -> Sequence[Reason]:
+        signer.refresh()
+        return (Reason.SIGNER_AWAY,) if signer.away else ()
+
+    return look
 
 
 def readiness(process: Asked, metrics: Metrics) -> None:

@@ -16,6 +16,7 @@ from relay.broker.connection import Endpoint
 from relay.broker.link import AmqpLink
 from relay.broker.publishing import PublishLimits
 from relay.cli import watching
+from relay.cli.evidence_wiring import evidence_duty
 from relay.cli.following import signed_reader
 from relay.cli.inspecting import keeper_side, worker_side
 from relay.directory.authorities import authorities_of
@@ -113,7 +114,15 @@ def common(settings: Settings, name: str, role: str) -> Common:
     metrics = Metrics(version=__version__)
     store = trust_store(settings)
     relay = settings.relay
-    signer = RelaySigner(relay.name, relay.key, relay.certificates, clock, store)
+    signer = RelaySigner(
+        relay.name,
+        relay.key,
+        relay.certificates,
+        clock,
+        store,
+        password_file=relay.key_password_file,
+        second=relay.second.place(),
+    )
     in_use = InUse(signer)
     owner = f"{name}-{uuid.uuid4()}"  # a new lease owner for each process start
     registry = open_registry(
@@ -151,7 +160,7 @@ def common(settings: Settings, name: str, role: str) -> Common:
         commits=commits,
         link=link,
         numbers=numbers,
-        reporter=Reporter(settings.relay.name, numbers, signer),
+        reporter=Reporter(settings.relay.name, numbers, signer, signer.check),
         settler=Settler(registry, commits, link, link, metrics, clock),
         epoch=EpochWatch(link, registry, commits, uuid.uuid4, clock),
         owner=owner,
@@ -265,6 +274,7 @@ def build_worker(settings: Settings) -> tuple[Worker, Common]:
         guard=watching.both(
             watching.guard(settings, parts.metrics, parts.clock),
             watching.validity(signed, parts.metrics, parts.clock),
+            watching.signing(parts.signer),
         ),
     )
     watching.lists(parts.store, parts.metrics, parts.clock)
@@ -298,6 +308,10 @@ def build_keeper(settings: Settings, name: str = "keeper") -> tuple[Keeper, Comm
     )
     queues = QueuesDuty(watching.connected(watch), lambda: keeper.active)
     queues.serve(parts.metrics)
+    evidence = evidence_duty(
+        settings, parts.registry.evidence, parts.signer, parts.clock, lambda: keeper.active
+    )
+    evidence.serve(parts.metrics)
     inspecting = keeper_side(settings, endpoint(settings), watch.current, lambda: keeper.active)
     keeper = Keeper(
         name=parts.owner,
@@ -308,12 +322,14 @@ def build_keeper(settings: Settings, name: str = "keeper") -> tuple[Keeper, Comm
         numbers=parts.numbers,
         more=(
             ("queues", queues.run),
+            ("evidence", evidence.run),
             *_fetching(settings, parts, watch),
             *((("inspect", inspecting.run),) if inspecting is not None else ()),
         ),
         guard=watching.both(
             watching.guard(settings, parts.metrics, parts.clock),
             watching.validity(signed, parts.metrics, parts.clock),
+            watching.signing(parts.signer),
         ),
         watch=lambda: {**parts.material.look(), "directory": watch.current().version},
     )

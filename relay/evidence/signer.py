@@ -22,10 +22,11 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from relay.errors import Code, ConfigurationError, RefusedError, TransientError
 from relay.model.ports import Clock
+from relay.settings.keyplace import KeyPlace
 from relay.trust.certificate import Certificate, relay_name
 from relay.trust.chain import Purpose, TrustStore
 from relay.trust.detached import sign_detached
-from relay.trust.keys import KeyPair, KeyPlace, open_pair
+from relay.trust.keys import KeyPair, open_pair
 from relay.trust.sign import ReceiptSealer
 
 _CHECK_EVERY: Final = 1.0  # seconds between two looks at the files
@@ -58,7 +59,6 @@ class _Source:
         self._place = place
         self._judge = judge
         self.pair: _Pair | None = None
-        self.taken = 0
         self._fault = ""
         self._stamp: _Stamp | None = None  # of the pair in use
         self._read_at: _Stamp | None = None
@@ -108,7 +108,6 @@ class _Source:
             raise ConfigurationError(Code.KEY_UNUSABLE, f"{self._place.shown()}: {fresh.own.away}")
         self._judge(fresh, self.pair)
         self.pair, self._stamp, self._fault, self._fresh = fresh, stamp, "", None
-        self.taken += 1
 
     def _stamped(self) -> _Stamp:
         found = []
@@ -177,6 +176,8 @@ class RelaySigner:
         if len(faults) == len(self._sources):
             raise faults[0]
         self._looked = clock.monotonic()
+        self._used = self._in_use()
+        self._changes = 0
 
     def seal(self, unsigned: bytes) -> bytes:
         """Return the receipt with its signature, by the first key that can; see ``ReceiptSealer.seal``.
@@ -216,8 +217,8 @@ class RelaySigner:
 
     @property
     def taken(self) -> int:
-        """How many changes were taken."""
-        return sum(source.taken for source in self._sources)
+        """How often another pair came into use: a change that was taken, or the other key's turn."""
+        return self._changes
 
     @property
     def certificates(self) -> tuple[bytes, ...]:
@@ -242,6 +243,9 @@ class RelaySigner:
             self._looked = now
             for source in self._sources:
                 source.look()
+            if (now_used := self._in_use()) is not self._used:
+                self._used = now_used
+                self._changes += 1
         finally:
             self._lock.release()
 

@@ -32,6 +32,8 @@ class Reason(StrEnum):
     """The clock differs from the broker's by more than a minute."""
     DIRECTORY_OVER = "directory-over"
     """The signed directory expired, and its period of grace is over too."""
+    SIGNER_AWAY = "signer-away"
+    """No key of the relay's can sign: the tokens that hold them do not answer."""
     STALLED = "stalled"
     """Documents are in hand and none is settled."""
     KEEPER_LATE = "keeper-late"
@@ -42,7 +44,9 @@ class Reason(StrEnum):
     """The check itself failed."""
 
 
-WAITED_FOR: Final = frozenset({Reason.REGISTRY_FULL, Reason.CLOCK_JUMP, Reason.DIRECTORY_OVER})
+WAITED_FOR: Final = frozenset(
+    {Reason.REGISTRY_FULL, Reason.CLOCK_JUMP, Reason.DIRECTORY_OVER, Reason.SIGNER_AWAY}
+)
 """What a worker waits for before it takes a further document: a commit that must fail helps nobody, and a verdict that
 rests on a wrong clock or on a directory that nobody vouches for any more would be final."""
 

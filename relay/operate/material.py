@@ -21,8 +21,15 @@ Purpose = Literal["relay", "anchor", "crl", "tls"]
 class Material(Protocol):
     """Files in use that may change at any time; the former content holds until the new one can be taken."""
 
-    problem: str
-    taken: int
+    @property
+    def problem(self) -> str:
+        """Why the last change was not taken, or what cannot be used; empty if all is well."""
+        ...
+
+    @property
+    def taken(self) -> int:
+        """How many changes were taken."""
+        ...
 
     def refresh(self) -> None:
         """Look at the files if it is time to."""

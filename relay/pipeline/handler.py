@@ -333,6 +333,8 @@ class Handler:
         waiting = {one.delivery_id: one for one in document.deliveries if one.open}
         if not waiting:
             return ()
+        # what nothing can be signed about is not published either: each retry would publish it once more
+        self._reporter.check()
         if now - document.accepted_at >= self._policy.give_up:
             return tuple(Move(one, State.REFUSED, now, Code.UNDELIVERABLE) for one in waiting)
         attempt = max(one.attempt for one in document.deliveries)

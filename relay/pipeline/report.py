@@ -57,9 +57,20 @@ class Numbers:
 
 
 class Reporter:
-    """Makes receipts. ``numbers`` gives the next number of this process, e.g. ``w1-42``."""
+    """Makes receipts. ``numbers`` gives the next number of this process, e.g. ``w1-42``.
 
-    def __init__(self, relay: str, numbers: Callable[[], str], signer: ReceiptSigner) -> None:
+    ``check`` raises ``TransientError`` where it is known that nothing can be signed now. Every way of making a receipt
+    may raise it too: what waits for a receipt is tried again.
+    """
+
+    def __init__(
+        self,
+        relay: str,
+        numbers: Callable[[], str],
+        signer: ReceiptSigner,
+        check: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.check = check
         self._relay = relay
         self._numbers = numbers
         self._signer = signer

@@ -24,6 +24,7 @@ class Spec:
     pattern: str = ""
     file: bool = False  # must be a readable file when the configuration is loaded
     secret: bool = False  # its file may be open to its owner alone
+    key: bool = False  # a text that names a signing key: a file, or a PKCS#11 URI
 
 
 class Description(NamedTuple):
@@ -47,15 +48,18 @@ def setting(
     pattern: str = "",
     file: bool = False,
     secret: bool = False,
+    key: bool = False,
 ) -> T:
     """Declare a setting with a default. ``low`` and ``high`` are inclusive."""
-    spec = Spec(text, unit, low, high, pattern, file, secret)
+    spec = Spec(text, unit, low, high, pattern, file, secret, key)
     return dataclasses.field(default=default, metadata={_SPEC: spec})
 
 
-def required(text: str, *, pattern: str = "", file: bool = False, secret: bool = False) -> Any:  # noqa: ANN401
+def required(
+    text: str, *, pattern: str = "", file: bool = False, secret: bool = False, key: bool = False
+) -> Any:  # noqa: ANN401
     """Declare a setting that has to be given."""
-    return dataclasses.field(metadata={_SPEC: Spec(text, "", None, None, pattern, file, secret)})
+    return dataclasses.field(metadata={_SPEC: Spec(text, "", None, None, pattern, file, secret, key)})
 
 
 def section(kind: Callable[[], T], text: str) -> T:

@@ -15,6 +15,7 @@ from relay.errors import Code, ConfigurationError
 from relay.settings.evidence import EvidenceSettings
 from relay.settings.fields import required, section, setting
 from relay.settings.inspection import InspectionSettings
+from relay.settings.keyplace import KeyPlace
 
 MIB: Final = 1024 * 1024
 NAME: Final = r"[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?"
@@ -59,6 +60,19 @@ def _handed_over(path: Path, mode: int) -> bool:
 
 
 @dataclass(frozen=True, kw_only=True)
+class SecondKeySettings:
+    """The key beside the first one."""
+
+    key: str = setting("", "As `relay.key`; empty: there is none.", key=True)
+    key_password_file: Path | None = setting(None, "As `relay.key_password_file`.", file=True, secret=True)
+    certificates: tuple[Path, ...] = setting((), "As `relay.certificates`.", file=True)
+
+    def place(self) -> KeyPlace | None:
+        """Return where the key is; None: there is none."""
+        return KeyPlace(self.key, self.certificates, self.key_password_file) if self.key else None
+
+
+@dataclass(frozen=True, kw_only=True)
 class RelaySettings:
     """Who this relay is."""
 
@@ -66,10 +80,27 @@ class RelaySettings:
         "Name of the relay. It stands in each receipt and in the certificate's `urn:truc:relay:<name>`.",
         pattern=NAME,
     )
-    key: Path = required("Private key that signs receipts, PEM, PKCS#8, mode 0600.", file=True, secret=True)
-    certificates: tuple[Path, ...] = required(
-        "Certificate chain of that key, PEM files, the relay's own first.", file=True
+    key: str = required(
+        "Private key that signs receipts: a PEM file (PKCS#8), a PKCS#12 file (`.p12`, `.pfx`), both mode 0600, or a key in"
+        " a PKCS#11 token by its URI (`pkcs11:token=…;object=…?module-path=/…&pin-source=file:/…`). See docs/keys.md.",
+        key=True,
     )
+    key_password_file: Path | None = setting(
+        None, "File whose first line opens the file of the key, mode 0600.", file=True, secret=True
+    )
+    certificates: tuple[Path, ...] = setting(
+        (),
+        "Certificate chain of that key, PEM files, the relay's own first. May be left out where a PKCS#12 file holds it.",
+        file=True,
+    )
+    second: SecondKeySettings = section(
+        SecondKeySettings,
+        "Another key of the relay: signs when the first cannot, for instance while its token is away.",
+    )
+
+    def place(self) -> KeyPlace:
+        """Return where the key is."""
+        return KeyPlace(self.key, self.certificates, self.key_password_file)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -25,6 +25,8 @@ from relay.settings.fields import (
     optional,
     spec_of,
 )
+from relay.settings.keyplace import KeyPlace, is_uri
+from relay.settings.keyplace import parse as parse_uri
 from relay.settings.model import RUNGS, BrokerSettings, Settings, check_secret_mode
 
 S = TypeVar("S")
@@ -229,6 +231,8 @@ def _value(key: str, raw: object, hint: object, spec: Spec, source: _Source) -> 
         if raw not in get_args(inner):
             raise source.fault(key, f"has to be {_a(inner)}")
         return raw
+    if spec.key:
+        return _key(key, raw, source)
     if inner is Path:
         if not isinstance(raw, str | Path) or not str(raw):
             raise source.fault(key, "has to be a path")
@@ -246,6 +250,19 @@ def _value(key: str, raw: object, hint: object, spec: Spec, source: _Source) -> 
             raise source.fault(key, f"has to be at most {spec.high:.10g}")
     if spec.pattern and not re.fullmatch(spec.pattern, str(raw)):
         raise source.fault(key, f"has to match {spec.pattern}")
+    return raw
+
+
+def _key(key: str, raw: object, source: _Source) -> str:
+    """Return a signing key's place: an absolute path, or a PKCS#11 URI as it stands."""
+    if not isinstance(raw, str) or not raw:
+        raise source.fault(key, "has to be a path or a PKCS#11 URI")
+    if not is_uri(raw):
+        return str((Path.cwd() if key in source.overridden else source.file.parent) / raw)
+    try:
+        parse_uri(raw)
+    except ConfigurationError as fault:
+        raise source.fault(key, fault.detail) from None
     return raw
 
 
@@ -320,12 +337,20 @@ def _check_across(settings: Settings, source: _Source) -> None:
         raise source.fault("broker.publish_window_bytes", "has to hold one package of limits.body_bytes")
     if limits.fanout_bytes < limits.body_bytes:
         raise source.fault("limits.fanout_bytes", "has to be at least limits.body_bytes")
-    for key, value in (
-        ("relay.certificates", settings.relay.certificates),
-        ("trust.anchors", settings.trust.anchors),
+    if not settings.trust.anchors:
+        raise source.fault("trust.anchors", "needs at least one file")
+    for section, place in (
+        ("relay", settings.relay.place()),
+        ("relay.second", settings.relay.second.place()),
     ):
-        if not value:
-            raise source.fault(key, "needs at least one file")
+        if place is None:
+            continue
+        if not place.certificates and not place.holds_certificates:
+            raise source.fault(f"{section}.certificates", "needs at least one file")
+        if place.password_file is not None and is_uri(place.key):
+            raise source.fault(
+                f"{section}.key_password_file", "a token's PIN is named by pin-source in the URI"
+            )
     _check_fetching(settings, source)
     try:
         _ = settings.inspection.sha1_moment
@@ -376,12 +401,19 @@ def _check_files(part: object, source: _Source, path: str) -> None:
         spec = spec_of(item)
         if is_section(hint):
             _check_files(value, source, key)
+        elif spec.key:
+            for one in KeyPlace(value).secrets() if value else ():
+                _check_file(one, key, source, secret=True)
         elif spec.file and value is not None:
             for one in value if isinstance(value, tuple) else (value,):
-                if not one.is_file() or not os.access(one, os.R_OK):
-                    source.complain(key, f"{one} is not a readable file", "file")
-                elif spec.secret:
-                    try:
-                        check_secret_mode(one, key)
-                    except ConfigurationError as fault:
-                        source.complain(key, fault.detail.removeprefix(f"{key}: "), "mode")
+                _check_file(one, key, source, secret=spec.secret)
+
+
+def _check_file(path: Path, key: str, source: _Source, *, secret: bool) -> None:
+    if not path.is_file() or not os.access(path, os.R_OK):
+        source.complain(key, f"{path} is not a readable file", "file")
+    elif secret:
+        try:
+            check_secret_mode(path, key)
+        except ConfigurationError as fault:
+            source.complain(key, fault.detail.removeprefix(f"{key}: "), "mode")

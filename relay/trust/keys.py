@@ -21,43 +21,16 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from relay.errors import Code, ConfigurationError, RefusedError
+from relay.settings.keyplace import KeyPlace, is_uri, parse
 from relay.settings.model import read_secret
-from relay.trust import names, pkcs11uri
+from relay.trust import names
 from relay.trust.certificate import Certificate, read_certificate
 from relay.trust.token import TokenKey, token_key
 
 PrivateKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
 
-_PKCS12: Final = frozenset({".p12", ".pfx"})
 _MAX_FILE: Final = 1024 * 1024
 _SPKI: Final = (Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-
-
-@dataclass(frozen=True, slots=True)
-class KeyPlace:
-    """Where a key and its certificates are.
-
-    Args:
-        key: path of a PEM or PKCS#12 file (``.p12``, ``.pfx``), or a PKCS#11 URI (RFC 7512).
-        certificates: PEM files of the chain, leaf first; none: they stand in the PKCS#12 file.
-        password_file: whose first line opens the PEM or PKCS#12 file; a token's PIN is named by its URI.
-    """
-
-    key: str
-    certificates: tuple[Path, ...] = ()
-    password_file: Path | None = None
-
-    def files(self) -> tuple[Path, ...]:
-        """Return the files that belong to it: when one changes there may be another key."""
-        if pkcs11uri.is_uri(self.key):
-            own: tuple[Path, ...] = (pkcs11uri.parse(self.key).pin_source,)
-        else:
-            own = (Path(self.key),) if self.password_file is None else (Path(self.key), self.password_file)
-        return (*own, *self.certificates)
-
-    def shown(self) -> str:
-        """Return the place as it may stand in a message."""
-        return str(pkcs11uri.parse(self.key)) if pkcs11uri.is_uri(self.key) else self.key
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,24 +66,32 @@ def open_pair(place: KeyPlace, *, wait: bool = True) -> KeyPair:
         ConfigurationError: KEY-UNUSABLE: unreadable, wrong password or PIN, of a kind or size that is not taken, not a
             pair; CONFIG-INVALID: the file of a password or PIN is empty, or open to others.
     """
-    if pkcs11uri.is_uri(place.key):
-        uri = pkcs11uri.parse(place.key)
-        if place.password_file is not None:
-            raise ConfigurationError(
-                Code.KEY_UNUSABLE, f"{uri}: its PIN is named by pin-source, not by a password"
-            )
-        pem, chain = _chain(place.certificates)
-        return KeyPair(token_key(uri, chain[0].key, wait=wait), chain, pem)
-    path = Path(place.key)
-    if path.suffix.lower() in _PKCS12:
-        key, within = load_pkcs12(path, _password(place))
-        pem, chain = _chain(place.certificates) if place.certificates else _read(within, str(path))
-    else:
-        pem, chain = _chain(place.certificates)
-        key = load_key(path, _password(place))
+    pem, chain = _material(place)
+    if is_uri(place.key):
+        return KeyPair(token_key(parse(place.key), chain[0].key, wait=wait), chain, pem)
+    key = read_key(place)
     if key.public_key().public_bytes(*_SPKI) != chain[0].key.public_bytes(*_SPKI):
-        raise ConfigurationError(Code.KEY_UNUSABLE, f"{path}: the first certificate is not that of the key")
+        raise ConfigurationError(
+            Code.KEY_UNUSABLE, f"{place.key}: the first certificate is not that of the key"
+        )
     return KeyPair(key, chain, pem)
+
+
+def read_key(place: KeyPlace) -> PrivateKey:
+    """Read the key of a file, whatever its certificate. Raises as ``open_pair``."""
+    path, password = Path(place.key), _password(place)
+    return load_pkcs12(path, password)[0] if place.holds_certificates else load_key(path, password)
+
+
+def chain_of(place: KeyPlace) -> tuple[Certificate, ...]:
+    """Read the certificates of a place, leaf first, whatever its key. Raises as ``open_pair``."""
+    return _material(place)[1]
+
+
+def _material(place: KeyPlace) -> tuple[bytes, tuple[Certificate, ...]]:
+    if place.holds_certificates and not place.certificates:
+        return _read(load_pkcs12(Path(place.key), _password(place))[1], place.key)
+    return _chain(place.certificates)
 
 
 def open_pair_now(place: KeyPlace) -> KeyPair:
@@ -224,9 +205,11 @@ __all__ = [
     "KeyPair",
     "KeyPlace",
     "PrivateKey",
+    "chain_of",
     "load_chain",
     "load_key",
     "load_pkcs12",
     "open_pair",
     "open_pair_now",
+    "read_key",
 ]

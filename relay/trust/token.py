@@ -12,6 +12,7 @@ import hashlib
 import importlib
 import queue
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import suppress
@@ -25,8 +26,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 
 from relay.errors import Code, ConfigurationError, TransientError
+from relay.settings.keyplace import Pkcs11Uri
 from relay.settings.model import read_secret
-from relay.trust.pkcs11uri import Pkcs11Uri
 
 T = TypeVar("T")
 PublicKey = rsa.RSAPublicKey | ec.EllipticCurvePublicKey
@@ -34,6 +35,7 @@ PublicKey = rsa.RSAPublicKey | ec.EllipticCurvePublicKey
 SIGN_SECONDS: Final = 5.0
 """How long a signature may take before its key counts as away."""
 _OPEN_SECONDS: Final = 20.0  # of a module that is loaded and a token that is logged in to
+_START_AGAIN: Final = 10.0  # between two new starts of a module for one token, while others of it are in use
 _PROOF: Final = b"truc: is this the key of the certificate?"
 _MECHANISMS: Final = {"sha256": "SHA256_RSA_PKCS", "sha384": "SHA384_RSA_PKCS", "sha512": "SHA512_RSA_PKCS"}
 
@@ -61,6 +63,7 @@ class Module:
         self._library: Any = None
         self._sessions: dict[str, Any] = {}
         self._refused_pins: set[tuple[str, str]] = set()
+        self._started_for: dict[str, float] = {}
 
     def start(self, call: Callable[[], T]) -> Future[T]:
         """Have the thread do something; nobody waits."""
@@ -112,25 +115,44 @@ class Module:
 
     def _token(self, uri: Pkcs11Uri, *, anew: bool) -> Any:  # noqa: ANN401
         library = self._loaded()
-        if anew and not self._sessions:
-            # some modules see a token that was put back only after they were initialised again
+        try:
+            found = self._named(library, uri)
+        except Exception:  # some list no token at all while one of them is broken
+            if not anew:
+                raise
+            found = []
+        if not found and anew and self._may_start_again(uri):
+            # many modules see a token that was put back only after they were initialised again
             self.generation += 1
+            self._sessions.clear()
             library.reinitialize()
+            found = self._named(library, uri)
+        if not found:
+            raise _AwayError("no such token is there")
+        if len(found) > 1:
+            raise _UnusableError(f"{len(found)} tokens are named so: add serial or slot-id")
+        return found[0]
+
+    def _may_start_again(self, uri: Pkcs11Uri) -> bool:
+        """Whether the module may be initialised again: that ends the sessions with other tokens too."""
+        now = time.monotonic()
+        if self._sessions and now - self._started_for.get(uri.token_name, -_START_AGAIN) < _START_AGAIN:
+            return False
+        self._started_for[uri.token_name] = now
+        return True
+
+    @staticmethod
+    def _named(library: Any, uri: Pkcs11Uri) -> list[Any]:  # noqa: ANN401
         wanted: dict[str, Any] = {}
         if uri.token:
             wanted["token_label"] = uri.token
         if uri.serial:
             wanted["token_serial"] = uri.serial.encode()
-        tokens = [
+        return [
             one
             for one in library.get_tokens(**wanted)
             if uri.slot_id is None or one.slot.slot_id == uri.slot_id
         ]
-        if not tokens:
-            raise _AwayError("no such token is there")
-        if len(tokens) > 1:
-            raise _UnusableError(f"{len(tokens)} tokens are named so: add serial or slot-id")
-        return tokens[0]
 
     def _login(self, token: Any, uri: Pkcs11Uri) -> Any:  # noqa: ANN401
         try:

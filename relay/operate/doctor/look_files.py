@@ -32,10 +32,11 @@ from relay.operate.doctor.facts import (
     Unseen,
 )
 from relay.settings import Complaint, Settings, survey
-from relay.trust.certificate import Certificate, read_certificate, relay_name
+from relay.settings.keyplace import KeyPlace, is_uri
+from relay.trust.certificate import Certificate, PublicKey, read_certificate, relay_name
 from relay.trust.chain import Purpose, TrustStore, files_of, read_certificates, read_lists
 from relay.trust.configured import configured_store
-from relay.trust.sign import load_key
+from relay.trust.keys import chain_of, open_pair_now, read_key
 
 _MOUNTS: Final = Path("/proc/mounts")
 _JUDGING: Final = 10.0  # seconds for the chains of all agencies' certificates
@@ -78,13 +79,15 @@ def store(settings: Settings) -> TrustStore:
 def keys(settings: Settings, at: datetime) -> RelayKeyFacts:
     """Look at the relay's key and certificate, as a worker does at its start."""
     relay = settings.relay
-    mode = mode_of(relay.key)
-    opened = ((str(relay.key), mode),) if mode is not None and mode & 0o077 else ()
+    place = relay.place()
+    opened = tuple(
+        (str(path), mode) for path in place.secrets() if (mode := mode_of(path)) is not None and mode & 0o077
+    )
     try:
-        key = load_key(relay.key)
-        chain = [one for path in relay.certificates for one in read_certificates(path)]
+        chain = list(chain_of(place))
         leaf = chain[0]
         name = relay_name(leaf)
+        fits = _fits(place, leaf)
     except TrucError as error:
         return RelayKeyFacts(at, relay.name, opened, trouble=error.detail or str(error))
     verdict, detail = _relay_verdict(settings, chain, at)
@@ -92,7 +95,7 @@ def keys(settings: Settings, at: datetime) -> RelayKeyFacts:
         at,
         relay.name,
         opened,
-        fits=_public(leaf) == key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo),
+        fits=fits,
         certificate_name=name,
         not_before=leaf.not_before,
         not_after=leaf.not_after,
@@ -101,8 +104,17 @@ def keys(settings: Settings, at: datetime) -> RelayKeyFacts:
     )
 
 
-def _public(certificate: Certificate) -> bytes:
-    return certificate.key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+def _fits(place: KeyPlace, leaf: Certificate) -> bool:
+    """Whether the key is that of the certificate. A token is asked to sign: one that does not answer is a trouble."""
+    if is_uri(place.key):
+        open_pair_now(place)
+        return True
+    key = read_key(place)
+    return _spki(leaf.key) == _spki(key.public_key())
+
+
+def _spki(key: PublicKey) -> bytes:
+    return key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
 
 
 def _relay_verdict(settings: Settings, chain: list[Certificate], at: datetime) -> tuple[Code | None, str]:

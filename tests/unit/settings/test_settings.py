@@ -75,7 +75,7 @@ def test_the_shipped_example_loads(home: Path) -> None:
     path.write_text(text, encoding="utf-8")
     found = load(path)
     assert found.relay.name == "truc-dev"
-    assert found.relay.key == home / "secrets" / "relay.key"
+    assert found.relay.key == str(home / "secrets" / "relay.key")
     assert found.http.port == 9464
     assert found.broker.vhost == "truc"
 
@@ -95,7 +95,7 @@ def test_what_the_example_shows_as_defaults_are_the_defaults(home: Path, write: 
         "broker.management_url",
         "broker.management_user",
     }
-    example |= {"broker.management_password_file", "trust.crls"}
+    example |= {"broker.management_password_file", "trust.crls", "relay.certificates"}
     defaults = load(write({}))
     seen = 0
     for key in set(keys()) - example:

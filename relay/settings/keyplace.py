@@ -1,4 +1,4 @@
-"""The URI of a key in a PKCS#11 token (RFC 7512), as far as a key can be found by it."""
+"""Where a signing key is kept, as an operator names it: a file, or a key in a PKCS#11 token by its URI (RFC 7512)."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from urllib.parse import unquote, unquote_to_bytes
 from relay.errors import Code, ConfigurationError
 
 SCHEME: Final = "pkcs11:"
+PKCS12: Final = frozenset({".p12", ".pfx"})
 _PATH: Final = frozenset({"token", "object", "id", "serial", "slot-id", "type"})
 _QUERY: Final = frozenset({"module-path", "pin-source"})
 _FILE: Final = re.compile(r"(?:file:(?://(?:localhost)?(?=/))?)?(/.+)", re.DOTALL)
@@ -52,10 +53,10 @@ def parse(text: str) -> Pkcs11Uri:
     Raises:
         ConfigurationError: KEY-UNUSABLE. What is wrong is named, no value is repeated: it could be a PIN.
     """
-    path, _, query = text.removeprefix(SCHEME).partition("?")
-    values = _attributes(path, ";", _PATH) | _attributes(query, "&", _QUERY)
     if not is_uri(text):
         raise _fault("does not begin with pkcs11:")
+    path, _, query = text.removeprefix(SCHEME).partition("?")
+    values = _attributes(path, ";", _PATH) | _attributes(query, "&", _QUERY)
     if unquote(values.get("type", "private")) != "private":
         raise _fault("type has to be private")
     for needed in ("module-path", "pin-source"):
@@ -101,3 +102,37 @@ def _attributes(text: str, separator: str, known: frozenset[str]) -> dict[str, s
 
 def _fault(reason: str) -> ConfigurationError:
     return ConfigurationError(Code.KEY_UNUSABLE, f"the PKCS#11 URI: {reason}")
+
+
+@dataclass(frozen=True, slots=True)
+class KeyPlace:
+    """Where a key and its certificates are.
+
+    Args:
+        key: path of a PEM or PKCS#12 file (``.p12``, ``.pfx``), or a PKCS#11 URI.
+        certificates: PEM files of the chain, leaf first; none: they stand in the PKCS#12 file.
+        password_file: whose first line opens the PEM or PKCS#12 file; a token's PIN is named by its URI.
+    """
+
+    key: str
+    certificates: tuple[Path, ...] = ()
+    password_file: Path | None = None
+
+    def secrets(self) -> tuple[Path, ...]:
+        """Return the files that nobody but their owner may read."""
+        if is_uri(self.key):
+            return (parse(self.key).pin_source,)
+        return (Path(self.key),) if self.password_file is None else (Path(self.key), self.password_file)
+
+    def files(self) -> tuple[Path, ...]:
+        """Return all files that belong to it: when one changes there may be another key."""
+        return (*self.secrets(), *self.certificates)
+
+    @property
+    def holds_certificates(self) -> bool:
+        """Whether the key's own file has its certificates in it."""
+        return not is_uri(self.key) and Path(self.key).suffix.lower() in PKCS12
+
+    def shown(self) -> str:
+        """Return the place as it may stand in a message."""
+        return str(parse(self.key)) if is_uri(self.key) else self.key
