@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import __future__
 import ast
+import copy
 import importlib
 import inspect
 import sys
-import textwrap
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from types import FunctionType, ModuleType
 from typing import Any, Final
@@ -24,6 +24,7 @@ from typing import Any, Final
 from relay.errors import Code
 from relay.trust import names
 from relay.trust.checks import CHECKS, Check
+from tests.support.virtual import START
 
 MODULES: Final = (
     "relay.trust.parse",
@@ -68,20 +69,28 @@ class Mutant:
 
 
 def everywhere(original: object, value: object) -> list[tuple[Any, str, Any]]:
-    """Every module of ours that has a function under some name: a name that was imported is one more place."""
+    """Every module of ours that has a function under some name, imported or with its answers kept (``lru_cache``)."""
     return [
         (module, attribute, value)
         for module in list(sys.modules.values())
         if isinstance(module, ModuleType) and module.__name__.startswith(("relay.", "adapters."))
         for attribute, found in list(vars(module).items())
-        if found is original
+        if found is original or getattr(found, "__wrapped__", None) is original
     ]
+
+
+_NOT_VERIFYING: Final = (
+    "manifest.open_unsigned",  # these two belong to signing
+    "manifest.unsigned_lines",
+    "signature._child",  # a guard that is reached only where a check was switched off
+)
 
 
 @cache
 def mutants() -> tuple[Mutant, ...]:
     """Return all, in the order of the source."""
     found = [*_switched(), *(each for module in MODULES for each in _of(module)), *_by_hand()]
+    found = [each for each in found if each.where not in _NOT_VERIFYING]
     assert len({each.name for each in found}) == len(found)
     return tuple(found)
 
@@ -135,7 +144,7 @@ def _of(name: str) -> Iterator[Mutant]:
             label = f"{where}: {word}"
             seen[label] = seen.get(label, 0) + 1
             label += f" ({seen[label]})" if seen[label] > 1 else ""
-            yield Mutant(label, where, _codes(node), _cut(module, owner, function.name, node.lineno))
+            yield Mutant(label, where, _codes(node), _cut(module, owner, function, node))
 
 
 def _functions(tree: ast.Module) -> Iterator[tuple[str, ast.FunctionDef]]:
@@ -156,8 +165,10 @@ def _refuses(node: ast.If) -> str | None:
             texts = [_text(each) for each in last.exc.args[-1:]]
             return texts[0] if texts else "raises"
         return None
-    if isinstance(last, ast.Return) and last.value is not None and "Code." in ast.unparse(last.value):
-        return _text(last.value)
+    if isinstance(last, ast.Return) and last.value is not None:
+        said = ast.unparse(last.value)
+        # what hands a refusal on decides nothing
+        return _text(last.value) if "Code." in said and "unreadable" not in said else None
     return None
 
 
@@ -172,34 +183,39 @@ def _codes(node: ast.If) -> frozenset[str]:
         for each in ast.walk(node.body[-1])
         if isinstance(each, ast.Attribute) and ast.unparse(each.value) == "Code" and each.attr in Code.__members__
     }
+    if "NotBase64" in ast.unparse(node.body[-1]):
+        found.add(Code.ATTACHMENT_ALTERED.value)
     return frozenset(found)
 
 
-def _cut(module: ModuleType, owner: str, function: str, line: int) -> Callable[[], list[tuple[Any, str, Any]]]:
+def _cut(
+    module: ModuleType, owner: str, function: ast.FunctionDef, check: ast.If
+) -> Callable[[], list[tuple[Any, str, Any]]]:
     def apply() -> list[tuple[Any, str, Any]]:
         holder = getattr(module, owner) if owner else module
-        original = vars(holder)[function]
+        original = vars(holder)[function.name]
         assert isinstance(original, FunctionType)
-        source = textwrap.dedent(inspect.getsource(original))
-        tree = ast.parse(source)
-        dropper = _Dropper(line - original.__code__.co_firstlineno + 1)
-        ast.fix_missing_locations(dropper.visit(tree))
-        assert dropper.dropped, f"{function}: no check at line {line}"
+        dropper = _Dropper((check.lineno, check.col_offset))
+        tree = ast.Module([dropper.visit(copy.deepcopy(function))], [])
+        assert dropper.dropped == 1
         made: dict[str, Any] = {}
-        code = compile(tree, inspect.getfile(original), "exec", flags=_ANNOTATIONS, dont_inherit=True)
+        code = compile(
+            ast.fix_missing_locations(tree), f"<{function.name}>", "exec", flags=_ANNOTATIONS, dont_inherit=True
+        )
         exec(code, original.__globals__, made)
-        return [(holder, function, made[function])] if owner else everywhere(original, made[function])
+        value = made[function.name]
+        return [(holder, function.name, value)] if owner else everywhere(original, value)
 
     return apply
 
 
 class _Dropper(ast.NodeTransformer):
-    def __init__(self, line: int) -> None:
-        self._line = line
+    def __init__(self, place: tuple[int, int]) -> None:
+        self._place = place
         self.dropped = 0
 
     def visit_If(self, node: ast.If) -> Any:
-        if node.lineno == self._line:
+        if (node.lineno, node.col_offset) == self._place:
             self.dropped += 1
             return node.orelse or ast.Pass()
         self.generic_visit(node)
@@ -214,12 +230,8 @@ def _by_hand() -> Iterator[Mutant]:
     from relay.pipeline import accept
     from relay.trust import constraints, crl, path
 
-    def issued_by_name(self: Any, child: Any, issuer: Any, below: Any) -> bool:
-        """``_issued`` without the arithmetic: names are enough."""
-        try:
-            path._check_issuer(issuer, len(below) - 1, self._rules)
-        except path.RefusedError:
-            return False
+    def issued_by_name(child: Any, issuer: Any) -> bool:
+        """``issued_by`` without the arithmetic: names are enough."""
         return bool(child.x509.issuer == issuer.x509.subject)
 
     def at_any_time(self: Any, moment: Any, rules: Any) -> Any:
@@ -233,9 +245,9 @@ def _by_hand() -> Iterator[Mutant]:
     perfect = crl.Listing(datetime.min.replace(tzinfo=UTC), far, None)
     yield Mutant(
         "path: the signature of a certificate",
-        "path._Builder._issued",
+        "path.issued_by",
         frozenset({"UNKNOWN-CA"}),
-        lambda: [(path._Builder, "_issued", issued_by_name)],
+        lambda: everywhere(path.issued_by, issued_by_name),
     )
     yield Mutant(
         "path: dates",
@@ -278,6 +290,18 @@ def _by_hand() -> Iterator[Mutant]:
         "accept._refusal",
         frozenset({"WRONG-TYPE", "WRONG-LANE", "CC-FORBIDDEN", "FORBIDDEN-HEADER"}),
         lambda: everywhere(accept._refusal, lambda *_args: (None, "")),
+    )
+    yield Mutant(
+        "accept: the deadline",
+        "accept.accept",
+        frozenset({"BAD-DEADLINE"}),
+        lambda: everywhere(accept._deadline, lambda _value: START + timedelta(hours=1)),
+    )
+    yield Mutant(
+        "accept: the transport id",
+        "accept.transport_id_fault",
+        frozenset({"MISSING-TRANSPORT-ID", "BAD-TRANSPORT-ID"}),
+        lambda: everywhere(accept.transport_id_fault, lambda _value: None),
     )
     yield Mutant(
         "directory: who signs for whom",

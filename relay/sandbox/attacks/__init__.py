@@ -47,6 +47,7 @@ FAMILIES: Final[tuple[Family, ...]] = (
     speaking.STATUSES,
     speaking.REPLAY,
     speaking.RECEIPTS,
+    speaking.READER,
     speaking.TIME,
     speaking.DOORS,
 )

@@ -43,7 +43,7 @@ def _hmac(method: str, inside: str = "") -> Callable[[Forge], bytes]:
 
 
 ALGORITHMS.add("HMAC with the public key", _WEAK, "signature.signature_algorithm", "the key that everybody has, taken for a secret", _hmac(f"{MORE}hmac-sha256"), source="CVE-2015-9235 and CVE-2016-5431 (the same in JSON)")  # fmt: skip
-ALGORITHMS.add("HMAC cut to one bit", (_WEAK, Code.SIGNATURE_MALFORMED), "signature.signature_algorithm", "a value that fits every second document", _hmac(f"{DS}hmac-sha1", "<HMACOutputLength>1</HMACOutputLength>"), source="CVE-2009-0217")  # fmt: skip
+ALGORITHMS.add("HMAC cut to one bit", (_WEAK, Code.SIGNATURE_MALFORMED), "signature.check_no_parameters", "a value that fits every second document", _hmac(f"{DS}hmac-sha1", "<HMACOutputLength>1</HMACOutputLength>"), source="CVE-2009-0217")  # fmt: skip
 ALGORITHMS.add("RSA-PSS", _WEAK, "signature.signature_algorithm", "an algorithm that not every recipient checks", lambda forge: forge.sign(forge.unsigned(), forge.rsa(), method="http://www.w3.org/2007/05/xmldsig-more#sha256-rsa-MGF1", value=_pss), source="docs/protocol.md, Signing")  # fmt: skip
 ALGORITHMS.add("RSA-PSS under the name of PKCS#1 v1.5", _INVALID, "verifier.check_value", "a value of another padding", lambda forge: forge.sign(forge.unsigned(), forge.rsa(), value=_pss), source="RFC 8017, section 8.2.2")  # fmt: skip
 ALGORITHMS.add("RSA with SHA-1", _WEAK, "signature.signature_algorithm", "a second document with the same digest", lambda forge: forge.sign(forge.unsigned(), forge.rsa(), hash="sha1"), source="Stevens and others, SHAttered (2017)")  # fmt: skip
@@ -151,7 +151,7 @@ def _off_the_curve(key: der.Value) -> der.Value:
 
 KEYS.add("RSA of 1024 bits", _WEAK, "certificate._key", "a key that can be factored", _keyed(lambda: rsa.generate_private_key(65537, 1024)), source="NIST SP 800-131A, section 3")  # fmt: skip
 KEYS.add("RSA of 1536 bits", _WEAK, "certificate._key", "less than 112 bits", _keyed(lambda: rsa.generate_private_key(65537, 1536)), source="NIST SP 800-131A, section 3")  # fmt: skip
-KEYS.add("RSA with exponent 3", (_WEAK, _BAD), "certificate._key", "forged paddings where a verifier is lax", _keyed(lambda: rsa.generate_private_key(3, 2048)), source="CVE-2006-4339; FIPS 186-5, section 5.1")  # fmt: skip
+KEYS.add("RSA with exponent 3", (_WEAK, _BAD), "certificate.check_exponent", "forged paddings where a verifier is lax", _keyed(lambda: rsa.generate_private_key(3, 2048)), source="CVE-2006-4339; FIPS 186-5, section 5.1")  # fmt: skip
 KEYS.add("RSA with exponent 1", (_WEAK, _BAD), "certificate._key", "a signature that anybody can write down", _with_exponent(1), source="FIPS 186-5, section 5.1")  # fmt: skip
 KEYS.add("RSA with an even exponent", (_WEAK, _BAD), "certificate._key", "a key that is none", _with_exponent(65538), source="FIPS 186-5, section 5.1")  # fmt: skip
 KEYS.add("curve P-192", (_WEAK, _BAD), "certificate._key", "96 bits", _keyed(lambda: ec.generate_private_key(ec.SECP192R1())))  # fmt: skip
@@ -208,15 +208,26 @@ VALUES.add("r and s larger than the order", (_INVALID, Code.SIGNATURE_MALFORMED)
 VALUES.add("one byte behind the value", (_INVALID, Code.SIGNATURE_MALFORMED), "verifier.check_value_size", "two spellings of one value", _valued(lambda key, octets, name: ecdsa_value(key, octets, name) + b"\0"), source="CVE-2020-13822")  # fmt: skip
 VALUES.add("half a value", (_INVALID, Code.SIGNATURE_MALFORMED), "verifier.check_value_size", "readers beyond the end", _valued(lambda key, octets, name: ecdsa_value(key, octets, name)[:32]))  # fmt: skip
 VALUES.add("an RSA value in front of zeros", (_INVALID, Code.SIGNATURE_MALFORMED), "verifier.check_value_size", "two spellings of one value", lambda forge: forge.sign(forge.unsigned(), forge.rsa(), value=lambda key, octets, name: b"\0" + rsa_value(key, octets, name)), source="RFC 8017, section 8.2.2, step 1")  # fmt: skip
-VALUES.add("an RSA value plus the modulus", (_INVALID, Code.SIGNATURE_MALFORMED), "verifier.check_value", "two spellings of one value", lambda forge: forge.sign(forge.unsigned(), forge.rsa(), value=_plus_modulus), source="RFC 8017, section 5.2.2")  # fmt: skip
+VALUES.add("an RSA value plus the modulus", (_INVALID, Code.SIGNATURE_MALFORMED), "verifier.check_value", "two spellings of one value", lambda forge: _plus_modulus(forge), source="RFC 8017, section 5.2.2")  # fmt: skip
 VALUES.add("an RSA padding with a hash of another name", _INVALID, "verifier.check_value", "lax readers of the padding", lambda forge: forge.sign(forge.unsigned(), forge.rsa(), value=lambda key, octets, _name: rsa_value(key, octets, "sha384")), source="CVE-2014-1568")  # fmt: skip
 VALUES.add("a value over other octets", _INVALID, "verifier.check_value", "engines that check the digest alone", _valued(lambda key, octets, name: ecdsa_value(key, octets + b" ", name)))  # fmt: skip
 
 
-def _plus_modulus(key: Any, octets: bytes, name: str) -> bytes:  # noqa: ANN401
-    size = int(key.key_size) // 8
-    total = int.from_bytes(rsa_value(key, octets, name), "big") + key.public_key().public_numbers().n
-    return int(total).to_bytes(size if total < 1 << (8 * size) else size + 1, "big")
+def _plus_modulus(forge: Forge) -> bytes:
+    """A value that is larger than the modulus and still as long: some two of five are small enough to become one."""
+    signer = forge.rsa()
+    size, modulus = signer.key.key_size // 8, signer.key.public_key().public_numbers().n
+    for _ in range(200):
+        body, kept = forge.unsigned(), []
+
+        def larger(key: Any, octets: bytes, name: str, kept: list[int] = kept) -> bytes:  # noqa: ANN401
+            kept.append(int.from_bytes(rsa_value(key, octets, name), "big") + modulus)
+            return kept[0].to_bytes(size + 1, "big")[-size:]
+
+        signed = forge.sign(body, signer, value=larger)
+        if kept[0] < 1 << (8 * size):
+            return signed
+    raise AssertionError("two hundred values in a row were too large")
 
 
 MALLEABLE = Family("malleability", "RFC 4648, sections 3.3 and 3.5; CVE-2020-13822 and its kin")
@@ -252,22 +263,34 @@ _TWO: Final = "two bodies that say the same, so that one is told as new"
 MALLEABLE.add("loose bits at the end of the value", _MALFORMED, "signature.check_base64_spelling", _TWO, _text(_last_bits))
 MALLEABLE.add("loose bits at the end of the digest", _MALFORMED, "signature.check_base64_spelling", _TWO, _digest(_last_bits))
 MALLEABLE.add("padding in excess", _MALFORMED, "signature.check_base64_spelling", _TWO, _text(lambda text: text + "===="))
-MALLEABLE.add("padding left out", _MALFORMED, "signature.check_base64_spelling", _TWO, _text(lambda text: text.rstrip("=")))
+MALLEABLE.add("padding left out", _MALFORMED, "signature.octets", _TWO, _text(lambda text: text.rstrip("=")))
 MALLEABLE.add("padding in the middle", _MALFORMED, "signature.check_base64_spelling", _TWO, _text(lambda text: text[:4] + "==" + text[4:]))
 MALLEABLE.add("letters of the other alphabet", _MALFORMED, "signature.check_base64_spelling", _TWO, _text(lambda text: text[:8] + "-_" + text[10:]))
 MALLEABLE.add("letters of no alphabet", _MALFORMED, "signature.check_base64_spelling", _TWO, _text(lambda text: text[:8] + "*" + text[8:]))
-MALLEABLE.add("a no-break space in the value", _MALFORMED, "signature.check_base64_spelling", _TWO, _text(lambda text: text[:8] + "\u00a0" + text[8:]))
-MALLEABLE.add("an element in the value", _MALFORMED, "signature.check_base64_spelling", _TWO, _text(lambda text: text[:8] + "<x></x>" + text[8:]))
-MALLEABLE.add("a comment in the value", (Code.COMMENT_IN_TEXT, _MALFORMED), "signature.check_base64_spelling", _TWO, _text(lambda text: text[:8] + "<!-- -->" + text[8:]))
+MALLEABLE.add("a no-break space in the value", _MALFORMED, "signature.octets", _TWO, _text(lambda text: text[:8] + "\u00a0" + text[8:]))
+MALLEABLE.add("an element in the value", _MALFORMED, "signature.check_base64_holder", _TWO, _text(lambda text: text[:8] + "<x></x>" + text[8:]))
+MALLEABLE.add("a comment in the value", (Code.COMMENT_IN_TEXT, _MALFORMED), "parse.check_comments", _TWO, _text(lambda text: text[:8] + "<!-- -->" + text[8:]))
 MALLEABLE.add("an empty value", _MALFORMED, "signature.check_base64_spelling", "a signature of nothing", _text(lambda _text: ""))
-MALLEABLE.add("a digest of one byte", _MALFORMED, "signature.check_digest_size", "a digest that fits one document in 256", _digest(lambda text: text[:2] + "=="), source="CVE-2009-0217")
+MALLEABLE.add("a digest of one byte", _MALFORMED, "signature.check_base64_spelling", "a digest that fits one document in 256", _digest(lambda text: text[:2] + "=="), source="CVE-2009-0217")
 MALLEABLE.add("a digest with more behind", _MALFORMED, "signature.check_digest_size", _TWO, _digest(lambda _text: b64(bytes(33))))
 MALLEABLE.add("bytes behind the certificate", Code.KEYINFO_MALFORMED, "signature.check_one_structure", _TWO, _certificate(lambda leaf: b64(leaf + b"\0")), source="X.690, section 10")
-MALLEABLE.add("loose bits at the end of a certificate", Code.KEYINFO_MALFORMED, "signature.check_base64_spelling", _TWO, _certificate(lambda leaf: _last_bits(b64(leaf)) if len(leaf) % 3 else b64(leaf + b"\0")), source="RFC 4648, section 3.5")
-MALLEABLE.add("a certificate's length in BER", (Code.KEYINFO_MALFORMED, _BAD), "signature.check_one_structure", _TWO, _certificate(lambda leaf: b64(b"\x30\x83\0" + leaf[2:])), source="X.690, section 10.1")
+MALLEABLE.add("loose bits at the end of a certificate", Code.KEYINFO_MALFORMED, "signature.check_base64_spelling", _TWO, lambda forge: _loose_certificate(forge), source="RFC 4648, section 3.5")
+MALLEABLE.add("a certificate's length in BER", (Code.KEYINFO_MALFORMED, _BAD), "certificate.read_certificate", _TWO, _certificate(lambda leaf: b64(b"\x30\x83\0" + leaf[2:])), source="X.690, section 10.1")
 MALLEABLE.add("the subject altered in the document", Code.DIGEST_MISMATCH, "verifier.check_digest", "content changed after signing", lambda forge: forge.good().replace("phối hợp".encode(), "phân công".encode()), source="XML Signature 1.1, section 3.2.1")
 MALLEABLE.add("white space put between elements", Code.DIGEST_MISMATCH, "verifier.check_digest", "content changed after signing", lambda forge: forge.good().replace(b"<edXML:To>", b"\n<edXML:To>"), source="Canonical XML 1.1, section 1.1")
 MALLEABLE.add("composed letters decomposed", Code.DIGEST_MISMATCH, "verifier.check_digest", "content changed after signing by a tool that normalises", lambda forge: _decomposed(forge.good()), source="Unicode Standard Annex 15")
+
+
+def _loose_certificate(forge: Forge) -> bytes:
+    """A certificate whose last base64 group is not full, and therefore has bits to spare."""
+    signer = forge.papers.signer()
+    while len(signer.chain[0]) % 3 == 0:
+        signer = forge.papers.signer()
+    texts = [_last_bits(b64(signer.chain[0])), *(b64(each) for each in signer.chain[1:])]
+    inner = "".join(f"<X509Certificate>{each}</X509Certificate>" for each in texts)
+    return forge.sign(
+        forge.unsigned(), signer, key_info=f"<KeyInfo><X509Data>{inner}</X509Data></KeyInfo>"
+    )
 
 
 def _decomposed(body: bytes) -> bytes:

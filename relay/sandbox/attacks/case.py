@@ -41,6 +41,7 @@ class Shot:
     headers: Mapping[str, Any] = field(default_factory=dict)
     about: str | None = None  # correlation_id
     claims: str = ""  # another user_id than that of the login
+    nameless: bool = False  # published without a user_id
     exchange: str = ""
     key: str = ""  # the whole routing key
 

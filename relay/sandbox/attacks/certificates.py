@@ -24,6 +24,7 @@ KEY_INFO: Final = Family("key information", "XML Signature 1.1, sections 4.5 and
 _BAD: Final = Code.BAD_CERTIFICATE
 _UNKNOWN: Final = Code.UNKNOWN_CA
 _OID: Final = x509.ObjectIdentifier("1.3.6.1.4.1.99999.1")
+_DEEP: Final = bytes.fromhex("300ca00a30088203782e79810105")  # permitted: the host x.y, to a depth of five
 _STRANGE: Final = x509.UnrecognizedExtension(_OID, b"\x05\x00")
 
 
@@ -151,35 +152,36 @@ def _uses(*oids: x509.ObjectIdentifier) -> Sequence[tuple[x509.ExtensionType, bo
     return [(x509.ExtendedKeyUsage(oids), True)]
 
 
-CHAINS.add("an agency's certificate as authority", _BAD, "path._check_issuer", "an agency that issues itself whatever it wants", _under(_agency_as_authority), source="CVE-2002-0862; CVE-2021-3450")  # fmt: skip
-CHAINS.add("the authority's own certificate signs a document", _BAD, "path._check_leaf", "an authority that speaks for an agency", lambda forge: _authority_signs(forge), source="docs/protocol.md, Signing")  # fmt: skip
-CHAINS.add("an authority below one of path length 0", _BAD, "path._check_issuer", "more authorities than were meant", _under(lambda forge: forge.papers.authority("Below", forge.issuing)), source="RFC 5280, section 4.2.1.9")  # fmt: skip
-CHAINS.add("an authority without basic constraints", _BAD, "path._check_issuer", "version 3 without the flag is no authority", _under(_intermediate(basic=False, ca=False, key_usage=usage(certs=True, lists=True))), source="CVE-2002-0862")  # fmt: skip
-CHAINS.add("an authority that may not sign certificates", _BAD, "path._check_issuer", "a key for lists that issues certificates", _under(_intermediate(key_usage=usage(lists=True))), source="RFC 5280, section 4.2.1.3")  # fmt: skip
+CHAINS.add("an agency's certificate as authority", _BAD, "path.check_authority", "an agency that issues itself whatever it wants", _under(_agency_as_authority), source="CVE-2002-0862; CVE-2021-3450")  # fmt: skip
+CHAINS.add("the authority's own certificate signs a document", _BAD, "path.check_no_authority", "an authority that speaks for an agency", lambda forge: _authority_signs(forge), source="docs/protocol.md, Signing")  # fmt: skip
+CHAINS.add("an authority below one of path length 0", _BAD, "path.check_path_length", "more authorities than were meant", _under(lambda forge: forge.papers.authority("Below", forge.issuing)), source="RFC 5280, section 4.2.1.9")  # fmt: skip
+CHAINS.add("an authority without basic constraints", _BAD, "path.check_authority", "version 3 without the flag is no authority", _under(_intermediate(basic=False, ca=False, key_usage=usage(certs=True, lists=True))), source="CVE-2002-0862")  # fmt: skip
+CHAINS.add("an authority that may not sign certificates", _BAD, "path.check_authority_usage", "a key for lists that issues certificates", _under(_intermediate(key_usage=usage(lists=True))), source="RFC 5280, section 4.2.1.3")  # fmt: skip
 CHAINS.add("outside of the permitted names", _BAD, "constraints.check_names", "an authority of one body that issues for another", _under(_intermediate(extra=_named(_directory_name("H01")))), source="RFC 5280, section 4.2.1.10")  # fmt: skip
 CHAINS.add("inside the excluded names", _BAD, "constraints.check_names", "an authority that issues what it was forbidden", _under(_intermediate(extra=_named(_directory_name(SENDER), excluded=True))), source="RFC 5280, section 4.2.1.10")  # fmt: skip
-CHAINS.add("the name of the true authority, another key, the same root", _UNKNOWN, "path._Builder._issued", "readers that compare names", lambda forge: forge.sign(forge.unsigned(), forge.papers.signer(_false_issuing(forge), shown=forge.issuing.chain)), source="RFC 5280, section 6.1.3 (a)")  # fmt: skip
-CHAINS.add("the names of the whole true chain, other keys", _UNKNOWN, "path._Builder._issued", "readers that compare names", _under(_false_issuing), source="CVE-2015-1793")  # fmt: skip
-CHAINS.add("a certificate that nobody signed", _UNKNOWN, "path._Builder._issued", "readers that compare names", _broken_signature)  # fmt: skip
+CHAINS.add("the name of the true authority, another key, the same root", _UNKNOWN, "path.issued_by", "readers that compare names", lambda forge: forge.sign(forge.unsigned(), forge.papers.signer(_false_issuing(forge), shown=forge.issuing.chain)), source="RFC 5280, section 6.1.3 (a)")  # fmt: skip
+CHAINS.add("the names of the whole true chain, other keys", _UNKNOWN, "path.issued_by", "readers that compare names", _under(_false_issuing), source="CVE-2015-1793")  # fmt: skip
+CHAINS.add("a certificate that nobody signed", _UNKNOWN, "path.issued_by", "readers that compare names", _broken_signature)  # fmt: skip
 CHAINS.add("self-signed", _UNKNOWN, "path._Builder.paths", "anybody", _self_signed)
 CHAINS.add("an authority that nobody knows", _UNKNOWN, "path._Builder.paths", "anybody", _under(lambda forge: forge.papers.authority("Stranger", listed=False)))  # fmt: skip
 CHAINS.add("without the intermediate certificate", _UNKNOWN, "path._Builder.paths", "a chain that cannot be shown", lambda forge: forge.sign(forge.unsigned(), forge.papers.signer(shown=())))  # fmt: skip
 CHAINS.add("a way that is too long", (_UNKNOWN, _BAD, Code.KEYINFO_MALFORMED), "path._Builder.paths", "time, and authorities without end", _under(_long_way), source="RFC 5280, section 6.1.1; RFC 4158, section 2.4")  # fmt: skip
-CHAINS.add("a circle", _UNKNOWN, "path._Builder._issued", "a search without an end", _circle, source="RFC 4158, section 2.4.2")  # fmt: skip
-CHAINS.add("a maze of authorities of one name", _UNKNOWN, "path._Builder._issued", "a search that takes an hour", _all_issue_all, source="RFC 4158, section 2.4.2; CVE-2023-0464")  # fmt: skip
-CHAINS.add("a key for agreement alone", _BAD, "path._check_leaf", "a key that was not issued to sign", _leaf(key_usage=usage(agree=True)), source="RFC 5280, section 4.2.1.3")  # fmt: skip
-CHAINS.add("a key for time-stamps alone", _BAD, "path._check_leaf", "a key of a time-stamper", _leaf(extra=_uses(ExtendedKeyUsageOID.TIME_STAMPING)), source="RFC 3161, section 2.3")  # fmt: skip
-CHAINS.add("a key for revocation answers alone", _BAD, "path._check_leaf", "a key of a responder", _leaf(extra=_uses(ExtendedKeyUsageOID.OCSP_SIGNING)), source="RFC 6960, section 4.2.2.2")  # fmt: skip
-CHAINS.add("a critical extension that nobody knows", _BAD, "path._extensions", "a condition that is not understood", _leaf(extra=[(_STRANGE, True)]), source="RFC 5280, section 4.2")  # fmt: skip
-CHAINS.add("the same in the authority", _BAD, "path._extensions", "a condition that is not understood", _under(_intermediate(extra=[(_STRANGE, True)])), source="RFC 5280, section 4.2")  # fmt: skip
-CHAINS.add("an extension that stands twice", (_BAD, Code.KEYINFO_MALFORMED), "path._extensions", "which of the two is read", _rebuilt(_twice_an_extension), source="RFC 5280, section 4.2")  # fmt: skip
-CHAINS.add("two names for one algorithm", (_UNKNOWN, _BAD, Code.KEYINFO_MALFORMED), "path._Builder._issued", "which of the two is read", _other_algorithm, source="CVE-2014-8275; RFC 5280, section 4.1.1.2")  # fmt: skip
-CHAINS.add("a certificate signed with SHA-224", _BAD, "path._Builder._issued", "less than 128 bits", _leaf(hash_algorithm=hashes.SHA224()), source="CVE-2004-2761 (the same with MD5)")  # fmt: skip
-CHAINS.add("the relay's name in an agency's certificate", _BAD, "path._check_leaf", "an agency that issues receipts", _leaf(extra=_urn("urn:truc:relay:truc-dev")), source="docs/protocol.md, Receipts")  # fmt: skip
-CHAINS.add("the relay's name in capitals", _BAD, "path._check_leaf", "readers that compare letter by letter", _leaf(extra=_urn("URN:TRUC:RELAY:truc-dev")), source="RFC 8141, section 3.1")  # fmt: skip
-CHAINS.add("two relays' names in one certificate", _BAD, "path._check_leaf", "which of the names is read", _leaf(extra=[(x509.SubjectAlternativeName([x509.UniformResourceIdentifier("urn:truc:relay:a"), x509.UniformResourceIdentifier("urn:truc:relay:b")]), False)]), source="docs/protocol.md, Receipts")  # fmt: skip
+CHAINS.add("a circle", _UNKNOWN, "path._Builder.paths", "a search without an end", _circle, source="RFC 4158, section 2.4.2")  # fmt: skip
+CHAINS.add("a maze of authorities of one name", _UNKNOWN, "path._Builder.paths", "a search that takes an hour", _all_issue_all, source="RFC 4158, section 2.4.2; CVE-2023-0464")  # fmt: skip
+CHAINS.add("a key for agreement alone", _BAD, "path.check_usage", "a key that was not issued to sign", _leaf(key_usage=usage(agree=True)), source="RFC 5280, section 4.2.1.3")  # fmt: skip
+CHAINS.add("a key for time-stamps alone", _BAD, "path.check_no_other_work", "a key of a time-stamper", _leaf(extra=_uses(ExtendedKeyUsageOID.TIME_STAMPING)), source="RFC 3161, section 2.3")  # fmt: skip
+CHAINS.add("a key for revocation answers alone", _BAD, "path.check_no_other_work", "a key of a responder", _leaf(extra=_uses(ExtendedKeyUsageOID.OCSP_SIGNING)), source="RFC 6960, section 4.2.2.2")  # fmt: skip
+CHAINS.add("a critical extension that nobody knows", _BAD, "path.check_extensions", "a condition that is not understood", _leaf(extra=[(_STRANGE, True)]), source="RFC 5280, section 4.2")  # fmt: skip
+CHAINS.add("the same in the authority", _BAD, "path.check_extensions", "a condition that is not understood", _under(_intermediate(extra=[(_STRANGE, True)])), source="RFC 5280, section 4.2")  # fmt: skip
+CHAINS.add("an extension that stands twice", (_BAD, Code.KEYINFO_MALFORMED), "path.check_extensions", "which of the two is read", _rebuilt(_twice_an_extension), source="RFC 5280, section 4.2")  # fmt: skip
+CHAINS.add("two names for one algorithm", (_UNKNOWN, _BAD, Code.KEYINFO_MALFORMED), "path.issued_by", "which of the two is read", _other_algorithm, source="CVE-2014-8275; RFC 5280, section 4.1.1.2")  # fmt: skip
+CHAINS.add("a certificate signed with SHA-224", _BAD, "path.check_hash", "less than 128 bits", _leaf(hash_algorithm=hashes.SHA224()), source="CVE-2004-2761 (the same with MD5)")  # fmt: skip
+CHAINS.add("the relay's name in an agency's certificate", _BAD, "path.check_relay", "an agency that issues receipts", _leaf(extra=_urn("urn:truc:relay:truc-dev")), source="docs/protocol.md, Receipts")  # fmt: skip
+CHAINS.add("the relay's name in capitals", _BAD, "path.check_relay", "readers that compare letter by letter", _leaf(extra=_urn("URN:TRUC:RELAY:truc-dev")), source="RFC 8141, section 3.1")  # fmt: skip
+CHAINS.add("two relays' names in one certificate", _BAD, "certificate.relay_name", "which of the names is read", _leaf(extra=[(x509.SubjectAlternativeName([x509.UniformResourceIdentifier("urn:truc:relay:a"), x509.UniformResourceIdentifier("urn:truc:relay:b")]), False)]), source="docs/protocol.md, Receipts")  # fmt: skip
 CHAINS.add("constrained names of a kind that is not understood", _BAD, "constraints.check_names", "a condition that is passed over", _under(_intermediate(extra=_named(x509.RegisteredID(_OID)), ), extra=[(x509.SubjectAlternativeName([x509.RegisteredID(_OID)]), False)]), source="RFC 5280, section 4.2.1.10")  # fmt: skip
 CHAINS.add("an authority of the right name for mail alone", _BAD, "constraints.check_names", "an authority of one domain that issues for another", _under(_intermediate(extra=_named(x509.RFC822Name("other.example"))), extra=[(x509.SubjectAlternativeName([x509.RFC822Name("a@mau.example")]), False)]), source="RFC 5280, section 4.2.1.10")  # fmt: skip
+CHAINS.add("a constraint with a depth", _BAD, "constraints._constraints", "a condition that is read in part", _under(_intermediate(extra=[(x509.UnrecognizedExtension(x509.NameConstraints.oid, _DEEP), True)])), source="RFC 5280, section 4.2.1.10 (minimum and maximum)")  # fmt: skip
 CHAINS.add("an expired authority", Code.CERTIFICATE_EXPIRED, "path.Path.at", "an authority that has ended", _under(_intermediate(begin=-20 * DAY, end=-DAY)), source="RFC 5280, section 6.1.3 (a) (2)")  # fmt: skip
 CHAINS.add("an authority of tomorrow", Code.CERTIFICATE_NOT_YET_VALID, "path.Path.at", "an authority that has not begun", _under(_intermediate(begin=DAY)), source="RFC 5280, section 6.1.3 (a) (2)")  # fmt: skip
 
@@ -226,8 +228,8 @@ def _revoked_authority(forge: Forge) -> bytes:
 _NO_LIST: Final = Code.REVOCATION_UNKNOWN
 REVOCATION.add("a revoked certificate", Code.CERTIFICATE_REVOKED, "crl.Listing.revoked", "a key that was lost", _revoked)
 REVOCATION.add("a revoked authority", Code.CERTIFICATE_REVOKED, "crl.Listing.revoked", "an authority whose key was lost", _revoked_authority)  # fmt: skip
-REVOCATION.add("no list of the issuer", _NO_LIST, "crl.Listing.revoked", "an issuer that says nothing", _listed(lambda _forge, _authority: None))  # fmt: skip
-REVOCATION.add("a list out of date", _NO_LIST, "crl.Listing.revoked", "an old list played again", _listed(lambda forge, authority: forge.papers.revocations(authority, made=-30 * DAY, until=-20 * DAY)), where=Where.INSIDE)  # fmt: skip
+REVOCATION.add("no list of the issuer", _NO_LIST, "crl.list_signed_by", "an issuer that says nothing", _listed(lambda _forge, _authority: None))  # fmt: skip
+REVOCATION.add("a list out of date", _NO_LIST, "crl.Listing.usable", "an old list played again", _listed(lambda forge, authority: forge.papers.revocations(authority, made=-30 * DAY, until=-20 * DAY)), where=Where.INSIDE)  # fmt: skip
 REVOCATION.add("a list with the issuer's name by another key", _NO_LIST, "crl.list_signed_by", "a list that the attacker wrote", _listed(lambda forge, authority: forge.papers.revocations(authority, key=ec.generate_private_key(ec.SECP256R1()))), where=Where.INSIDE)  # fmt: skip
 REVOCATION.add("a list of an agency", _NO_LIST, "crl.list_signed_by", "an agency that clears itself", _listed(lambda forge, _authority: forge.papers.revocations(_agency_as_authority(forge))), where=Where.INSIDE)  # fmt: skip
 
@@ -259,13 +261,13 @@ KEY_INFO.add("a bare key beside the certificates", _INFO, "signature.check_key_i
 KEY_INFO.add("a RetrievalMethod", _INFO, "signature.check_key_info", "the relay fetches what the attacker names (SSRF)", _info(lambda _forge: '<RetrievalMethod URI="http://127.0.0.1:9/x"></RetrievalMethod>'), source="CVE-2021-40690")  # fmt: skip
 KEY_INFO.add("a RetrievalMethod with XSLT", _INFO, "signature.check_key_info", "code inside KeyInfo, run before anything is verified", _info(lambda forge: _data(forge) + '<RetrievalMethod URI="#x"><Transforms><Transform Algorithm="http://www.w3.org/TR/1999/REC-xslt-19991116"></Transform></Transforms></RetrievalMethod>'), source="CVE-2007-3716")  # fmt: skip
 KEY_INFO.add("a key name", _INFO, "signature.check_key_info", "a key looked up by what the attacker says", _info(lambda _forge: f"<KeyName>{SENDER}</KeyName>"))  # fmt: skip
-KEY_INFO.add("names of a certificate alone", _INFO, "signature.check_key_info", "a certificate looked up by what the attacker says", _info(lambda _forge: f"<X509Data><X509SubjectName>CN={SENDER}</X509SubjectName></X509Data>"))  # fmt: skip
-KEY_INFO.add("a revocation list of the attacker's", _INFO, "signature.check_key_info", "a list that is believed because it came along", _info(lambda forge: _data(forge).replace("</X509Data>", f"<X509CRL>{b64(forge.issuing.chain[0])}</X509CRL></X509Data>")))  # fmt: skip
+KEY_INFO.add("names of a certificate alone", _INFO, "signature.check_x509_data", "a certificate looked up by what the attacker says", _info(lambda _forge: f"<X509Data><X509SubjectName>CN={SENDER}</X509SubjectName></X509Data>"))  # fmt: skip
+KEY_INFO.add("a revocation list of the attacker's", _INFO, "signature.check_x509_data", "a list that is believed because it came along", _info(lambda forge: _data(forge).replace("</X509Data>", f"<X509CRL>{b64(forge.issuing.chain[0])}</X509CRL></X509Data>")))  # fmt: skip
 KEY_INFO.add("a certificate of twenty kilobytes", _INFO, "signature.check_base64_length", "memory and time", lambda forge: forge.sign(forge.unsigned(), forge.papers.signer(extra=[(x509.UnrecognizedExtension(_OID, bytes(20_000)), False)])), source="CWE-400")  # fmt: skip
 KEY_INFO.add("two X509Data", _INFO, "signature.check_key_info", "which of them is verified", _info(lambda forge: _data(forge) * 2))
 KEY_INFO.add("no KeyInfo", (Code.SIGNATURE_MALFORMED, _INFO), "signature.check_children", "a key that the reader has to guess", lambda forge: forge.with_recipe(key_info=""))  # fmt: skip
-KEY_INFO.add("an empty X509Data", _INFO, "signature.check_key_info", "a key that the reader has to guess", _info(lambda _forge: "<X509Data></X509Data>"))  # fmt: skip
-KEY_INFO.add("hundreds of certificates", _INFO, "signature.check_key_info", "memory and time", _info(lambda forge: _data(forge).replace("</X509Data>", _data(forge)[10:-11] * 100 + "</X509Data>")), source="CVE-2023-0464")  # fmt: skip
+KEY_INFO.add("an empty X509Data", _INFO, "signature.check_x509_data", "a key that the reader has to guess", _info(lambda _forge: "<X509Data></X509Data>"))  # fmt: skip
+KEY_INFO.add("hundreds of certificates", _INFO, "signature.check_x509_data", "memory and time", _info(lambda forge: _data(forge).replace("</X509Data>", _data(forge)[10:-11] * 100 + "</X509Data>")), source="CVE-2023-0464")  # fmt: skip
 KEY_INFO.add("the authority first, the leaf second", Code.SIGNATURE_INVALID, "verifier.check_value", "which certificate names the signer", lambda forge: forge.with_recipe(key_info=key_info(tuple(reversed(forge.signer().chain)))), source="docs/protocol.md, Signing")  # fmt: skip
-KEY_INFO.add("a certificate that is none", _INFO, "signature.check_one_structure", "readers of bytes", _info(lambda _forge: "<X509Data><X509Certificate>MAA=</X509Certificate></X509Data>"))  # fmt: skip
+KEY_INFO.add("a certificate that is none", _INFO, "certificate.read_certificate", "readers of bytes", _info(lambda _forge: "<X509Data><X509Certificate>MAA=</X509Certificate></X509Data>"))  # fmt: skip
 KEY_INFO.add("a key agreement from the older encryption", _INFO, "signature.check_key_info", "decryption asked of the relay", _info(lambda forge: _data(forge) + '<EncryptedKey xmlns="http://www.w3.org/2001/04/xmlenc#"></EncryptedKey>'), source="Jager and Somorovsky, How to Break XML Encryption (2011)")  # fmt: skip

@@ -209,9 +209,16 @@ FAMILY.add("the same file twice under two ids, one signed", _PAIRS, "manifest.ch
 FAMILY.add("another content id", _PAIRS, "manifest.check_pairs", "a file that hangs on another line", _after(_outside("cid:attachment-1", "cid:attachment-7")))  # fmt: skip
 FAMILY.add("the file's name changed", _PAIRS, "manifest.check_description", "a program that is named as a letter", _after(_outside("a.txt", "a.exe")))  # fmt: skip
 FAMILY.add("the file's type changed", _PAIRS, "manifest.check_description", "a reader that obeys the type", _after(_outside("text/plain", "text/html")))  # fmt: skip
-FAMILY.add("text that is no base64", _ALTERED, "payload.digest", "readers that skip letters", _after(_outside(b64(_A), b64(_A)[:8] + "*" + b64(_A)[8:])), source="RFC 4648, section 3.3")  # fmt: skip
-FAMILY.add("base64 that goes on behind its end", _ALTERED, "payload.pieces", "readers that stop at the padding, and readers that do not", _after(_outside(b64(_A), b64(_A[:-1]) + b64(_A[-1:]))), source="RFC 4648, section 3.3")  # fmt: skip
-FAMILY.add("loose bits at the end of base64", _ALTERED, "payload._check_end", "two bodies that say the same", lambda forge: _loose_end(forge), source="RFC 4648, section 3.5")  # fmt: skip
+FAMILY.add("text that is no base64", _ALTERED, "verifier._attached", "readers that skip letters", _after(_outside(b64(_A), b64(_A)[:8] + "*" + b64(_A)[8:])), source="RFC 4648, section 3.3")  # fmt: skip
+FAMILY.add("base64 that goes on behind its end", _ALTERED, "verifier._attached", "readers that stop at the padding, and readers that do not", _after(_outside(b64(_A), b64(_A[:-1]) + b64(_A[-1:]))), source="RFC 4648, section 3.3")  # fmt: skip
+FAMILY.add("loose bits at the end of base64", _ALTERED, "verifier._attached", "two bodies that say the same", lambda forge: _loose_end(forge), source="RFC 4648, section 3.5")  # fmt: skip
+
+
+def _goes_on(forge: Forge) -> bytes:
+    """Two base64 texts one behind the other, the first of which ends where a piece ends; digested as one."""
+    first, second = bytes(786_431), b"xyz"
+    body = sealed(forge, prepared(forge, (("a.bin", first + second),)))
+    return _outside(b64(first + second), b64(first) + b64(second))(body)
 
 
 def _loose_end(forge: Forge) -> bytes:
@@ -239,6 +246,7 @@ FAMILY.add("something else in an attachment", _UNSIGNED, "manifest.check_attachm
 FAMILY.add("the bytes twice in an attachment", _UNSIGNED, "manifest.check_attachment", _WHICH, _after(_put("</Attachment>", f"<{_PAYLOAD}>{b64(_B)}</{_PAYLOAD}>")))  # fmt: skip
 FAMILY.add("elements inside the bytes", _UNSIGNED, "manifest.check_attachment", "readers that join texts", _after(_outside(b64(_A), b64(_A)[:40] + "<x></x>" + b64(_A)[40:])))  # fmt: skip
 FAMILY.add("something that is no attachment among them", _UNSIGNED, "manifest.check_attachment", _NEW, _after(_put("</AttachmentEncoded>", "<Note>x</Note>")))  # fmt: skip
+FAMILY.add("an attachment under another name", _UNSIGNED, "manifest.check_attachment", _NEW, _after(_put("</AttachmentEncoded>", _attachment(9, _A).replace("Attachment>", "Annex>"))))  # fmt: skip
 
 # ids and references
 FAMILY.add("a second id inside the envelope", Code.FOREIGN_ID, "manifest.check_one_id", "readers that find the signed part by another id", _before(_set("<edXML:edXMLBody>", '<edXML:edXMLBody Id="van-ban-2">')), source="CVE-2021-28091")  # fmt: skip
@@ -268,9 +276,10 @@ FAMILY.add("a digest by MD5", Code.WEAK_ALGORITHM, "signature.digest_algorithm",
 # what is taken out of a body before it is parsed
 FAMILY.add("a big attachment altered", _ALTERED, "manifest.check_payload", _OTHER, _big(_outside(_big_text()[-8:], "AAAAAAAA")))  # fmt: skip
 FAMILY.add("markup inside a big attachment", (_UNSIGNED, _ALTERED), "manifest.check_attachment", "what stands for the bytes hides markup", _big(_in_the_middle("<x></x>")))  # fmt: skip
-FAMILY.add("a reference inside a big attachment", _ALTERED, "payload.digest", "what stands for the bytes hides an entity", _big(_in_the_middle("&#65;")))  # fmt: skip
-FAMILY.add("an end of a section inside a big attachment", (Code.NOT_XML, _ALTERED), "libxml2", "what stands for the bytes hides markup", _big(_in_the_middle("]]>")))  # fmt: skip
-FAMILY.add("an attachment that is the sign for a big one", _ALTERED, "cut.cut", "the sign that stands for bytes taken for them", _big(_outside(b64(_B), "TrucBulkText00000000")))  # fmt: skip
+FAMILY.add("a reference inside a big attachment", _ALTERED, "verifier._attached", "what stands for the bytes hides an entity", _big(_in_the_middle("&#65;")))  # fmt: skip
+FAMILY.add("an end of a section inside a big attachment", (Code.NOT_XML, _ALTERED), "parse.parse", "what stands for the bytes hides markup", _big(_in_the_middle("]]>")))  # fmt: skip
+FAMILY.add("an attachment that is the sign for a big one", _ALTERED, "manifest.check_payload", "the sign that stands for bytes taken for them", _big(_outside(b64(_B), "TrucBulkText00000000")))  # fmt: skip
+FAMILY.add("base64 that goes on behind a megabyte that ends", _ALTERED, "verifier._attached", "readers that decode piece by piece", lambda forge: _goes_on(forge), source="RFC 4648, section 3.3")  # fmt: skip
 FAMILY.add("long text that is no attachment", (_UNSIGNED, Code.TOO_COMPLEX), "manifest.check_root_children", "bytes that nobody digests", _big(_hidden_before("A" * 40_000)))  # fmt: skip
 FAMILY.add("the sign for a big one as text beside", (_UNSIGNED,), "manifest.check_no_text", "the sign that stands for bytes taken for text", _big(_put("<AttachmentEncoded>", "TrucBulkText00000000")))  # fmt: skip
 

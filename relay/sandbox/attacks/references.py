@@ -15,7 +15,6 @@ def _refers(uri: str) -> object:
 
 
 _URIS = (
-    ("to a part by Id", "#envelope", "a part is signed, the whole is read", ""),
     ("to a web address", "http://127.0.0.1:9/x", "the relay fetches what the attacker names (SSRF)", "best practice 4"),
     ("to a local file", "file:///etc/passwd", "the relay digests its own files", "best practice 4"),
     ("by XPointer to the root", "#xpointer(/)", "another spelling of the whole, with comments", "XML Signature 1.1, section 4.4.3.2"),
@@ -28,6 +27,13 @@ for _name, _uri, _target, _source in _URIS:
         _name, Code.FOREIGN_REFERENCE, "signature.check_uri", _target, _refers(_uri), source=_source  # type: ignore[arg-type]
     )
 REFERENCES.add(
+    "to a part by Id",
+    Code.FOREIGN_REFERENCE,
+    "manifest.check_envelope",
+    "a part is signed, the whole is read",
+    _refers("#envelope"),  # type: ignore[arg-type]
+)
+REFERENCES.add(
     "without a URI",
     Code.FOREIGN_REFERENCE,
     "signature.check_uri",
@@ -38,7 +44,7 @@ REFERENCES.add(
 REFERENCES.add(
     "none at all",
     (Code.FOREIGN_REFERENCE, Code.SIGNATURE_MALFORMED),
-    "signature.check_one_reference",
+    "signature.check_children",
     "a signature over nothing",
     lambda forge: forge.with_recipe(no_reference=True),
     source="CVE-2013-2153",
@@ -161,5 +167,14 @@ TRANSFORMS.add(
     "engines that look at Algorithm alone",
     lambda forge: forge.with_recipe(
         transforms=f'<Transforms>{T_ENVELOPED}<Method Algorithm="{EXC}"></Method></Transforms>'
+    ),
+)
+TRANSFORMS.add(
+    "a comment inside a transform",
+    (Code.SIGNATURE_MALFORMED, Code.FOREIGN_TRANSFORM),
+    "signature.check_bare",
+    "what one engine skips and another reads",
+    lambda forge: forge.with_recipe(
+        transforms=f'<Transforms>{T_ENVELOPED}<Transform Algorithm="{EXC}"><!-- x --></Transform></Transforms>'
     ),
 )

@@ -106,9 +106,20 @@ def _second(forge: Forge, piece: tuple[bytes, bytes], *, behind: bool = False) -
     return inserted(signed, piece[0], evil)
 
 
-def _signed_twice_over(forge: Forge, old: str, new: str) -> bytes:
-    """The sender itself signs a document in which something stands twice."""
-    return forge.edited(old, new)
+def _placed(forge: Forge, before: bytes) -> bytes:
+    """A signature that holds, at another place."""
+    body = forge.unsigned()
+    return inserted(body, before, forge.seal(body))
+
+
+def _by_two(forge: Forge) -> bytes:
+    body = forge.unsigned()
+    return spliced(spliced(body, forge.seal(body)), forge.seal(body, forge.signer(THIRD)))
+
+
+def _nested(forge: Forge) -> bytes:
+    body = forge.unsigned()
+    return forge.sign(body, more_children=f"<Object>{forge.seal(body).decode()}</Object>")
 
 
 FAMILY.add(
@@ -129,7 +140,7 @@ FAMILY.add(
 FAMILY.add(
     "the signed envelope kept at the end, the signature in the false one, by its Id",
     (Code.FOREIGN_REFERENCE, Code.DIGEST_MISMATCH, Code.SIGNATURE_MALFORMED, Code.SIGNATURE_MISPLACED),
-    "signature.check_uri",
+    "manifest.check_envelope",
     _ELSEWHERE,
     lambda forge: _by_id(forge, "kept"),
     source="CVE-2021-28091",
@@ -206,7 +217,7 @@ FAMILY.add(
     Code.MANY_SIGNATURES,
     "signature.check_one_signature",
     "which of two signers a reader believes",
-    lambda forge: spliced(forge.good(), forge.seal(forge.unsigned(), forge.signer(THIRD))),
+    _by_two,
     source=_SAML,
 )
 FAMILY.add(
@@ -214,9 +225,7 @@ FAMILY.add(
     (Code.MANY_SIGNATURES, Code.SIGNATURE_MALFORMED),
     "signature.check_one_signature",
     "which of two signatures is verified and which names the signer",
-    lambda forge: forge.sign(
-        forge.unsigned(), more_children=f"<Object>{forge.seal(forge.unsigned()).decode()}</Object>"
-    ),
+    _nested,
     source="CVE-2024-45409",
 )
 FAMILY.add(
@@ -224,7 +233,7 @@ FAMILY.add(
     Code.SIGNATURE_MISPLACED,
     "signature.check_place",
     "the rule of one place: another place is another reading",
-    lambda forge: spliced(forge.unsigned(), forge.seal(forge.unsigned()), b"</edXML>"),
+    lambda forge: _placed(forge, b"</edXML>\n"),
     source="docs/protocol.md, Signing",
 )
 FAMILY.add(
@@ -232,7 +241,7 @@ FAMILY.add(
     Code.SIGNATURE_MISPLACED,
     "signature.check_place",
     "the rule of one place",
-    lambda forge: inserted(forge.unsigned(), "<edXML:MessageHeader>", forge.seal(forge.unsigned())),
+    lambda forge: _placed(forge, b"<edXML:MessageHeader>"),
     source="docs/protocol.md, Signing",
 )
 FAMILY.add(
@@ -240,7 +249,7 @@ FAMILY.add(
     Code.SIGNATURE_MISPLACED,
     "signature.check_place",
     "the rule of one place",
-    lambda forge: inserted(forge.unsigned(), "</edXML:MessageHeader>", forge.seal(forge.unsigned())),
+    lambda forge: _placed(forge, b"</edXML:MessageHeader>"),
     source="docs/protocol.md, Signing",
 )
 FAMILY.add(
@@ -256,7 +265,7 @@ FAMILY.add(
 FAMILY.add(
     "no signature at all",
     Code.UNSIGNED,
-    "signature.check_one_signature",
+    "signature.check_signed",
     "a relay that takes what nobody signed (exclusion attack)",
     lambda forge: forge.unsigned(),
     source=_SAML,
@@ -264,7 +273,7 @@ FAMILY.add(
 FAMILY.add(
     "a stub in the namespace of edXML for a signature",
     Code.UNSIGNED,
-    "signature.check_one_signature",
+    "signature.check_signed",
     "readers that look at local names",
     lambda forge: spliced(
         forge.unsigned(),
@@ -297,7 +306,9 @@ FAMILY.add(
     "signature.check_children",
     "engines that verify one SignedInfo and read the digest in another",
     lambda forge: inserted(
-        forge.good(), "<SignedInfo>", between(forge.good(subject="Nội dung khác"), b"<SignedInfo>", b"</SignedInfo>")
+        forge.good(),
+        "<SignedInfo>",
+        between(forge.good(subject="Nội dung khác"), b"<SignedInfo>", b"</SignedInfo>"),
     ),
     source="CVE-2025-29774",
 )
