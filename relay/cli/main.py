@@ -8,6 +8,7 @@ from relay import __version__
 from relay.cli.audit import audit
 from relay.cli.bench import bench
 from relay.cli.codes import errors
+from relay.cli.conformance import conformance
 from relay.cli.directory import directory
 from relay.cli.directory_data import data_commands
 from relay.cli.doctor import doctor
@@ -53,6 +54,7 @@ def main() -> None:
 for command in (
     audit,
     bench,
+    conformance,
     demo,
     directory,
     doctor,
