@@ -17,7 +17,7 @@ from relay.errors import RefusedError
 from relay.evidence import heads, merkle
 from relay.evidence.log import MAX_BATCH, Sealed, decode_batch, seal, sealed_by
 from relay.evidence.record import LINK, first_tip, leaf_hash, place
-from relay.model.evidence import Head, SignedHead
+from relay.model.evidence import Head, RecordKind, SignedHead
 from relay.model.keeping import ChainStanding, EvidenceStore, Fault, NewBatch, StoredHead
 from relay.model.ports import Clock
 
@@ -62,6 +62,10 @@ class Sealer:
         self._records = 0  # in the batches of the main log
         self._waits: dict[uuid.UUID, float] = {}  # chains with unsealed records: since when that is known
         self._joined: float | None = None  # when the first batch behind the last head was joined
+        self._ended: set[uuid.UUID] = set()  # whose last sealed record says that nothing comes after it
+        self._idle: dict[
+            uuid.UUID, tuple[int, float]
+        ] = {}  # sealed chains: their tip, and since when it stands
         self._headers_of: dict[uuid.UUID, bytes] = {}  # the last header of each chain
         self.waiting = 0
         """Records that no batch holds, as of the last look."""
@@ -83,12 +87,12 @@ class Sealer:
         for chain in standings:
             sealed = _sealed(chain)
             if sealed.end >= chain.tip:
-                if chain.quiet:
+                if self._over(chain, now):
                     gone.append(chain.chain)
                 continue
             if chain.chain in self.broken:
                 continue
-            due = now - self._waits[chain.chain] >= self._policy.seal.total_seconds() or chain.quiet
+            due = now - self._waits[chain.chain] >= self._policy.seal.total_seconds()
             while sealed.end < chain.tip and (due or chain.tip - sealed.end >= self._policy.records):
                 if self._clock.monotonic() > until:
                     gone = []
@@ -99,6 +103,8 @@ class Sealer:
                     self._break(chain.chain, *error.fault)
                     break
                 gathered.append(NewBatch(decode_batch(header), header))
+                if sealed.end >= chain.tip:
+                    del self._waits[chain.chain]
                 if len(gathered) == _JOINED:
                     if not self._join(size + joined, gathered):
                         return joined
@@ -166,7 +172,7 @@ class Sealer:
         else:
             last = first_tip(sealed.chain).hash
         hashes: list[bytes] = []
-        seq = sealed.end
+        seq, ended = sealed.end, False
         for octets in self._store.records(sealed.chain, sealed.end + 1, end):
             seq += 1
             where = f"chain {sealed.chain} record {seq}"
@@ -180,11 +186,24 @@ class Sealer:
                 raise ChainBrokenError(where, "does not follow the record before it")
             last = leaf_hash(octets)
             hashes.append(last)
+            ended = octets[1] == RecordKind.CHAIN_END
         if seq != end:
             raise ChainBrokenError(f"chain {sealed.chain} record {seq + 1}", "is missing")
         header, after = seal(sealed, hashes, self._clock.now())
         self._headers_of[sealed.chain] = header
+        if ended:
+            self._ended.add(sealed.chain)
         return header, after
+
+    def _over(self, chain: ChainStanding, now: float) -> bool:
+        """Whether a sealed chain need not be looked at any more: it has ended, or nobody has written to it for long."""
+        if chain.chain in self._ended:
+            return True
+        tip, since = self._idle.get(chain.chain, (0, now))
+        if tip != chain.tip:
+            since = now
+        self._idle[chain.chain] = (chain.tip, since)
+        return chain.quiet and now - since >= QUIET.total_seconds()
 
     def _join(self, place_: int, gathered: Sequence[NewBatch]) -> bool:
         main = self._main

@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Any, Final, TypeAlias
 
-from sqlalchemy import Connection, Row, Select, delete, func, insert, select, update
+from sqlalchemy import Connection, LargeBinary, Row, Select, cast, delete, func, insert, select, update
 
 from relay.model.evidence import Checkpoint, Draft, SignedHead, SignedStatement
 from relay.model.keeping import (
@@ -42,6 +42,8 @@ from relay.registry.schema import evidence_statements as statements
 from relay.registry.schema import workers
 
 _SLICE: Final = 1000  # rows in one read: no reader holds a transaction for long
+# whatever a stranger's hand has put there: bytes
+_OCTETS: Final = cast(frames.c.octets, LargeBinary).label("octets")
 _FRAMES: Final = 32  # each of up to some hundred kilobytes
 
 Writing: TypeAlias = Callable[[], AbstractContextManager[Connection]]
@@ -78,7 +80,7 @@ class SqlEvidence:
         row, at = self._row(chain), 0
         while row is not None:
             query = (
-                select(frames.c.id, frames.c.first, frames.c.count, frames.c.octets)
+                select(frames.c.id, frames.c.first, frames.c.count, _OCTETS)
                 .where(frames.c.chain == row, frames.c.first >= at, frames.c.first + frames.c.count > start)
                 .order_by(frames.c.first)
                 .limit(_FRAMES)
@@ -433,7 +435,7 @@ class SqlEvidence:
         while True:
             where = func.instr(frames.c.octets, needle) > 0
             query = (
-                select(frames.c.id, chains.c.chain, frames.c.first, frames.c.octets)
+                select(frames.c.id, chains.c.chain, frames.c.first, _OCTETS)
                 .join(chains, chains.c.id == frames.c.chain)
                 .where(frames.c.id > last)
                 .order_by(frames.c.id)

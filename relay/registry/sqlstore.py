@@ -499,6 +499,7 @@ class SqlRegistry:
         if self._chronicle is not None and self._chronicle.begun:
             with suppress(RegistryError), self._record() as (connection, _):  # its end is told without it too
                 self._chronicle.end(connection, "closed")
+            self._chronicle = None
         self._engine.dispose()
         if isinstance(self._writers, Turn):
             self._writers.close()
