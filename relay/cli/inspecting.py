@@ -11,13 +11,18 @@ from adapters.edxml.inspecting import EdxmlAttachments
 from adapters.pdf.inspector import PdfInspector
 from adapters.pdf.material import JudgePolicy, MaterialFiles
 from relay.broker.blocking import BlockingClient
-from relay.keeper.inspect import InspectDuty, InspectPolicy
+from relay.keeper.inspect import InspectDuty, InspectPolicy, judged_attachments
 from relay.pipeline.defer import Deferrer
 from relay.pipeline.inspection import REFUSED, Inspection, InspectionPolicy
+from relay.settings import load
 
 if TYPE_CHECKING:
+    from datetime import datetime
+    from pathlib import Path
+
     from relay.broker.connection import Endpoint
     from relay.cli.wiring import Common
+    from relay.model.inspection import AttachmentVerdict
     from relay.model.ports import Directory
     from relay.pipeline.deliver import Ladder
     from relay.settings import Settings
@@ -42,6 +47,36 @@ def pdf_inspector(settings: Settings) -> PdfInspector:
             seconds=own.seconds,
             memory=own.memory_bytes,
         ),
+    )
+
+
+def inspected(
+    body: bytes, settings_file: Path, sender: str, directory: Directory, at: datetime
+) -> tuple[AttachmentVerdict, ...]:
+    """Judge the attachments of a package here and now, as the keeper would.
+
+    Raises:
+        ConfigurationError: CONFIG-INVALID. RefusedError: the package cannot be read.
+    """
+    settings = load(settings_file, files=False)
+    inspector = pdf_inspector(settings)
+    try:
+        return judged_attachments(
+            EdxmlAttachments().attached(body), inspector, sender, directory, policy_of(settings), lambda: at
+        )
+    finally:
+        inspector.close()
+
+
+def policy_of(settings: Settings) -> InspectPolicy:
+    """Return the numbers of the inspection."""
+    own = settings.inspection
+    return InspectPolicy(
+        at_once=own.at_once,
+        attachments=own.attachments,
+        file_bytes=own.file_bytes,
+        seconds=own.seconds,
+        refused=REFUSED[own.hold],
     )
 
 
@@ -85,12 +120,6 @@ def keeper_side(
         inspector=lambda: pdf_inspector(settings),
         source=EdxmlAttachments(),
         directory=directory,
-        policy=InspectPolicy(
-            at_once=own.at_once,
-            attachments=own.attachments,
-            file_bytes=own.file_bytes,
-            seconds=own.seconds,
-            refused=REFUSED[own.hold],
-        ),
+        policy=policy_of(settings),
         active=active,
     )

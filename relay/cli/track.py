@@ -14,6 +14,7 @@ from relay.cli.options import (
     config_option,
     home_option,
     json_option,
+    language,
     people_time,
     print_json,
     print_table,
@@ -23,10 +24,11 @@ from relay.cli.verdicts import verdict_json
 from relay.errors import Code, OperationError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from adapters.gateway import ReceiptFacts
     from relay.model.delivery import Delivery
+    from relay.model.inspection import AttachmentVerdict
     from relay.model.receipt import SignedReceipt
     from relay.model.record import TrackEvent
     from relay.operate.tracking import Story
@@ -94,6 +96,8 @@ def registry_url(home: Path, config: Path | None) -> str:
 
 
 def _json(story: Story) -> dict[str, Any]:
+    from relay.operate.attachments import facts as attachment_facts
+
     document, standing = story.document, story.standing
     return {
         "sender": document.sender,
@@ -132,6 +136,7 @@ def _json(story: Story) -> dict[str, Any]:
             }
             for one in standing.receipts
         ],
+        "attachments": [attachment_facts(one) for one in story.attachments],
         "events": [_event_json(event) for event in story.events],
     }
 
@@ -215,6 +220,7 @@ def _print(story: Story, names: Mapping[str, str]) -> None:
             f"  chữ ký: {verdict.reason.value}  {verdict.signer}",
         ).rstrip()
     )
+    print_attachments(story.attachments, indent="  ")
     deliveries = [one.delivery for one in story.standing.deliveries]
     for delivery in deliveries:
         resolved = f" -> {delivery.recipient}" if delivery.recipient != delivery.written else ""
@@ -228,6 +234,22 @@ def _print(story: Story, names: Mapping[str, str]) -> None:
     apart = {delivery.recipient for delivery in deliveries}
     click.echo(words("  the whole:", "  toàn bộ:"))
     _print_events(event for event in story.events if event.recipient not in apart)
+
+
+def print_attachments(verdicts: Sequence[AttachmentVerdict], indent: str = "") -> None:
+    """Print what was found of signatures inside attachments, in the language of the command; nothing if there is none."""
+    from relay.evidence import attachments
+    from relay.model.inspection import worst
+
+    if not verdicts:
+        return
+    chosen: attachments.Language = "vi" if language() == "vi" else "en"
+    click.echo(indent + attachments.of_all(worst(verdicts), chosen))
+    for verdict in verdicts:
+        first, *others = attachments.lines(verdict, chosen)
+        click.echo(f"{indent}  {first}")
+        for line in others:
+            click.echo(f"{indent}    {line}")
 
 
 def _named(code: str, names: Mapping[str, str]) -> str:

@@ -15,6 +15,7 @@ from relay.errors import Code
 
 if TYPE_CHECKING:
     from relay.cli.client import Reader
+    from relay.model.inspection import AttachmentVerdict
 
 
 def moment(written: str) -> datetime:
@@ -45,10 +46,16 @@ def moment(written: str) -> datetime:
     show_default=True,
     help="Whose arithmetic: the relay's own, or libxmlsec1 as a judge of it.",
 )
+@click.option(
+    "--attachments",
+    "inside",
+    is_flag=True,
+    help="Also judge the signatures inside the package's attachments (PDF); they do not change the exit code.",
+)
 @home_option
 @json_option
 def verify(
-    file: Path, at: datetime | None, config: Path | None, engine: str, home: Path, as_json: bool
+    file: Path, at: datetime | None, config: Path | None, engine: str, inside: bool, home: Path, as_json: bool
 ) -> None:
     """Judge one package or one receipt by its bytes alone, offline.
 
@@ -57,13 +64,22 @@ def verify(
     is 1, and code, reason and remedy follow on standard output.
     """
     from relay.cli.client import is_receipt, open_reader
+    from relay.cli.track import print_attachments
     from relay.observe.clock import SystemClock
 
-    reader = open_reader(config or _sandbox_settings(home), engine)
+    settings_file = config or _sandbox_settings(home)
+    reader = open_reader(settings_file, engine)
     body = file.read_bytes()
     when = at or SystemClock().now()
     facts = _receipt(reader, body, when) if is_receipt(body) else _package(reader, body, when)
     facts = {"file": file, "sha256": hashlib.sha256(body).hexdigest(), "bytes": len(body), **facts}
+    verdicts: tuple[AttachmentVerdict, ...] = ()
+    if inside and not is_receipt(body):
+        from relay.cli.inspecting import inspected
+        from relay.operate.attachments import facts as attachment_facts
+
+        verdicts = inspected(body, settings_file, facts.get("sender", ""), reader.directory, when)
+        facts["attachments"] = [attachment_facts(one) for one in verdicts]
     if not facts["valid"]:
         from relay.cli.errors import facts as meaning
 
@@ -72,6 +88,8 @@ def verify(
         print_json(facts)
     else:
         _print(facts)
+        if inside:
+            print_attachments(verdicts)
     if not facts["valid"]:
         click.get_current_context().exit(1)
 

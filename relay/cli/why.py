@@ -37,7 +37,10 @@ def why(transport_id: str, sender: str | None, config: Path | None, home: Path, 
     One sentence for each case: recipients that stand alike are told together. Comes from the registry and from a look
     at the queues; where in a queue a document stands, no broker tells. Exit code 5: nothing is known of the id.
     """
+    from relay.cli.track import print_attachments
     from relay.observe.clock import SystemClock
+    from relay.operate.attachments import facts as attachment_facts
+    from relay.operate.attachments import told
     from relay.operate.gathering import gather
     from relay.operate.why import sentence
     from relay.operate.why import why as reasons_of
@@ -47,6 +50,7 @@ def why(transport_id: str, sender: str | None, config: Path | None, home: Path, 
         facts = gather(
             transport_id, sender, relay.registry, relay.directory_if_any(), relay.browser_if_any, now
         )
+        verdicts = [one for standing in facts.standings for one in told(relay.registry, standing)]
     reasons = reasons_of(facts)
     if as_json:
         print_json(
@@ -55,6 +59,7 @@ def why(transport_id: str, sender: str | None, config: Path | None, home: Path, 
                 "found": reasons[0].key != "unknown",
                 "broker": facts.queues is not None,
                 "reasons": [_json(one) for one in reasons],
+                "attachments": [attachment_facts(one) for one in verdicts],
             }
         )
     else:
@@ -63,6 +68,7 @@ def why(transport_id: str, sender: str | None, config: Path | None, home: Path, 
         for one in reasons:
             before = f"[{one.sender}] " if several and one.sender else ""
             click.echo(before + sentence(one, chosen, people_time))  # type: ignore[arg-type]
+        print_attachments(verdicts)
     if reasons[0].key == "unknown":
         click.get_current_context().exit(EXIT_NOT_FOUND)
 

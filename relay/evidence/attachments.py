@@ -105,9 +105,9 @@ def lines(verdict: AttachmentVerdict, language: Language) -> tuple[str, ...]:
     )
 
 
-def of_all(result: InspectionResult | None, language: Language) -> str:
-    """Return what all attachments of a document come to; None: not known yet."""
-    return said(f"result.{result.value if result else 'pending'}", language)
+def of_all(result: InspectionResult, language: Language) -> str:
+    """Return what all attachments of a document come to."""
+    return said(f"result.{result.value}", language)
 
 
 def _who(signature: AttachmentSignature, language: Language) -> str:

@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from datetime import datetime
 from functools import partial
 from typing import Final, Protocol
 
@@ -174,8 +175,6 @@ class InspectDuty:
         )
         return None
 
-    # --- judging
-
     def _verdicts(
         self, message: Incoming, document: Document, inspector: AttachmentInspector, tools: Tools
     ) -> tuple[AttachmentVerdict, ...]:
@@ -185,41 +184,15 @@ class InspectDuty:
             package = AttachedFiles((Attached("", "", bytes, 0),))
         if message.delivery_count > _SEEN:  # it may be what killed the keepers before
             return tuple(_unread(one.name, "crashed") for one in package.files)
-        directory = self._directory()
-        until = time.monotonic() + _BUDGET * self._policy.seconds
-        verdicts = []
-        for place, one in enumerate(package.files):
-            if place >= self._policy.attachments:
-                verdicts.append(_unread(one.name, "too-many-attachments"))
-            elif time.monotonic() > until:
-                verdicts.append(_unread(one.name, "too-slow"))
-            else:
-                verdicts.append(self._verdict(one, inspector, tools))
-        return tuple(
-            replace(
-                verdict,
-                signatures=tuple(
-                    owned(each, document.sender, package.leaders, directory) for each in verdict.signatures
-                ),
-            )
-            for verdict in verdicts
+        return judged_attachments(
+            package,
+            inspector,
+            document.sender,
+            self._directory(),
+            self._policy,
+            tools.clock.now,
+            tools.metrics.inspection_failed,
         )
-
-    def _verdict(self, one: Attached, inspector: AttachmentInspector, tools: Tools) -> AttachmentVerdict:
-        if one.size > self._policy.file_bytes * 3 // 2:
-            return _unread(one.name, "too-large")
-        try:
-            content = one.content()
-        except RefusedError:
-            return _unread(one.name, "no-base64")
-        verdict = inspector.inspect(content, one.name, tools.clock.now())
-        for _ in range(_TRIES - 1):
-            if verdict.reason != _FAILED:
-                break
-            tools.metrics.inspection_failed()
-            time.sleep(_PAUSE)
-            verdict = inspector.inspect(content, one.name, tools.clock.now())
-        return verdict
 
     # --- telling, on the event loop: numbers of receipts are given there
 
@@ -248,6 +221,56 @@ class InspectDuty:
         )
         await tools.settler.publish(new.receipt for new in receipts)
         return True
+
+
+def judged_attachments(
+    package: AttachedFiles,
+    inspector: AttachmentInspector,
+    sender: str,
+    directory: Directory,
+    policy: InspectPolicy,
+    now: Callable[[], datetime],
+    on_failure: Callable[[], None] = lambda: None,
+) -> tuple[AttachmentVerdict, ...]:
+    """Return the verdict on each attachment, with what the directory and the package add to each signature.
+
+    ``on_failure`` is told of each time that the judging process failed.
+    """
+    until = time.monotonic() + _BUDGET * policy.seconds
+    verdicts = []
+    for place, one in enumerate(package.files):
+        if place >= policy.attachments:
+            verdict = _unread(one.name, "too-many-attachments")
+        elif time.monotonic() > until:
+            verdict = _unread(one.name, "too-slow")
+        else:
+            verdict = _verdict(one, inspector, policy, now, on_failure)
+        signatures = tuple(owned(each, sender, package.leaders, directory) for each in verdict.signatures)
+        verdicts.append(replace(verdict, signatures=signatures))
+    return tuple(verdicts)
+
+
+def _verdict(
+    one: Attached,
+    inspector: AttachmentInspector,
+    policy: InspectPolicy,
+    now: Callable[[], datetime],
+    on_failure: Callable[[], None],
+) -> AttachmentVerdict:
+    if one.size > policy.file_bytes * 3 // 2:
+        return _unread(one.name, "too-large")
+    try:
+        content = one.content()
+    except RefusedError:
+        return _unread(one.name, "no-base64")
+    verdict = inspector.inspect(content, one.name, now())
+    for _ in range(_TRIES - 1):
+        if verdict.reason != _FAILED:
+            break
+        on_failure()
+        time.sleep(_PAUSE)
+        verdict = inspector.inspect(content, one.name, now())
+    return verdict
 
 
 def _unread(name: str, reason: str) -> AttachmentVerdict:

@@ -11,10 +11,12 @@ from dataclasses import dataclass
 from datetime import date
 
 from relay.model.audit import Act
+from relay.model.inspection import AttachmentVerdict
 from relay.model.ports import Registry
 from relay.model.record import Document, Mention, TrackEvent
 from relay.model.standing import HeldStanding, ReceiptStanding, Standing
 from relay.model.times import vietnam_day
+from relay.operate.attachments import told
 from relay.operate.gathering import Agencies, held_of
 
 _ACTS = 1000
@@ -29,6 +31,7 @@ class Story:
     events: tuple[TrackEvent, ...]
     refers_to: str = ""  # of a status: transport id of the document that it was taken to mean
     speaks_of: tuple[Mention, ...] = ()  # of a revocation, update or replacement
+    attachments: tuple[AttachmentVerdict, ...] = ()  # as far as they were told
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +89,14 @@ def _story(
     ]
     meant = None if document.refers_to is None else registry.document(document.refers_to)
     refers_to = meant.transport_id if meant else ""
-    return Story(document, standing, tuple(_ordered(events)), refers_to, tuple(registry.meant(document.row)))
+    return Story(
+        document,
+        standing,
+        tuple(_ordered(events)),
+        refers_to,
+        tuple(registry.meant(document.row)),
+        told(registry, standing),
+    )
 
 
 def _ordered(events: list[TrackEvent]) -> list[TrackEvent]:
