@@ -1,7 +1,8 @@
 """The long form: ``python -m tests.fuzz TARGET --runs N`` with coverage (atheris) where that is installed.
 
 ``python -m tests.fuzz`` alone runs every target one after the other. Exit code 1 and the input on disk where something
-other than the project's own errors comes out, an input takes over a second, or memory passes the bound.
+other than the project's own errors comes out, an input takes over a second, or memory passes the bound. ``--coverage`` runs what an
+earlier run kept (``.fuzz/TARGET``) once more and says which lines of the target's modules that reaches.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import sys
 import time
 from pathlib import Path
 
+from tests.fuzz.coverage import reached
 from tests.fuzz.mutations import inputs, seeds
 from tests.fuzz.targets import TARGETS, run_one
 
@@ -32,7 +34,14 @@ def main() -> int:
     )
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--plain", action="store_true", help="without coverage, as the short form does")
+    parser.add_argument(
+        "--coverage", action="store_true", help="say what the inputs kept by the last run reach"
+    )
     chosen = parser.parse_args()
+    if chosen.coverage:
+        for name in [chosen.target] if chosen.target else TARGETS:
+            _tell_coverage(name)
+        return 0
     if chosen.target is None:
         for name in TARGETS:
             runs = chosen.runs * (3 if name == "package" else 1)
@@ -72,6 +81,16 @@ def plain(name: str, runs: int, seed: int) -> int:
         f"{name}: {runs} inputs in {taken:.0f} s, {runs / max(taken, 0.001):.0f}/s, {peak // 2**20} MiB at most"
     )
     return 1 if peak > _MEMORY else 0
+
+
+def _tell_coverage(name: str) -> None:
+    kept = sorted(Path(f".fuzz/{name}").glob("*"))
+    inputs_kept = [path.read_bytes() for path in kept] or list(seeds(name))
+    found = reached(name, TARGETS[name], inputs_kept)
+    for one in found:
+        print(f"{name}: {one.module}: {len(one.hit)} of {len(one.lines)} lines")
+    lines, hit = sum(len(one.lines) for one in found), sum(len(one.hit) for one in found)
+    print(f"{name}: {len(inputs_kept)} inputs reach {hit} of {lines} lines, {100 * hit / lines:.1f} %")
 
 
 def _has_atheris() -> bool:

@@ -8,10 +8,10 @@ from dataclasses import replace
 from typing import Final
 
 from adapters.edxml.attachments import UnpackLimits, examined, safe_name
-from adapters.edxml.check import check
+from adapters.edxml.check import check, relay_objection
 from adapters.edxml.content import BytesSource, Content
 from adapters.edxml.diff import differences
-from adapters.edxml.model import SignatureKind, StatusMessage
+from adapters.edxml.model import Attachment, Document, Package, SignatureKind, StatusMessage
 from adapters.edxml.reader import survey
 from adapters.edxml.references import KnownDocument, meant
 from adapters.edxml.repair import proposal_of
@@ -25,15 +25,38 @@ Target = Callable[[bytes], None]
 
 LIMITS: Final = UnpackLimits(max_file_bytes=8 * 1024 * 1024, max_ratio=200)
 LONGEST: Final = 1.0  # seconds of processor time for one input; a busy machine is no finding
+_CHUNK: Final = 1024 * 1024  # what a reader of a file asks for at least
+_PIECE: Final = 701  # a tag is often cut in two
 KNOWN: Final = (
     KnownDocument("a", "H53", "H53,2026,6", "7/UBND-VP", "2026/03/02"),
     KnownDocument("b", "H53", "H53,2026,6", "8/UBND-VP", "2026/03/02"),
 )
 
 
+class Pieces:
+    """A package that comes in short pieces, as a large file would: its payloads are cut out whatever its size."""
+
+    def __init__(self, body: bytes) -> None:
+        self._body = body
+
+    @property
+    def size(self) -> int:
+        """How many bytes there are."""
+        return len(self._body)
+
+    def read_at(self, offset: int, count: int) -> bytes:
+        """Return up to ``count`` bytes from ``offset`` on; fewer where a whole chunk is asked for."""
+        return self._body[offset : offset + (_PIECE if count >= _CHUNK else count)]
+
+
 def fuzz_package(data: bytes) -> None:
-    """Read, judge, resolve, mend, write and compare whatever it is."""
+    """Read in two ways, by the relay's own too; judge, resolve, mend, write and compare whatever it is."""
+    relay_objection(BytesSource(data))
     reading = survey(data)
+    in_pieces = survey(Pieces(data))
+    if not reading.faults and not in_pieces.faults:
+        assert reading.findings == in_pieces.findings, (reading.findings, in_pieces.findings)
+        assert _same(reading.package, in_pieces.package)
     package = reading.package
     if package is None:
         assert reading.faults
@@ -51,6 +74,24 @@ def fuzz_package(data: bytes) -> None:
     assert again.package is not None
     if not proposal.changes:
         assert not differences(replace(package, signature=SignatureKind.NONE, kept=()), again.package)
+
+
+def _same(one: Package | None, other: Package | None) -> bool:
+    """Whether two readings say the same, attachments that are no base64 included."""
+    if not isinstance(one, Document) or not isinstance(other, Document):
+        return one == other
+    bare = [replace(document, attachments=()) for document in (one, other)]
+    return bare[0] == bare[1] and [_held(file) for file in one.attachments] == [
+        _held(file) for file in other.attachments
+    ]
+
+
+def _held(file: Attachment) -> tuple[Attachment, bytes | None]:
+    try:
+        held = None if file.content is None else file.content.whole()
+    except RefusedError:
+        held = None
+    return replace(file, content=None), held
 
 
 def fuzz_attachment(data: bytes) -> None:
