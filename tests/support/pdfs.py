@@ -230,9 +230,9 @@ class Signer(signers.SimpleSigner):
     """Signs at a time of its own choice, and may write its CMS in BER."""
 
     def __init__(
-        self, entity: pki.Entity, at: dt.datetime | None, *, ber: bool = False, others: Sequence[Any] = ()
+        self, entity: pki.Entity, at: dt.datetime | None, *, ber: bool = False, others: Sequence[bytes] = ()
     ) -> None:
-        kept = [certificate(each) for each in others] or [certificate(office().issuing)]
+        kept = [asn1.Certificate.load(each) for each in others] or [certificate(office().issuing)]
         super().__init__(
             signing_cert=certificate(entity),
             signing_key=key_info(entity),
@@ -295,7 +295,7 @@ def signed(
     certify: fields.MDPPerm | None = None,
     subfilter: fields.SigSeedSubFilter | None = None,
     tsa: pki.Entity | None = None,
-    strict: bool = True,
+    others: Sequence[bytes] = (),
 ) -> bytes:
     """Sign once more, as an incremental update. ``stamp``: with an RFC 3161 time-stamp of that time."""
     meta = signers.PdfSignatureMetadata(
@@ -306,9 +306,9 @@ def signed(
         subfilter=subfilter or fields.SigSeedSubFilter.ADOBE_PKCS7_DETACHED,
     )
     out = signers.sign_pdf(
-        IncrementalPdfFileWriter(io.BytesIO(content), strict=strict),
+        IncrementalPdfFileWriter(io.BytesIO(content)),
         meta,
-        Signer(entity or office().agency, at, ber=ber),
+        Signer(entity or office().agency, at, ber=ber, others=others),
         timestamper=stamper(stamp, tsa) if stamp is not None else None,
         bytes_reserved=16384,
     )
