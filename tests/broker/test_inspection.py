@@ -103,7 +103,7 @@ def test_a_signed_pdf_crosses_and_both_sides_are_told(ground: Ground) -> None:
     note = ground.folder / "ghi-chu.txt"
     note.write_text("mẫu", encoding="utf-8")
     transport_id = ground.send(good, bad, note)
-    assert recipient.arrival(transport_id)
+    assert recipient.arrival(transport_id).body
     told = [until(lambda code=code: ground.verdicts(code, transport_id))[0] for code in ("H26", "H53")]  # type: ignore[misc]
     assert told[0].attachments == told[1].attachments
     first, second, third = told[0].attachments
@@ -161,6 +161,6 @@ def test_what_bears_no_signature_is_left_alone(ground: Ground) -> None:
     plain = ground.send(path)
     behind = ground.send(ground.signed_pdf("theo-sau"))
     until(lambda: ground.verdicts("H53", behind))
-    assert ground.gateway("H53").arrival(plain)
+    assert ground.gateway("H53").arrival(plain).body
     assert not ground.verdicts("H26", plain)
     assert "attachments" in json.loads(ground.truc("track", plain, "--json"))["documents"][0]
