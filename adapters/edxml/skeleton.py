@@ -98,6 +98,7 @@ class _Cutter:
         self._inside = False
         self._start = 0  # of the payload that the cutter is inside
         self._lines = 0
+        self._folded = False
         self._plain = True
 
     def take(self, chunk: bytes, offset: int, *, last: bool) -> None:
@@ -118,7 +119,8 @@ class _Cutter:
                     return
                 self._keep(data[position : found.end()])
                 position = found.end()
-                self._inside, self._start, self._lines, self._plain = True, base + position, 0, True
+                self._inside, self._start = True, base + position
+                self._lines, self._folded, self._plain = 0, False, True
 
     def _payload(self, data: bytes, base: int, position: int) -> int:
         """Go on inside a payload; return where it ends, or the end of the data."""
@@ -128,6 +130,8 @@ class _Cutter:
             self._plain = False
         if data.find(b"\n", position, stop) >= 0:  # much faster than counting none
             self._lines += data.count(b"\n", position, stop)
+        if not self._folded and (self._lines or data.find(b"\r", position, stop) >= 0):
+            self._folded = True  # a parser makes a line end of a carriage return
         if end >= 0:
             self._close(base + end)
         return stop
@@ -138,7 +142,7 @@ class _Cutter:
         if self._plain and length >= _SMALL:
             # the line ends stay, so that the places of findings are those of the source
             mark = MARK.format(len(self._spans)).encode() + b"\n" * self._lines
-            self._spans.append(Span(self._start, length, self._lines > 0))
+            self._spans.append(Span(self._start, length, self._folded))
             self._keep(mark)
         else:
             self._check(length)

@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+import base64
+import re
 from datetime import date, datetime
 from typing import Any
 
 import pytest
 
+from adapters.edxml.content import BytesSource
+from adapters.edxml.oddities import Oddity
 from adapters.edxml.reader import survey
 from adapters.edxml.values import read_time
 from adapters.edxml.walker import written
 from relay.model.times import VIETNAM
-from tests.fuzz.targets import fuzz_package
+from tests.fuzz.targets import Pieces, fuzz_package
 from tests.support.edxml_corpus import CORPUS
 
-PLAIN = next(case.body for case in CORPUS if b"<edXML:Timestamp>2026/03/02 08:30:00" in case.body)
+PAYLOAD = re.compile(rb"(<(?:edXML:)?ContentTransferEncoded[^>]*>)[^<]*<")
+PLAIN = next(
+    case.body
+    for case in CORPUS
+    if b"<edXML:Timestamp>2026/03/02 08:30:00" in case.body and PAYLOAD.search(case.body)
+)
 
 
 @pytest.mark.parametrize("year", ["0098", "0001", "0999"])
@@ -36,6 +45,16 @@ def test_years_before_1000_keep_their_four_digits(year: str) -> None:
 )
 def test_what_is_written_of_a_time_is_read_again(value: Any, text: str) -> None:
     assert written(value) == text
+
+
+@pytest.mark.parametrize("fold", [b"\n", b"\r\n", b"\r"])
+def test_folded_base64_is_told_however_the_package_comes(fold: bytes) -> None:
+    """Seen: a carriage return alone in a payload that is cut out was no line end."""
+    long = base64.b64encode(b"x" * 600)
+    body = PAYLOAD.sub(rb"\g<1>" + long[:400] + fold + long[400:] + b"<", PLAIN, count=1)
+    for source in (BytesSource(body), Pieces(body)):
+        found = [one.oddity for one in survey(source).findings]
+        assert Oddity.BASE64_FOLDED in found
 
 
 def test_an_early_year_with_an_offset_is_read() -> None:
