@@ -192,7 +192,10 @@ class Renewer:
 
     def _wait(self, name: str) -> float:
         failures = self._failures.get(name, 0)
-        return min(FIRST_AGAIN * 2.0 ** min(failures - 1, 10), LAST_AGAIN) if failures else _SOONEST
+        if not failures:
+            return _SOONEST
+        first = min(FIRST_AGAIN, self._policy.every.total_seconds())
+        return min(first * 2.0 ** min(failures - 1, 10), LAST_AGAIN)
 
     def _note(self, wanted: Wanted, outcome: Outcome, now: datetime) -> None:
         name, clock = wanted.name, self._monotonic()
