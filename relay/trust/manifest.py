@@ -254,10 +254,10 @@ def open_unsigned(root: Any, place: ManifestPlace) -> Any:  # noqa: ANN401
     Raises:
         RefusedError: FOREIGN-REFERENCE: it is not the root's first child. FOREIGN-ID: there is an id. UNSIGNED-CONTENT.
     """
-    envelope = next(root.iterchildren(etree.Element), None)
-    check_envelope(envelope, place, None)
     if content.ids(_attributes(root)):
         raise RefusedError(Code.FOREIGN_ID, "the package has an id already")
+    envelope = next(root.iterchildren(etree.Element), None)
+    check_envelope(envelope, place, None)
     _check_beside(root, envelope, place)
     return envelope
 

@@ -66,6 +66,8 @@ def pieces(text: bytes | memoryview) -> Iterator[bytes]:
             compact = bytes(part).translate(None, _SPACES)
             whole = len(compact) // 4 * 4 if at < size else len(compact)
             part, rest = compact[:whole], compact[whole:]
+            if len(part) % 4:
+                raise NotBase64Error("its length is none of base64's") from None
             try:
                 found = _decode(part) if part else b""
             except ValueError as error:

@@ -181,8 +181,12 @@ class DocumentVerifier:
         if place.manifest is not None and parts.fragment:
             known.profile = MANIFEST
             signed = manifest.open_envelope(root, place.manifest, parts.fragment)
-        elif without is not None:
-            self._check_marks(root, without, place, with_opaque=with_opaque)
+        if without is not None:
+            _check_marks(root, without, place)
+            if signed is root:
+                self._check_plain(without, with_opaque=with_opaque)
+            elif next(signed.iter(*place.opaque), None) is not None:
+                raise AmbiguousMarkError
         leaf = chain[0]
         known.signer = leaf.subject
         known.certificate_sha256 = leaf.sha256
@@ -203,16 +207,18 @@ class DocumentVerifier:
         attached = _attached(root, signed, place.manifest, without, with_opaque)
         return manifest.view_of(root, node, attached, place.manifest), chain
 
-    def _check_marks(self, root: Any, without: Cut, place: SignaturePlace, *, with_opaque: bool) -> None:  # noqa: ANN401
-        """Have the body parsed whole unless each mark is the whole text of a bulk element, and stands for plain text."""
-        found = [element.text for element in root.iter(*place.opaque)]
-        if (
-            with_opaque
-            or not self._engine.fills
-            or [text for text in found if text in without.texts] != list(without.texts)
-            or not all(map(payload.is_plain, without.texts.values()))
-        ):
+    def _check_plain(self, without: Cut, *, with_opaque: bool) -> None:
+        """Have the body parsed whole unless the engine can hash each stretch as it stands."""
+        plain = self._engine.fills and all(map(payload.is_plain, without.texts.values()))
+        if with_opaque or not plain:
             raise AmbiguousMarkError
+
+
+def _check_marks(root: Any, without: Cut, place: SignaturePlace) -> None:  # noqa: ANN401 -- lxml ships no types
+    """Have the body parsed whole unless each mark is the whole text of a bulk element."""
+    found = [element.text for element in root.iter(*place.opaque)]
+    if [text for text in found if text in without.texts] != list(without.texts):
+        raise AmbiguousMarkError
 
 
 def _attached(
@@ -224,12 +230,9 @@ def _attached(
 ) -> list[tuple[manifest.Paired, str | None]]:
     """Return the attachments with their base64 texts, if these are asked for and hold what was signed."""
     found: list[tuple[manifest.Paired, str | None]] = []
-    marks = 0
     for one in manifest.pair(root, envelope, place):
         text = one.payload.text or ""
         stretch = without.texts.get(text) if without is not None else None
-        if stretch is not None:
-            marks += 1
         octets = text.encode() if stretch is None else stretch
         try:
             digest = payload.digest(octets, one.line.digest_hash)
@@ -239,8 +242,6 @@ def _attached(
             raise RefusedError(Code.ATTACHMENT_ALTERED, "an attachment is no base64") from error
         manifest.check_payload(one.line, digest)
         found.append((one, str(octets, "ascii") if with_opaque else None))
-    if without is not None and marks != len(without.texts):
-        raise AmbiguousMarkError
     return found
 
 

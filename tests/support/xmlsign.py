@@ -65,7 +65,7 @@ def key_info(entity: Entity, *, only_leaf: bool = False) -> str:
     return f"<KeyInfo><X509Data>{inner}</X509Data></KeyInfo>"
 
 
-def _value(recipe: Recipe, octets: bytes) -> bytes:
+def value_of(recipe: Recipe, octets: bytes) -> bytes:
     key, algorithm = recipe.signer.key, _HASH[recipe.hash][1]
     if isinstance(key, rsa.RSAPrivateKey):
         return key.sign(octets, padding.PKCS1v15(), algorithm)
@@ -99,5 +99,5 @@ def sign(unsigned: bytes, recipe: Recipe, marker: bytes = b"<!--here-->") -> byt
         whole = whole.replace("xmlns=", f"xmlns:{p}=", 1)
     signed_info = etree.fromstring(whole)[0]
     octets = etree.tostring(signed_info, method="c14n", exclusive=True, with_comments=False)
-    whole = whole.replace("@@", base64.b64encode(_value(recipe, octets)).decode())
+    whole = whole.replace("@@", base64.b64encode(value_of(recipe, octets)).decode())
     return unsigned.replace(marker, whole.encode())
