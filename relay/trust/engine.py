@@ -223,5 +223,5 @@ def why(root: Any, signed: Any, parts: SignatureParts) -> Outcome:  # noqa: ANN4
     try:
         same = hmac.compare_digest(content_digest(root, signed, parts, {}), parts.digest)
     except (etree.LxmlError, ValueError):
-        return Outcome(digest=True, value=False)
+        return Outcome(digest=False, value=False)  # no canonical form: nothing can have been signed
     return Outcome(digest=same, value=False)

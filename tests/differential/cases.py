@@ -74,7 +74,12 @@ def open_(name: str) -> Callable[[Make], Make]:
 
 def kinds() -> dict[str, list[Variant]]:
     """All kinds with their variants, in the order of the files."""
-    from tests.differential import changes_bytes, changes_signature, changes_tree  # noqa: F401 -- they register
+    from tests.differential import (  # noqa: F401 -- they register
+        changes_bytes,
+        changes_manifest,
+        changes_signature,
+        changes_tree,
+    )
 
     return _KINDS
 

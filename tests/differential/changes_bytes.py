@@ -218,14 +218,14 @@ def _(b: Bench) -> bytes:
 # --- attachments
 
 
-def _payloads(body: bytes) -> list[bytes]:
+def payloads(body: bytes) -> list[bytes]:
     return re.findall(rb'(?<=QCVN_102_2016">)[A-Za-z0-9+/=]+(?=</edXML:ContentTransferEncoded>)', body)
 
 
 @broken("attachment/bytes")
 def _(b: Bench) -> bytes:
     body = b.signed()
-    text = b.rng.choice(_payloads(body))
+    text = b.rng.choice(payloads(body))
     octets = bytearray(base64.b64decode(text))
     octets[b.rng.randrange(len(octets))] ^= 1 << b.rng.randrange(8)
     return swap(body, b">" + text + b"<", b">" + base64.b64encode(octets) + b"<")
@@ -234,14 +234,14 @@ def _(b: Bench) -> bytes:
 @broken("attachment/white-space")
 def _(b: Bench) -> bytes:
     body = b.signed()
-    text = b.rng.choice(_payloads(body))
+    text = b.rng.choice(payloads(body))
     return swap(body, b">" + text + b"<", b">" + text + b"\n<")
 
 
 @broken("attachment/swapped")
 def _(b: Bench) -> bytes:
     body = sign(b.draft(attachments=2), b.pen)
-    first, second = _payloads(body)
+    first, second = payloads(body)
     return body.replace(first, b"\0").replace(second, first).replace(b"\0", second)
 
 
@@ -266,7 +266,7 @@ def _(b: Bench) -> bytes:
 @holds("attachment/lines-signed")
 def _(b: Bench) -> bytes:
     draft = b.draft(attachments=1)
-    (text,) = _payloads(draft)
+    (text,) = payloads(draft)
     lines = b.rng.choice((b"\n", b"\r\n", b"&#13;\n")).join(
         text[at : at + 76] for at in range(0, len(text), 76)
     )

@@ -9,7 +9,7 @@ import pytest
 
 from tests.differential.__main__ import run
 from tests.differential.cases import Case, Truth, cases, kinds
-from tests.differential.compare import Expected, Report, compare, read_expected
+from tests.differential.compare import Report, compare, read_expected
 from tests.differential.judges import Ours, Word, Words
 from tests.differential.people import AT, people
 
@@ -65,35 +65,43 @@ TAKES, REFUSES = Word(True, "OK"), Word(False, "WEAK-ALGORITHM")
 CASE = Case(0, "algorithm", "digest-md5", Truth.OPEN, b"")
 
 
-def compared(word: Words, case: Case = CASE, expected: Expected | None = None) -> Report:
-    return compare([case], [word], expected or read_expected())
+def compared(ours: Word, xmlsec: Word, java: Word, case: Case = CASE, *, slow: Word | None = None) -> Report:
+    return compare([case], [Words(ours, xmlsec, java, slow or ours)], read_expected())
 
 
 def test_a_known_difference_is_told_by_its_name() -> None:
-    found = compared(Words(REFUSES, TAKES, Word(False, "?")))
+    found = compared(REFUSES, TAKES, Word(False, "?"))
     assert not found.wrong
     assert found.explained == {"weak-digest": 1}
 
 
+OTHERS = Word(False, "?")
+
+
 @pytest.mark.parametrize(
-    ("word", "case"),
+    ("ours", "xmlsec", "java", "case"),
     [
-        (Words(TAKES, TAKES, Word(False, "?")), CASE),
-        (Words(TAKES, Word(False, "?"), TAKES), CASE),
-        (Words(replace(REFUSES, why="NOT-XML"), TAKES, TAKES), CASE),
-        (Words(REFUSES, TAKES, TAKES), replace(CASE, variant="other")),
-        (Words(TAKES, TAKES, TAKES), replace(CASE, truth=Truth.BROKEN)),
-        (Words(REFUSES, Word(False, "?"), Word(False, "?")), replace(CASE, truth=Truth.HOLDS)),
-        (Words(replace(TAKES, reads="a"), TAKES, replace(TAKES, reads="b")), CASE),
+        (TAKES, TAKES, OTHERS, CASE),
+        (TAKES, OTHERS, TAKES, CASE),
+        (replace(REFUSES, why="NOT-XML"), TAKES, TAKES, CASE),
+        (REFUSES, TAKES, TAKES, replace(CASE, variant="other")),
+        (TAKES, TAKES, TAKES, replace(CASE, truth=Truth.BROKEN)),
+        (REFUSES, OTHERS, OTHERS, replace(CASE, truth=Truth.HOLDS)),
+        (replace(TAKES, reads="a"), TAKES, replace(TAKES, reads="b"), CASE),
     ],
 )
-def test_what_is_not_explained_is_told(word: Words, case: Case) -> None:
-    assert compared(word, case).wrong
+def test_what_is_not_explained_is_told(ours: Word, xmlsec: Word, java: Word, case: Case) -> None:
+    assert compared(ours, xmlsec, java, case).wrong
+
+
+def test_two_engines_that_differ_are_told() -> None:
+    assert not compared(TAKES, TAKES, TAKES).wrong
+    assert compared(TAKES, TAKES, TAKES, slow=replace(TAKES, reads="c")).wrong
+    assert compared(REFUSES, TAKES, TAKES, slow=OTHERS).wrong
 
 
 def test_an_entry_that_explains_nothing_is_told() -> None:
-    refused = Word(False, "?")
-    assert compared(Words(REFUSES, refused, refused)).idle == ["weak-digest"]
+    assert compared(REFUSES, OTHERS, OTHERS).idle == ["weak-digest"]
 
 
 def test_what_is_read_is_compared(tmp_path: Path) -> None:

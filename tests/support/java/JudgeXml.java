@@ -18,9 +18,12 @@ import java.security.cert.X509CertSelector;
 import java.security.cert.X509Certificate;
 import java.time.Instant;
 import java.util.ArrayList;
+import java.util.Base64;
 import java.util.Date;
+import java.util.HashMap;
 import java.util.HexFormat;
 import java.util.List;
+import java.util.Map;
 import java.util.Set;
 import java.util.TreeMap;
 import javax.xml.crypto.AlgorithmMethod;
@@ -28,6 +31,7 @@ import javax.xml.crypto.KeySelector;
 import javax.xml.crypto.KeySelectorException;
 import javax.xml.crypto.KeySelectorResult;
 import javax.xml.crypto.XMLCryptoContext;
+import javax.xml.crypto.dsig.Reference;
 import javax.xml.crypto.dsig.XMLSignature;
 import javax.xml.crypto.dsig.XMLSignatureFactory;
 import javax.xml.crypto.dsig.dom.DOMValidateContext;
@@ -44,13 +48,15 @@ import org.w3c.dom.NodeList;
 
 /**
  * Judges many documents as a consumer would who knows the JDK and nothing of Truc: the first signature that is found,
- * secure validation on, the first certificate's key, a PKIX path to the anchor.
+ * secure validation on, the first certificate's key, a PKIX path to the anchor; where the envelope alone is signed, the
+ * digests of the attachments that its lines hold.
  *
  * Arguments: anchor (PEM), moment (RFC 3339), container. The container holds documents, each behind its length in four
- * bytes. One line of JSON each: "valid" (the signature), "chain" (the path), "reads" (SHA-256 over what its DOM says, the
- * signature left out), "error".
+ * bytes. One line of JSON each: "valid" (the signature), "chain" (the path), "reads" (SHA-256 over what its DOM says of
+ * the document or, where that alone is signed, of the envelope; the signature left out), "error".
  */
 public final class JudgeXml {
+    private static final String EDXML = "http://www.mic.gov.vn/TBT/QCVN_102_2016";
     private static final XMLSignatureFactory SIGNATURES = XMLSignatureFactory.getInstance("DOM");
     private static CertificateFactory certificates;
     private static X509Certificate anchor;
@@ -98,6 +104,15 @@ public final class JudgeXml {
             XMLSignature signature = SIGNATURES.unmarshalXMLSignature(context);
             valid = signature.validate(context);
             chain = valid && trusted(chooser.given);
+            Reference reference = (Reference) signature.getSignedInfo().getReferences().get(0);
+            if (valid && !"".equals(reference.getURI())) {
+                valid = false;
+                digest = MessageDigest.getInstance("SHA-256");
+                walk(document.getElementById(reference.getURI().substring(1)), digest);
+                reads = HexFormat.of().formatHex(digest.digest());
+                error = attachments(document);
+                valid = error.isEmpty();
+            }
         } catch (Exception | StackOverflowError fault) {
             Throwable first = fault;
             while (first.getCause() != null) {
@@ -149,6 +164,48 @@ public final class JudgeXml {
             walk(child, digest);
         }
         say(digest, ">", "");
+    }
+
+    /**
+     * Compares attachments with the lines of the edXMLManifest, as a reader of the format does whose envelope alone is
+     * signed; where there are no digests nothing is compared. Returns what is wrong, or nothing.
+     */
+    private static String attachments(Document document) throws Exception {
+        Map<String, byte[]> given = new HashMap<>();
+        NodeList found = document.getElementsByTagNameNS(EDXML, "Attachment");
+        for (int at = 0; at < found.getLength(); at++) {
+            Element attachment = (Element) found.item(at);
+            String text = one(attachment, EDXML, "ContentTransferEncoded").replaceAll("[ \\t\\r\\n]", "");
+            if (given.put(one(attachment, EDXML, "ContentId"), Base64.getDecoder().decode(text)) != null) {
+                return "two attachments of one id";
+            }
+        }
+        NodeList lines = document.getElementsByTagNameNS(EDXML, "Reference");
+        for (int at = 0; at < lines.getLength(); at++) {
+            Element line = (Element) lines.item(at);
+            NodeList methods = line.getElementsByTagNameNS(XMLSignature.XMLNS, "DigestMethod");
+            byte[] octets = given.remove(one(line, EDXML, "ContentId"));
+            if (octets == null) {
+                return "a line without its attachment";
+            }
+            if (methods.getLength() == 1) {
+                String method = ((Element) methods.item(0)).getAttribute("Algorithm");
+                String algorithm = "SHA-" + method.substring(method.length() - 3).replace("ha1", "1");
+                byte[] wanted = Base64.getDecoder().decode(one(line, XMLSignature.XMLNS, "DigestValue"));
+                if (!MessageDigest.isEqual(wanted, MessageDigest.getInstance(algorithm).digest(octets))) {
+                    return "an attachment was altered";
+                }
+            }
+        }
+        return given.isEmpty() ? "" : "an attachment without its line";
+    }
+
+    private static String one(Element within, String namespace, String local) {
+        NodeList found = within.getElementsByTagNameNS(namespace, local);
+        if (found.getLength() != 1) {
+            throw new IllegalStateException(found.getLength() + " times " + local);
+        }
+        return found.item(0).getTextContent();
     }
 
     private static String name(Node node) {
