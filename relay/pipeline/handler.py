@@ -290,7 +290,7 @@ class Handler:
             await self._settler.publish(result.receipts, duplicate=True)
         handed_over = await self._hand_over(submission, document, again=resumed)
         await self._settler.publish(told)
-        await self._taken(handed_over, submission, document)
+        await self._taken(handed_over, submission, document, moves)
         self._link.ack(submission.message)
         self._metrics.stage("settle", self._clock.monotonic() - started)
         self._count(document, moves)
@@ -316,11 +316,16 @@ class Handler:
         return inspection.hand_over(document, submission.body) if wanted else None
 
     async def _taken(
-        self, answer: asyncio.Future[Published] | None, submission: Submission, document: Document
+        self,
+        answer: asyncio.Future[Published] | None,
+        submission: Submission,
+        document: Document,
+        moves: tuple[Move, ...] = (),
     ) -> None:
         """Return once a body that was handed over is safe."""
         if self._inspection is not None and answer is not None:
-            await self._inspection.taken(answer, submission, document)
+            on_ladder = any(move.state is State.PLANNED for move in moves)
+            await self._inspection.taken(answer, submission, document, on_ladder=on_ladder)
 
     async def _publish_open(
         self, submission: Submission, document: Document, refers_to: str | None, standing: int

@@ -107,14 +107,19 @@ class Inspection:
         """Publish the body to ``inspect``; await the answer with ``taken``."""
         return self._publisher.submit(message_for(document, body))
 
-    async def taken(self, answer: Future[Published], submission: Submission, document: Document) -> None:
+    async def taken(
+        self, answer: Future[Published], submission: Submission, document: Document, *, on_ladder: bool
+    ) -> None:
         """Return once the broker has the body for inspection, or, where that queue does not take it, on the ladder,
-        from where it comes back to be handed over again."""
+        from where it comes back to be handed over again; ``on_ladder``: it is there already, for its deliveries' sake.
+        """
         if await answer is Published.CONFIRMED:
             self._metrics.asked_to_inspect("handed-over")
             return
-        attempt = submission.attempt + 1
-        await self._deferrer.put(submission, attempt, attempt, document)
+        if not on_ladder:  # each round would double the copies
+            attempt = submission.attempt + 1
+            step = 1 + sum(attempt > limit for limit in (_PATIENT, 2 * _PATIENT))
+            await self._deferrer.put(submission, attempt, step, document)
         self._metrics.asked_to_inspect("put-off")
 
     # --- what waits for the verdict
