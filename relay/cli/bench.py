@@ -65,12 +65,23 @@ from relay.cli.options import default_home, json_option, note, print_json
     help="Instead: the directory with N agencies, and the topology of a part of them. 111000 is the country.",
 )
 @click.option(
+    "--format",
+    "of_format",
+    is_flag=True,
+    help="Instead: reading and writing packages, beside a bare XML parser. No broker; ten seconds.",
+)
+@click.option(
     "--connected",
     type=click.IntRange(60, 20_000),
     default=3000,
     show_default=True,
     metavar="N",
     help="With --agencies: how many have a queue of their own.",
+)
+@click.option(
+    "--evidence",
+    is_flag=True,
+    help="Instead: the relay beside one that puts nothing on record, --pairs times, at the first --size.",
 )
 @click.option(
     "--out",
@@ -91,6 +102,7 @@ def bench(
     serves: tuple[int, ...],
     agencies: int | None,
     connected: int,
+    evidence: bool,
     out: Path | None,
     folder: Path | None,
     keep: bool,
@@ -101,6 +113,11 @@ def bench(
 
     Starts a broker of its own; ends by itself. The figures mean something on a quiet machine only.
     """
+    if wanted.pop("of_format"):
+        if out is not None:
+            raise click.UsageError("--format prints its figures; --out is for the whole path")
+        _format(as_json=as_json)
+        return
     if serves:
         if out is not None:
             raise click.UsageError("--serves prints its figures; --out is for the whole path")
@@ -112,6 +129,11 @@ def bench(
         if out is not None:
             raise click.UsageError("--agencies prints its figures; --out is for the whole path")
         _country(folder or _new_folder(), agencies, connected, keep=keep, as_json=as_json)
+        return
+    if evidence:
+        if out is not None:
+            raise click.UsageError("--evidence prints its figures; --out is for the whole path")
+        _evidence(folder or _new_folder(), keep=keep, as_json=as_json, **wanted)
         return
     from relay.sandbox.bench import Plan, run_bench
     from relay.sandbox.bench.plan import KIB
@@ -137,6 +159,18 @@ def bench(
         click.get_current_context().exit(1)
 
 
+def _format(*, as_json: bool) -> None:
+    from dataclasses import asdict
+
+    from adapters.edxml.speed import measure, table
+
+    speed = measure()
+    if as_json:
+        print_json(asdict(speed))
+        return
+    click.echo(table(speed))
+
+
 def _gateways(
     folder: Path, serves: tuple[int, ...], seconds: float, pairs: int, *, keep: bool, as_json: bool
 ) -> None:
@@ -155,6 +189,35 @@ def _gateways(
         print_json(facts(report))
     else:
         click.echo(markdown(report), nl=False)
+
+
+def _evidence(folder: Path, *, keep: bool, as_json: bool, **wanted: Any) -> None:  # noqa: ANN401
+    import shutil
+
+    from relay.sandbox.bench.evidence import as_json as facts
+    from relay.sandbox.bench.evidence import markdown, run_evidence
+    from relay.sandbox.bench.plan import KIB
+
+    fresh = not folder.exists()
+    try:
+        report = run_evidence(
+            folder,
+            size=min(wanted["sizes"]) * KIB,
+            seconds=wanted["seconds"],
+            pairs=wanted["pairs"],
+            workers=wanted["workers"],
+            command=_command(),
+            say=note,
+        )
+    finally:
+        if fresh and not keep:
+            shutil.rmtree(folder, ignore_errors=True)
+    if as_json:
+        print_json(facts(report))
+    else:
+        click.echo(markdown(report), nl=False)
+    if not report.clean:
+        click.get_current_context().exit(1)
 
 
 def _country(folder: Path, agencies: int, connected: int, *, keep: bool, as_json: bool) -> None:

@@ -85,15 +85,7 @@ class Runner:
             steady_seconds = plan.warm / 2 + plan.seconds
             self._fill(stock, int(offered * steady_seconds) + CHUNK)
             second = self._phase(system, stock, steady_seconds, offered)
-        full = Full(
-            rate=rate,
-            seconds=end - begin,
-            sent=first.answer["sent"],
-            body_bytes=first.answer["bytes"] / max(first.answer["sent"], 1),
-            cpu_us=first.cpu_us(),
-            ended_early=first.answer["exhausted"],
-            inside=first.inside,
-        )
+        full = self._figures(first, begin, end)
         begin, end = second.answer["began"] + plan.warm / 2, second.answer["stopped"]
         steady = Steady(
             rate=offered,
@@ -114,6 +106,26 @@ class Runner:
             missing=sum(phase.notes.missing(recipients) for phase in both),
             copies=sum(phase.notes.copies + phase.notes.strangers for phase in both),
             refused=sum(phase.answer["refused"] for phase in both),
+        )
+
+    def full(self, system: System, stock: Stock, guess: float) -> tuple[Full, int]:
+        """Run one phase of full load; return its figures, and how much did not arrive."""
+        plan, recipients = self._plan, len(RECIPIENTS)
+        with self._site.serving(system):
+            phase = self._full(system, stock, plan.warm + plan.seconds, guess)
+        begin, end = phase.answer["began"] + plan.warm, phase.answer["stopped"]
+        return self._figures(phase, begin, end), phase.notes.missing(recipients)
+
+    @staticmethod
+    def _figures(phase: _Phase, begin: float, end: float) -> Full:
+        return Full(
+            rate=phase.notes.rate(len(RECIPIENTS), begin, end),
+            seconds=end - begin,
+            sent=phase.answer["sent"],
+            body_bytes=phase.answer["bytes"] / max(phase.answer["sent"], 1),
+            cpu_us=phase.cpu_us(),
+            ended_early=phase.answer["exhausted"],
+            inside=phase.inside,
         )
 
     def profile(self, stock: Stock, guess: float) -> Profile:

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 Verify = Literal["inline", "threads", "processes"]
-System = Literal["relay", "bare"]
+System = Literal["relay", "bare", "unrecorded"]
+"""``unrecorded``: the relay without evidence."""
 
 KIB: Final = 1024
 SIZES: Final = (5 * KIB, 64 * KIB)
