@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
+from click.testing import CliRunner
 
 from adapters.edxml import speed
 from adapters.edxml.check import check
+from relay.cli.main import main
 
 
 @pytest.mark.parametrize("size", [5_000, 64_000])
@@ -20,12 +24,19 @@ def test_the_sample_has_the_size_and_nothing_odd(size: int) -> None:
     assert not checked.schema
 
 
-def test_figures_come_out(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_samples_differ_in_what_they_say() -> None:
+    envelopes = {speed.sample(5_000, seed)[:2500] for seed in range(20)}
+    assert len(envelopes) == 20
+
+
+def test_figures_come_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(speed, "_ROUNDS", 1)
     monkeypatch.setattr(speed, "SIZES", (5_000,))
     monkeypatch.setattr(speed, "WRITTEN", 1_000_000)
-    assert speed.main([]) == 0
-    out = capsys.readouterr().out
-    assert "µs" in out
-    assert "MB/s" in out
-    assert speed.main(["--json"]) == 0
+    shown = CliRunner().invoke(main, ["bench", "--format"])
+    assert shown.exit_code == 0
+    assert "µs" in shown.output
+    assert "MB/s" in shown.output
+    (read,) = json.loads(CliRunner().invoke(main, ["bench", "--format", "--json"]).output)["read"]
+    assert read["relay_ratio"] == pytest.approx(read["relay_us"] / read["bare_us"])
+    assert CliRunner().invoke(main, ["bench", "--format", "--out", "x.md"]).exit_code == 2
