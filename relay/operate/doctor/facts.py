@@ -219,14 +219,26 @@ class RevocationList:
 
 
 @dataclass(frozen=True, slots=True)
+class OcspAnswer:
+    """One OCSP answer that was fetched."""
+
+    certificate: str  # SHA-256
+    this_update: datetime
+    next_update: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
 class TrustFacts:
-    """Anchors and revocation lists."""
+    """Anchors, revocation lists, OCSP answers."""
 
     at: datetime
     trouble: str
     anchors: tuple[tuple[str, datetime], ...]  # (subject, its end)
-    lists: tuple[RevocationList, ...]
+    lists: tuple[RevocationList, ...]  # from files and fetched
     required: bool
+    fetching: str = ""  # folder that lists and answers are fetched to; empty: none
+    answers: tuple[OcspAnswer, ...] = ()
+    damaged: tuple[str, ...] = ()  # fetched files that cannot be read
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from relay.directory.authorities import authorities_of
 from relay.directory.file import check, summary
 from relay.errors import Code, ConfigurationError, RefusedError, TrucError
 from relay.model.agency import Agency, AgencyCertificate
@@ -26,6 +27,7 @@ from relay.operate.doctor.facts import (
     ConfigFacts,
     DirectoryFacts,
     Disk,
+    OcspAnswer,
     RelayKeyFacts,
     RevocationList,
     TrustFacts,
@@ -141,10 +143,33 @@ def trust(settings: Settings, at: datetime) -> TrustFacts:
             for path in files_of(source)
             for one in read_lists(path)
         )
-        store(settings)
+        known = store(settings)
     except ConfigurationError as error:
         return TrustFacts(at, error.detail, (), (), given.crl_required)
-    return TrustFacts(at, "", anchors, lists, given.crl_required)
+    folder = given.fetch.folder
+    fetched = tuple(
+        RevocationList(
+            str(folder / name) if folder else name,
+            one.issuer.rfc4514_string(),
+            one.last_update_utc,
+            one.next_update_utc,
+        )
+        for name, one in known.shelved_lists().items()
+    )
+    answers = tuple(
+        OcspAnswer(sha256, one.this_update_utc, one.next_update_utc)
+        for sha256, one in known.answers().items()
+    )
+    return TrustFacts(
+        at,
+        "",
+        anchors,
+        (*lists, *fetched),
+        given.crl_required,
+        str(folder) if folder else "",
+        answers,
+        known.damaged(),
+    )
 
 
 # --- directory
@@ -157,7 +182,7 @@ def directory(settings: Settings, at: datetime) -> DirectoryFacts:
     if checked.directory is None:
         text = summary(checked.findings, path).removeprefix(f"{path}: ")
         return DirectoryFacts(at, str(path), mode_of(path), text)
-    judge = _judge(settings)
+    judge = _judge(settings, checked.directory.agencies())
     limit = time.monotonic() + _JUDGING
     agencies = tuple(
         AgencyFacts(agency, tuple(_certificates(agency, judge if time.monotonic() < limit else None, at)))
@@ -192,17 +217,14 @@ class _Judge:
         return Code.REVOCATION_UNKNOWN if self.required and not lists else None
 
 
-def _judge(settings: Settings) -> _Judge | None:
+def _judge(settings: Settings, agencies: Iterable[Agency]) -> _Judge | None:
     try:
-        lists: dict[bytes, tuple[x509.CertificateRevocationList, ...]] = {}
-        for source in settings.trust.crls:
-            for path in files_of(source):
-                for one in read_lists(path):
-                    name = one.issuer.public_bytes()
-                    lists[name] = (*lists.get(name, ()), one)
-        return _Judge(store(settings), lists, settings.trust.crl_required)
+        known = store(settings)
     except ConfigurationError:
         return None
+    known.learn(authorities_of(agencies))
+    lists = {name: tuple(group) for name, group in known.lists().by_issuer().items()}
+    return _Judge(known, lists, settings.trust.crl_required)
 
 
 def _certificates(agency: Agency, judge: _Judge | None, at: datetime) -> Iterable[CertificateFacts]:

@@ -126,8 +126,41 @@ def _crl_future(trust: TrustFacts) -> Iterator[Found]:
 
 
 def _crl_none(trust: TrustFacts) -> Iterator[Found]:
-    if trust.required and not trust.lists and not trust.trouble:
+    if trust.required and not trust.lists and not trust.answers and not trust.trouble:
         yield Found()
+
+
+def _answers_ended(trust: TrustFacts) -> Iterator[Found]:
+    ended = [
+        one.certificate[:16]
+        for one in trust.answers
+        if one.next_update is None or one.next_update <= trust.at
+    ]
+    if ended:
+        yield Found(detail=f"{len(ended)}: {some(ended)}")
+
+
+def _answers_ending(trust: TrustFacts) -> Iterator[Found]:
+    ending = [
+        one.certificate[:16]
+        for one in trust.answers
+        if one.next_update is not None
+        and trust.at < one.next_update
+        and one.next_update - trust.at < _CRL_LEFT * (one.next_update - one.this_update)
+    ]
+    if ending:
+        yield Found(detail=f"{len(ending)}: {some(ending)}")
+
+
+def _fetched_none(trust: TrustFacts) -> Iterator[Found]:
+    answered = trust.answers or any(one.file.startswith(trust.fetching) for one in trust.lists)
+    if trust.fetching and not trust.trouble and not answered:
+        yield Found(trust.fetching)
+
+
+def _fetched_damaged(trust: TrustFacts) -> Iterator[Found]:
+    if trust.damaged:
+        yield Found(trust.fetching, f"{len(trust.damaged)}: {some(trust.damaged)}")
 
 
 def _crl_optional(trust: TrustFacts) -> Iterator[Found]:
@@ -245,6 +278,10 @@ CHECKS: Final = (
     on("trust", "trust.crl-ended", _crl_ended),
     on("trust", "trust.crl-ending", _crl_ending),
     on("trust", "trust.crl-future", _crl_future),
+    on("trust", "trust.answers-ended", _answers_ended),
+    on("trust", "trust.answers-ending", _answers_ending),
+    on("trust", "trust.fetched-none", _fetched_none),
+    on("trust", "trust.fetched-damaged", _fetched_damaged),
     on("trust", "trust.crl-optional", _crl_optional),
     on("directory", "directory.invalid", _directory_invalid),
     on("directory", "directory.writable", _directory_writable),

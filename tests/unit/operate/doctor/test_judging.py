@@ -19,6 +19,7 @@ from relay.operate.doctor.facts import (
     CertificateFacts,
     Facts,
     Listener,
+    OcspAnswer,
     ProcessFacts,
     Queue,
     QueueFacts,
@@ -176,6 +177,7 @@ def without(mapping: Mapping[str, Any], name: str) -> dict[str, Any]:
     return {key: value for key, value in mapping.items() if key != name}
 
 
+_ANSWER = OcspAnswer("ab" * 32, days(-20), days(10))
 _LIST = RevocationList("agencies.crl", "CN=CA", days(-20), days(10))
 _OLD = replace(CERTIFICATE, sha256="cd" * 32, not_after=days(-3), current=False, verdict=None)
 _POLICY = DESIRED.policies[0]
@@ -328,6 +330,10 @@ SPOILT: Final[dict[str, Spoil]] = {
     "trust.crl-ending": trust(lists=(replace(_LIST, next_update=days(1)),)),
     "trust.crl-future": trust(lists=(replace(_LIST, this_update=days(1), next_update=days(30)),)),
     "trust.crl-optional": trust(required=False),
+    "trust.answers-ended": trust(answers=(_ANSWER, replace(_ANSWER, next_update=days(-1)))),
+    "trust.answers-ending": trust(answers=(_ANSWER, replace(_ANSWER, next_update=days(1)))),
+    "trust.fetched-none": trust(fetching="/var/lib/truc/fetched"),
+    "trust.fetched-damaged": trust(fetching="/f", answers=(_ANSWER,), damaged=("list-0123.crl",)),
     "directory.invalid": directory(trouble="line 3: no such key", agencies=(), version=""),
     "directory.writable": directory(mode=0o666),
     "directory.unserved": agency(gateway=None, own_queue=False),
