@@ -114,7 +114,7 @@ class Chronicle:
             before += [Draft(now, one) for one in told]
         drafts = [*before, *drafts]
         written, after = who.scribe.write(tip, drafts)
-        _INSERT(connection, _frames(connection, row, written, drafts))
+        _INSERT(connection, _frames(row, written, drafts))
         self._next = (after, row, told)
 
     def end(self, connection: Connection, reason: str) -> None:
@@ -158,14 +158,10 @@ class Chronicle:
         return self._who.scribe.tip(self._chain), row
 
 
-def _frames(
-    connection: Connection, row: int, written: Sequence[Written], drafts: Sequence[Draft]
-) -> list[dict[str, object]]:
+def _frames(row: int, written: Sequence[Written], drafts: Sequence[Draft]) -> list[dict[str, object]]:
     parts = [written[start : start + _MAX_RECORDS] for start in range(0, len(written), _MAX_RECORDS)]
-    ids = dialect.next_ids(connection, frames, len(parts))
     return [
         {
-            "id": own,
             "chain": row,
             "first": part[0].seq,
             "count": len(part),
@@ -174,7 +170,7 @@ def _frames(
                 [piece for one in part for piece in (len(one.octets).to_bytes(_LENGTH, "big"), one.octets)]
             ),
         }
-        for place, (own, part) in enumerate(zip(ids, parts, strict=True))
+        for place, part in enumerate(parts)
     ]
 
 

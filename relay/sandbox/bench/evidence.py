@@ -182,18 +182,12 @@ def as_json(report: EvidenceReport) -> dict[str, Any]:
 
 def markdown(report: EvidenceReport) -> str:
     """Return the report for people."""
-    lines = [
+    head = (
         f"Evidence: {len(report.turns) // 2} pairs of {report.seconds:g} s, documents of {report.size // KIB} KB to"
-        f" {report.recipients} recipients, load before {report.load_before:.2f}",
-        (
-            f"Evidence: {len(report.turns) // 2} pairs of {report.seconds:g} s, documents of {report.size // KIB} KB to"
-            f" {report.recipients} recipients, load before {report.load_before:.2f}"
-        ),
-        "| --- | --- |",
-        f"| CPU time of the workers grows by | {report.growth().written('.1f')} % |",
-        f"| the same, keeper included | {report.growth_with_keeper().written('.1f')} % |",
-        f"| CPU time of the workers for evidence | {report.extra_us().written('.0f')} µs |",
-        f"| space of the evidence | {report.space().written('.0f')} bytes |",
+        f" {report.recipients} recipients, load before {report.load_before:.2f}"
+    )
+    lines = [
+        head,
         "",
     ]
     return "\n".join(lines)
