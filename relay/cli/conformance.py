@@ -26,7 +26,9 @@ def conformance() -> None:
     metavar="NAME",
     help="Only cases of this family; may be repeated.",
 )
-@click.option("--list", "only_list", is_flag=True, help="List the cases and what describes each; run nothing.")
+@click.option(
+    "--list", "only_list", is_flag=True, help="List the cases and what describes each; run nothing."
+)
 @home_option
 @json_option
 def attacks(families: tuple[str, ...], only_list: bool, home: Path, as_json: bool) -> None:

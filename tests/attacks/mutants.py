@@ -6,8 +6,8 @@ whole, and a few that are no ``if``.
 """
 
 from __future__ import annotations
-
 import __future__
+
 import ast
 import copy
 import importlib
@@ -72,8 +72,8 @@ def everywhere(original: object, value: object) -> list[tuple[Any, str, Any]]:
     """Every module of ours that has a function under some name, imported or with its answers kept (``lru_cache``)."""
     return [
         (module, attribute, value)
-        for module in list(sys.modules.values())
-        if isinstance(module, ModuleType) and module.__name__.startswith(("relay.", "adapters."))
+        for name, module in list(sys.modules.items())
+        if name.startswith(("relay.", "adapters."))
         for attribute, found in list(vars(module).items())
         if found is original or getattr(found, "__wrapped__", None) is original
     ]
@@ -173,7 +173,11 @@ def _refuses(node: ast.If) -> str | None:
 
 
 def _text(node: ast.expr) -> str:
-    written = [each.value for each in ast.walk(node) if isinstance(each, ast.Constant) and isinstance(each.value, str)]
+    written = [
+        each.value
+        for each in ast.walk(node)
+        if isinstance(each, ast.Constant) and isinstance(each.value, str)
+    ]
     return (" … ".join(each.strip() for each in written if each.strip()) or ast.unparse(node))[:70]
 
 
@@ -181,7 +185,9 @@ def _codes(node: ast.If) -> frozenset[str]:
     found = {
         Code[each.attr].value
         for each in ast.walk(node.body[-1])
-        if isinstance(each, ast.Attribute) and ast.unparse(each.value) == "Code" and each.attr in Code.__members__
+        if isinstance(each, ast.Attribute)
+        and ast.unparse(each.value) == "Code"
+        and each.attr in Code.__members__
     }
     if "NotBase64" in ast.unparse(node.body[-1]):
         found.add(Code.ATTACHMENT_ALTERED.value)
@@ -200,7 +206,11 @@ def _cut(
         assert dropper.dropped == 1
         made: dict[str, Any] = {}
         code = compile(
-            ast.fix_missing_locations(tree), f"<{function.name}>", "exec", flags=_ANNOTATIONS, dont_inherit=True
+            ast.fix_missing_locations(tree),
+            f"<{function.name}>",
+            "exec",
+            flags=_ANNOTATIONS,
+            dont_inherit=True,
         )
         exec(code, original.__globals__, made)
         value = made[function.name]

@@ -75,7 +75,10 @@ def test_a_good_document_gets_through() -> None:
     from relay.sandbox.attacks import Shot
 
     assert answer(Shot(here.forge.good()), here, verifier, directory) == "OK"
-    assert answer(Shot(here.forge.sign(here.forge.unsigned(), here.forge.rsa())), here, verifier, directory) == "OK"
+    assert (
+        answer(Shot(here.forge.sign(here.forge.unsigned(), here.forge.rsa())), here, verifier, directory)
+        == "OK"
+    )
 
 
 def test_a_good_package_by_manifest_gets_through() -> None:

@@ -33,7 +33,9 @@ class Run:
     """What came of switching off everything, one by one."""
 
     noticed: dict[str, dict[str, str]] = field(default_factory=dict)  # by mutant: case and its new answer
-    by_case: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))  # functions that a case needs
+    by_case: dict[str, set[str]] = field(
+        default_factory=lambda: defaultdict(set)
+    )  # functions that a case needs
 
 
 @cache

@@ -32,7 +32,9 @@ def _inline(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def chosen() -> list[Case]:
     """What reaches a lane of the relay: not what a broker closes its doors to, nor what is put before a gateway."""
-    return [case for case in inside() if not any(shot.exchange or shot.key for shot in world().built[case.key])]
+    return [
+        case for case in inside() if not any(shot.exchange or shot.key for shot in world().built[case.key])
+    ]
 
 
 def batches() -> Iterator[list[Case]]:
@@ -81,7 +83,11 @@ def told(sim: Simulation, shot: Shot) -> list[Told]:
 
 
 def delivered(sim: Simulation, shot: Shot) -> int:
-    return sum(one.body == shot.body and one.properties.type != "receipt" for code in AGENCIES for one in sim.queue(code))
+    return sum(
+        one.body == shot.body and one.properties.type != "receipt"
+        for code in AGENCIES
+        for one in sim.queue(code)
+    )
 
 
 @pytest.mark.parametrize("batch", range(len(list(batches()))))

@@ -27,7 +27,18 @@ from relay.model.levels import Level
 from relay.model.message import Incoming, Kind, Lane, Properties
 from relay.model.times import vietnam_day
 from relay.pipeline import accept, route, verify
-from relay.sandbox.attacks import AGENCIES, CASES, SUSPENDED, Case, Forge, Outcome, Papers, Shot, Signer, Where
+from relay.sandbox.attacks import (
+    AGENCIES,
+    CASES,
+    SUSPENDED,
+    Case,
+    Forge,
+    Outcome,
+    Papers,
+    Shot,
+    Signer,
+    Where,
+)
 from relay.sandbox.ca import DevelopmentCa
 from relay.trust.chain import TrustStore
 from relay.trust.verifier import DocumentVerifier
@@ -106,28 +117,20 @@ def world() -> World:
     forge = Forge(Papers(ca.folder, now, office), signers, now)
     inside = [case for case in CASES if case.where is not Where.OUTSIDE]
     built = {case.key: case.shots(forge) for case in inside}
-    agencies = tuple(
-        Agency(
-            code,
-            f"{code} (mẫu)",
-            Level.PROVINCE,
-            gateway=code,
-            own_queue=True,
-            certificates=tuple(one for owner, one in office.enrolled if owner == code),
-        )
-        for code in AGENCIES
-    ) + (
-        Agency(
-            SUSPENDED,
-            "(mẫu)",
-            Level.PROVINCE,
-            gateway=SUSPENDED,
-            own_queue=True,
-            certificates=tuple(one for owner, one in office.enrolled if owner == SUSPENDED),
-            admission=Admission.SUSPENDED,
-        ),
-    )
+    agencies = tuple(_agency(code, office) for code in (*AGENCIES, SUSPENDED))
     return World(built, agencies, (ca.root_cert,), (*ca.crls, base / "lists"), now, forge)
+
+
+def _agency(code: str, office: Office) -> Agency:
+    return Agency(
+        code,
+        f"{code} (mẫu)",
+        Level.PROVINCE,
+        gateway=code,
+        own_queue=True,
+        certificates=tuple(one for owner, one in office.enrolled if owner == code),
+        admission=Admission.SUSPENDED if code == SUSPENDED else Admission.ADMITTED,
+    )
 
 
 def incoming(shot: Shot) -> tuple[Lane, Incoming]:

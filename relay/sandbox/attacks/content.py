@@ -1,5 +1,7 @@
 """What is signed reads in two ways: comments and sections inside texts, namespaces, values that stand twice, files."""
 
+# ruff: noqa: PLW0108 -- builders stand below what names them
+
 from __future__ import annotations
 
 import io
@@ -26,7 +28,8 @@ from relay.sandbox.attacks.forge import (
 
 SPLITTING: Final = Family("splitting", "CVE-2017-11427 and CVE-2018-0489: comments inside a name")
 NAMESPACES: Final = Family(
-    "namespaces", "Jensen, Meyer, Somorovsky and Schwenk, On the Effectiveness of XML Schema Validation (2011)"
+    "namespaces",
+    "Jensen, Meyer, Somorovsky and Schwenk, On the Effectiveness of XML Schema Validation (2011)",
 )
 VALUES: Final = Family("values that stand twice", "docs/edxml.md; On Breaking SAML, section 4")
 FILES: Final = Family("files", "Mainka, Mladenov and Rohlmann, Shadow Attacks (NDSS 2021)")
@@ -51,8 +54,8 @@ SPLITTING.add("a comment put into a code after signing", Code.COMMENT_IN_TEXT, "
 SPLITTING.add("a comment put behind a code after signing", Code.COMMENT_IN_TEXT, "parse.check_comments", _SPLIT, _after(_TO, f">{RECIPIENT}<!-- --><"))  # fmt: skip
 SPLITTING.add("a comment in a code that the sender signed", Code.COMMENT_IN_TEXT, "parse.check_comments", _SPLIT, _before(_TO, f">{RECIPIENT}<!---->.01<"))  # fmt: skip
 SPLITTING.add("a comment in the subject", Code.COMMENT_IN_TEXT, "parse.check_comments", "a subject that a list cuts off", _after(SUBJECT, SUBJECT + "<!-- -->"))  # fmt: skip
-SPLITTING.add("a comment in the digest", (Code.COMMENT_IN_TEXT, Code.SIGNATURE_MALFORMED), "parse.check_comments", "which of two digests is compared", lambda forge: forge.with_recipe(digest_text=lambda text: "<!--x-->" + text), source="CVE-2025-29775")  # fmt: skip
-SPLITTING.add("a comment that hides a digest in SignedInfo", (Code.COMMENT_IN_TEXT, Code.SIGNATURE_MALFORMED), "signature.check_bare", "which of two digests is compared", lambda forge: forge.with_recipe(more_info="<!-- <DigestValue>AAAA</DigestValue> -->"), source="CVE-2025-29775")  # fmt: skip
+SPLITTING.add("a comment in the digest", Code.COMMENT_IN_TEXT, "parse.check_comments", "which of two digests is compared", lambda forge: forge.with_recipe(digest_text=lambda text: "<!--x-->" + text), source="CVE-2025-29775")  # fmt: skip
+SPLITTING.add("a comment that hides a digest in SignedInfo", Code.SIGNATURE_MALFORMED, "signature.check_bare", "which of two digests is compared", lambda forge: forge.with_recipe(more_info="<!-- <DigestValue>AAAA</DigestValue> -->"), source="CVE-2025-29775")  # fmt: skip
 SPLITTING.add("an instruction inside a code", Code.PI_FORBIDDEN, "parse.check_instructions", _SPLIT, _before(_TO, f">{RECIPIENT}<?x?>.01<"))  # fmt: skip
 SPLITTING.add("an instruction between elements", Code.PI_FORBIDDEN, "parse.check_instructions", "instructions that act on a reader", lambda forge: forge.with_insert("<edXML:To>", "<?route H01?>"))  # fmt: skip
 SPLITTING.add("an element inside a code", Code.BAD_CODE, "fields.organ_code", _SPLIT, _before(_TO, f">{RECIPIENT}<edXML:x></edXML:x>.01<"))  # fmt: skip
@@ -64,17 +67,17 @@ SPLITTING.add("a section that hides markup in a code", Code.BAD_CODE, "codes.nor
 # --- namespaces
 
 _ALIEN: Final = "urn:x"
-NAMESPACES.add("the prefix bound anew around To", (Code.NO_RECIPIENT, Code.MISSING_VALUE), "format._recipients", "readers that look at prefixes", _before("<edXML:To>", f'<edXML:To xmlns:edXML="{_ALIEN}">'))  # fmt: skip
+NAMESPACES.add("the prefix bound anew around To", Code.NO_RECIPIENT, "format._recipients", "readers that look at prefixes", _before("<edXML:To>", f'<edXML:To xmlns:edXML="{_ALIEN}">'))  # fmt: skip
 NAMESPACES.add("a second From in another namespace", Code.DUPLICATE_VALUE, "fields.optional", "readers that look at local names", lambda forge: forge.with_insert("<edXML:From>", f'<x:From xmlns:x="{_ALIEN}"><x:OrganId>{THIRD}</x:OrganId></x:From>'), source="docs/edxml.md")  # fmt: skip
 NAMESPACES.add("a second OrganId in no namespace", Code.DUPLICATE_VALUE, "fields.optional", "readers that look at local names", lambda forge: forge.with_insert(f"<edXML:OrganId>{SENDER}<", f'<OrganId xmlns="">{THIRD}</OrganId>'))  # fmt: skip
-NAMESPACES.add("the header in no namespace", (Code.SIGNATURE_MISPLACED, Code.MISSING_VALUE, Code.WRONG_ROOT), "fields.Parts.need", "readers that look at local names", lambda forge: _in_no_namespace(forge))  # fmt: skip
+NAMESPACES.add("the header in no namespace", Code.MISSING_VALUE, "fields.Parts.need", "readers that look at local names", lambda forge: _in_no_namespace(forge))  # fmt: skip
 NAMESPACES.add("a type named by a prefix", Code.HIDDEN_NAMESPACE, "content.check_types", "exclusive C14N does not sign what the prefix is bound to", _before("<edXML:To>", f'<edXML:To xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" xsi:type="edXML:{RECIPIENT}">'), source="Exclusive XML Canonicalization 1.0, section 1.3; Schema Part 1, section 2.6.1")  # fmt: skip
 NAMESPACES.add("an id that stands twice", Code.FOREIGN_ID, "content.check_ids", "readers that find what is signed by its id", lambda forge: forge.sign(replaced(replaced(forge.unsigned(), "<edXML:To>", '<edXML:To Id="x">'), "<edXML:From>", '<edXML:From ID="x">')), source="W3C, xml:id 1.0, section 4")  # fmt: skip
 NAMESPACES.add("a prefix that is not declared", Code.NOT_XML, "parse.parse", "readers that take it", lambda forge: forge.good().replace(b' xmlns:edXML="' + EDXML.encode() + b'"', b""))  # fmt: skip
-NAMESPACES.add("the prefix bound to another namespace", (Code.SIGNATURE_MISPLACED, Code.DIGEST_MISMATCH), "signature.check_place", "readers that look at prefixes", lambda forge: replaced(forge.good(), f'xmlns:edXML="{EDXML}"', f'xmlns:edXML="{_ALIEN}"'))  # fmt: skip
+NAMESPACES.add("the prefix bound to another namespace", Code.SIGNATURE_MISPLACED, "signature.check_place", "readers that look at prefixes", lambda forge: replaced(forge.good(), f'xmlns:edXML="{EDXML}"', f'xmlns:edXML="{_ALIEN}"'))  # fmt: skip
 NAMESPACES.add("xml bound to something else", Code.NOT_XML, "parse.parse", "xml:lang and xml:id that mean another thing", lambda forge: replaced(forge.good(), "<edXML:To>", f'<edXML:To xmlns:xml="{_ALIEN}">'), source="Namespaces in XML 1.0, section 3")  # fmt: skip
 NAMESPACES.add("xmlns bound", Code.NOT_XML, "parse.parse", "declarations that are attributes to one reader", lambda forge: replaced(forge.good(), "<edXML:To>", f'<edXML:To xmlns:xmlns="{_ALIEN}">'), source="Namespaces in XML 1.0, section 3")  # fmt: skip
-NAMESPACES.add("a name relative to nothing", (Code.SIGNATURE_INVALID, Code.DIGEST_MISMATCH, Code.NOT_XML), "verifier.check_digest", "canonical XML refuses it, some engines do not", lambda forge: replaced(forge.good(), "<AttachmentEncoded>", '<x xmlns="relative"></x><AttachmentEncoded>'), source="Canonical XML 1.0, section 1.3")  # fmt: skip
+NAMESPACES.add("a name relative to nothing", Code.DIGEST_MISMATCH, "verifier.check_digest", "canonical XML refuses it, some engines do not", lambda forge: replaced(forge.good(), "<AttachmentEncoded>", '<x xmlns="relative"></x><AttachmentEncoded>'), source="Canonical XML 1.0, section 1.3")  # fmt: skip
 NAMESPACES.add("an attribute twice under two prefixes", Code.NOT_XML, "parse.parse", "which of the two is read", lambda forge: replaced(forge.good(), "<edXML:To>", f'<edXML:To xmlns:a="{_ALIEN}" xmlns:b="{_ALIEN}" a:x="1" b:x="2">'), source="Namespaces in XML 1.0, section 6.3")  # fmt: skip
 NAMESPACES.add("the signature in a namespace that looks the same", Code.UNSIGNED, "signature.check_signed", "readers that look at local names", lambda forge: forge.good().replace(b"http://www.w3.org/2000/09/xmldsig#", b"http://www.w3.org/2000/09/xmldsig"))  # fmt: skip
 NAMESPACES.add("an attribute of another namespace in the signature", Code.SIGNATURE_MALFORMED, "signature.check_bare", "attributes that one engine reads and another does not", lambda forge: forge.with_recipe(attributes=f' xmlns:x="{_ALIEN}" x:Id="s"'))  # fmt: skip
@@ -98,7 +101,13 @@ VALUES.add("an empty DocumentId", Code.EMPTY_DOCUMENT_ID, "format._document", "a
 VALUES.add("no From", Code.MISSING_VALUE, "fields.Parts.need", "a document of nobody", lambda forge: _left_out(forge, b"<edXML:From>", b"</edXML:From>"))  # fmt: skip
 VALUES.add("no DocumentId", Code.MISSING_VALUE, "fields.Parts.need", "a document that no status can name", lambda forge: _left_out(forge, b"<edXML:DocumentId>", b"</edXML:DocumentId>"))  # fmt: skip
 VALUES.add("no MessageHeader", Code.MISSING_VALUE, "fields.Parts.need", "a document of nobody", lambda forge: _left_out(forge, b"<edXML:MessageHeader>", b"</edXML:MessageHeader>"))  # fmt: skip
-VALUES.add("no recipient", Code.NO_RECIPIENT, "format._recipients", "a document for nobody", lambda forge: forge.good(to=()))
+VALUES.add(
+    "no recipient",
+    Code.NO_RECIPIENT,
+    "format._recipients",
+    "a document for nobody",
+    lambda forge: forge.good(to=()),
+)
 VALUES.add("an endless DocumentId", Code.BAD_VALUE, "fields.text_of", "memory, logs and listings", lambda forge: forge.good(document_id="x" * 5000), source="CWE-400")  # fmt: skip
 VALUES.add("an odd BussinessDocType", Code.BAD_DOCUMENT_TYPE, "format._business_type", "a revocation that one reader sees and another does not", _before("<edXML:BussinessDocType>0<", "<edXML:BussinessDocType>01<"))  # fmt: skip
 
@@ -113,7 +122,9 @@ def _left_out(forge: Forge, start: bytes, end: bytes) -> bytes:
 _PAYLOAD: Final = b"0123456789" * 20
 
 
-def _swapped(change: Callable[[bytes], bytes], content: Callable[[], bytes], name: str) -> Callable[[Forge], bytes]:
+def _swapped(
+    change: Callable[[bytes], bytes], content: Callable[[], bytes], name: str
+) -> Callable[[Forge], bytes]:
     """A document whose attachment is another one than was signed."""
 
     def build(forge: Forge) -> bytes:
@@ -161,7 +172,13 @@ FILES.add("an archive with another comment", _DIGEST, "verifier.check_digest", "
 FILES.add("a program in the place of a letter", _DIGEST, "verifier.check_digest", "whoever opens it", _swapped(lambda _true: b"MZ" + bytes(200), lambda: _PAYLOAD, "cv.txt"))  # fmt: skip
 FILES.add("the file's name changed", _DIGEST, "verifier.check_digest", "a program that is named as a letter", lambda forge: replaced(forge.good(files=(("cv.txt", _PAYLOAD),)), "cv.txt", "cv.exe"))  # fmt: skip
 FILES.add("a file more", _DIGEST, "verifier.check_digest", "a file that nobody signed", lambda forge: inserted(forge.good(), "</AttachmentEncoded>", "<Attachment><ContentId>cid:x</ContentId></Attachment>"))  # fmt: skip
-FILES.add("a file less", _DIGEST, "verifier.check_digest", "a letter without its annex", lambda forge: _without_files(forge))
+FILES.add(
+    "a file less",
+    _DIGEST,
+    "verifier.check_digest",
+    "a letter without its annex",
+    lambda forge: _without_files(forge),
+)
 FILES.add("the same octets in other lines of base64", _DIGEST, "verifier.check_digest", "two bodies that say the same", lambda forge: replaced(forge.good(files=(("a", _PAYLOAD),)), b64(_PAYLOAD)[:76], b64(_PAYLOAD)[:76] + "\n"), source="RFC 4648, section 3.1")  # fmt: skip
 
 
@@ -211,7 +228,7 @@ EXHAUSTION.add("names of attributes that fall together", Code.TOO_COMPLEX, "pars
 EXHAUSTION.add("an attribute of a hundred kilobytes, signed", Code.TOO_COMPLEX, "parse.check_texts", "memory", _signed(lambda: b'<a b="' + b"x" * 100_000 + b'"></a>'))  # fmt: skip
 EXHAUSTION.add("a text of a megabyte, signed", Code.TOO_COMPLEX, "parse.check_texts", "memory: texts are copied into the view", _signed(lambda: b"<a>" + b"x" * 1_000_000 + b"</a>"))  # fmt: skip
 EXHAUSTION.add("a subject of a megabyte", Code.TOO_COMPLEX, "parse.check_texts", "memory: texts are copied into the view", lambda forge: forge.good(subject="x" * 1_000_000))  # fmt: skip
-EXHAUSTION.add("ten thousand comments in a text", (Code.TOO_COMPLEX, Code.DIGEST_MISMATCH, Code.COMMENT_IN_TEXT), "parse.check_comments", "time", _stuffed(lambda: b"<a>" + b"x<!-- -->" * 10_000 + b"</a>"))  # fmt: skip
+EXHAUSTION.add("ten thousand comments in a text", Code.COMMENT_IN_TEXT, "parse.check_comments", "time", _stuffed(lambda: b"<a>" + b"x<!-- -->" * 10_000 + b"</a>"))  # fmt: skip
 EXHAUSTION.add("a tag without an end", Code.NOT_XML, "parse.parse", "scanners that go back", _stuffed(lambda: b"<a " * 5_000))  # fmt: skip
 EXHAUSTION.add("a comment without an end", Code.NOT_XML, "parse.check_prolog", "scanners that go back", lambda _forge: b"<!--" + b"- -" * 100_000)  # fmt: skip
 EXHAUSTION.add("a declaration without an end", Code.NOT_XML, "parse._behind_declaration", "scanners that go on", lambda _forge: b"<?xml " + b"version " * 50_000)  # fmt: skip

@@ -1,5 +1,7 @@
 """The profile ``manifest``: the envelope is signed, attachments hang on it by their digests alone."""
 
+# ruff: noqa: PLW0108 -- builders stand below what names them
+
 from __future__ import annotations
 
 import base64
@@ -50,7 +52,9 @@ def lined(octets: bytes, *, name: str = "sha256", uri: str = "") -> str:
 
 def prepared(forge: Forge, files: tuple[tuple[str, bytes], ...] = (("a.txt", _A), ("b.txt", _B))) -> bytes:
     """Return an unsigned package with an id on its envelope and a digest in each line."""
-    body = replaced(forge.unsigned(files=files), "<edXML:edXMLEnvelope ", '<edXML:edXMLEnvelope Id="van-ban" ')
+    body = replaced(
+        forge.unsigned(files=files), "<edXML:edXMLEnvelope ", '<edXML:edXMLEnvelope Id="van-ban" '
+    )
     head, *rest = body.split(_LINE_END.encode())
     for (_, content), part in zip(files, rest, strict=True):
         head += lined(content).encode() + _LINE_END.encode() + part
@@ -118,25 +122,39 @@ def _no_holder(body: bytes) -> bytes:
 
 
 def _two_holders(body: bytes) -> bytes:
-    return replaced(body, b"</Attachment><Attachment>", b"</Attachment></AttachmentEncoded><AttachmentEncoded><Attachment>")
+    return replaced(
+        body,
+        b"</Attachment><Attachment>",
+        b"</Attachment></AttachmentEncoded><AttachmentEncoded><Attachment>",
+    )
 
 
 def _unpacked(forge: Forge) -> bytes:
     """The digest is over what the archive holds, the archive is another one that holds the same."""
     packed = archive()
-    body = replaced(forge.unsigned(files=(("a.zip", packed),)), "<edXML:edXMLEnvelope ", '<edXML:edXMLEnvelope Id="van-ban" ')
+    body = replaced(
+        forge.unsigned(files=(("a.zip", packed),)),
+        "<edXML:edXMLEnvelope ",
+        '<edXML:edXMLEnvelope Id="van-ban" ',
+    )
     return sealed(forge, inserted(body, _LINE_END, lined(b"0123456789" * 20)))
 
 
 def _over_text(forge: Forge) -> bytes:
     """The digest is over the base64, not over what it holds."""
-    body = replaced(forge.unsigned(files=(("a.txt", _A),)), "<edXML:edXMLEnvelope ", '<edXML:edXMLEnvelope Id="van-ban" ')
+    body = replaced(
+        forge.unsigned(files=(("a.txt", _A),)), "<edXML:edXMLEnvelope ", '<edXML:edXMLEnvelope Id="van-ban" '
+    )
     return sealed(forge, inserted(body, _LINE_END, lined(b64(_A).encode())))
 
 
 def _weak(name: str, uri: str) -> Callable[[Forge], bytes]:
     def build(forge: Forge) -> bytes:
-        body = replaced(forge.unsigned(files=(("a.txt", _A),)), "<edXML:edXMLEnvelope ", '<edXML:edXMLEnvelope Id="van-ban" ')
+        body = replaced(
+            forge.unsigned(files=(("a.txt", _A),)),
+            "<edXML:edXMLEnvelope ",
+            '<edXML:edXMLEnvelope Id="van-ban" ',
+        )
         return sealed(forge, inserted(body, _LINE_END, lined(_A, name=name, uri=uri)))
 
     return build
@@ -202,8 +220,16 @@ FAMILY.add("a digest over what an archive holds", _ALTERED, "manifest.check_payl
 FAMILY.add("a digest over the base64", _ALTERED, "manifest.check_payload", "readers that take the digest over another spelling", _over_text)  # fmt: skip
 FAMILY.add("an attachment added", _PAIRS, "manifest.check_pairs", _NEW, _after(_put("</AttachmentEncoded>", _attachment(9, _A))))  # fmt: skip
 FAMILY.add("an attachment where none was signed", _PAIRS, "manifest.check_pairs", _NEW, _unlisted)
-FAMILY.add("an attachment removed", _PAIRS, "manifest.check_pairs", "a letter without its annex", _after(_removed))
-FAMILY.add("all attachments removed", _PAIRS, "manifest.check_pairs", "a letter without its annexes", _after(_no_holder))
+FAMILY.add(
+    "an attachment removed", _PAIRS, "manifest.check_pairs", "a letter without its annex", _after(_removed)
+)
+FAMILY.add(
+    "all attachments removed",
+    _PAIRS,
+    "manifest.check_pairs",
+    "a letter without its annexes",
+    _after(_no_holder),
+)
 FAMILY.add("an attachment that stands twice", _PAIRS, "manifest.check_pairs", _WHICH, _after(_doubled))
 FAMILY.add("the same file twice under two ids, one signed", _PAIRS, "manifest.check_pairs", _NEW, _after(_put("</AttachmentEncoded>", _attachment(9, _A))))  # fmt: skip
 FAMILY.add("another content id", _PAIRS, "manifest.check_pairs", "a file that hangs on another line", _after(_outside("cid:attachment-1", "cid:attachment-7")))  # fmt: skip
@@ -231,9 +257,11 @@ def _loose_end(forge: Forge) -> bytes:
 
 # what stands beside the envelope
 FAMILY.add("something new beside the envelope", _UNSIGNED, "manifest.check_root_children", _NEW, _after(_put("<AttachmentEncoded>", "<Note>x</Note>")))  # fmt: skip
-FAMILY.add("a second envelope behind", (_UNSIGNED, Code.SIGNATURE_MISPLACED, Code.FOREIGN_ID), "signature.check_place", _WHICH, _whole_wrapped)  # fmt: skip
-FAMILY.add("the signed envelope among the attachments, a false one in front", (_UNSIGNED, Code.SIGNATURE_MISPLACED, Code.FOREIGN_ID), "signature.check_place", _WHICH, _envelope_in_attachments)  # fmt: skip
-FAMILY.add("two holders of attachments", _UNSIGNED, "manifest.check_root_children", _WHICH, _after(_two_holders))
+FAMILY.add("a second envelope behind", Code.SIGNATURE_MISPLACED, "signature.check_place", _WHICH, _whole_wrapped)  # fmt: skip
+FAMILY.add("the signed envelope among the attachments, a false one in front", Code.SIGNATURE_MISPLACED, "signature.check_place", _WHICH, _envelope_in_attachments)  # fmt: skip
+FAMILY.add(
+    "two holders of attachments", _UNSIGNED, "manifest.check_root_children", _WHICH, _after(_two_holders)
+)
 FAMILY.add("an attribute of the root", _UNSIGNED, "manifest.check_no_attributes", _NEW, _after(_set("<edXML xmlns", '<edXML version="2" xmlns')))  # fmt: skip
 FAMILY.add("an attribute of an attachment", _UNSIGNED, "manifest.check_no_attributes", _NEW, _after(_set("<Attachment>", '<Attachment hidden="1">')))  # fmt: skip
 FAMILY.add("an attribute of the bytes", _UNSIGNED, "manifest.check_no_attributes", "another transfer encoding that a reader obeys", _after(_outside("<edXML:ContentTransferEncoded ", '<edXML:ContentTransferEncoded encoding="hex" ')))  # fmt: skip
@@ -241,7 +269,7 @@ FAMILY.add("text beside the envelope", _UNSIGNED, "manifest.check_no_text", _NEW
 FAMILY.add("text between attachments", _UNSIGNED, "manifest.check_no_text", _NEW, _after(_put("</AttachmentEncoded>", "Kèm theo")))  # fmt: skip
 FAMILY.add("a comment among the attachments", _UNSIGNED, "manifest.check_no_comments", _NEW, _after(_put("<Attachment>", "<!-- x -->")))  # fmt: skip
 FAMILY.add("a comment behind the root", _UNSIGNED, "manifest.check_no_comments", _NEW, _after(lambda body: body.rstrip() + b"<!-- x -->"))  # fmt: skip
-FAMILY.add("an instruction in front of the root", (_UNSIGNED, Code.PI_FORBIDDEN), "manifest.check_no_comments", "instructions that act on a reader", _after(_put("<edXML ", '<?xml-stylesheet href="http://127.0.0.1:9/"?>')))  # fmt: skip
+FAMILY.add("an instruction in front of the root", Code.UNSIGNED_CONTENT, "manifest.check_no_comments", "instructions that act on a reader", _after(_put("<edXML ", '<?xml-stylesheet href="http://127.0.0.1:9/"?>')))  # fmt: skip
 FAMILY.add("something else in an attachment", _UNSIGNED, "manifest.check_attachment", _NEW, _after(_put("</Attachment>", "<Note>x</Note>")))  # fmt: skip
 FAMILY.add("the bytes twice in an attachment", _UNSIGNED, "manifest.check_attachment", _WHICH, _after(_put("</Attachment>", f"<{_PAYLOAD}>{b64(_B)}</{_PAYLOAD}>")))  # fmt: skip
 FAMILY.add("elements inside the bytes", _UNSIGNED, "manifest.check_attachment", "readers that join texts", _after(_outside(b64(_A), b64(_A)[:40] + "<x></x>" + b64(_A)[40:])))  # fmt: skip
@@ -252,9 +280,9 @@ FAMILY.add("an attachment under another name", _UNSIGNED, "manifest.check_attach
 FAMILY.add("a second id inside the envelope", Code.FOREIGN_ID, "manifest.check_one_id", "readers that find the signed part by another id", _before(_set("<edXML:edXMLBody>", '<edXML:edXMLBody Id="van-ban-2">')), source="CVE-2021-28091")  # fmt: skip
 FAMILY.add("a second id in another spelling", Code.FOREIGN_ID, "manifest.check_one_id", "readers that know xml:id, ID or id", _before(_set("<edXML:edXMLBody>", '<edXML:edXMLBody xml:id="x">')), source="W3C, xml:id 1.0")  # fmt: skip
 FAMILY.add("the same id twice", Code.FOREIGN_ID, "manifest.check_one_id", _WHICH, _before(_set("<edXML:edXMLBody>", '<edXML:edXMLBody Id="van-ban">')), source="On Breaking SAML, section 4")  # fmt: skip
-FAMILY.add("a reference to another part", (Code.FOREIGN_REFERENCE, Code.FOREIGN_ID), "manifest.check_envelope", "a part is signed, the whole is read", lambda forge: sealed(forge, replaced(prepared(forge), ' Id="van-ban"', "").replace(b"<edXML:MessageHeader>", b'<edXML:MessageHeader Id="van-ban">')))  # fmt: skip
+FAMILY.add("a reference to another part", Code.FOREIGN_REFERENCE, "manifest.check_envelope", "a part is signed, the whole is read", lambda forge: sealed(forge, replaced(prepared(forge), ' Id="van-ban"', "").replace(b"<edXML:MessageHeader>", b'<edXML:MessageHeader Id="van-ban">')))  # fmt: skip
 FAMILY.add("a reference to an id that is not there", Code.FOREIGN_REFERENCE, "manifest.check_envelope", "engines that digest nothing", lambda forge: sealed(forge, prepared(forge), "#other"))  # fmt: skip
-FAMILY.add("an id in another attribute", (Code.FOREIGN_REFERENCE, Code.FOREIGN_ID), "manifest.check_envelope", "readers that know one spelling", lambda forge: sealed(forge, replaced(prepared(forge), ' Id="van-ban"', ' ID="van-ban"')))  # fmt: skip
+FAMILY.add("an id in another attribute", Code.FOREIGN_REFERENCE, "manifest.check_envelope", "readers that know one spelling", lambda forge: sealed(forge, replaced(prepared(forge), ' Id="van-ban"', ' ID="van-ban"')))  # fmt: skip
 FAMILY.add("the envelope altered", Code.DIGEST_MISMATCH, "verifier.check_digest", "content changed after signing", _after(_set("phối hợp", "phân công")))  # fmt: skip
 FAMILY.add("a digest of a line altered", Code.DIGEST_MISMATCH, "verifier.check_digest", _OTHER, _after(lambda body: replaced(body, lined(_A), lined(_B))))  # fmt: skip
 FAMILY.add("an attachment altered in a package signed whole", Code.DIGEST_MISMATCH, "verifier.check_digest", "readers that take digests in the lines for the profile", _by_whole(_outside(b64(_A), b64(_A[:-1] + b"0"))))  # fmt: skip
@@ -275,12 +303,12 @@ FAMILY.add("a digest by MD5", Code.WEAK_ALGORITHM, "signature.digest_algorithm",
 
 # what is taken out of a body before it is parsed
 FAMILY.add("a big attachment altered", _ALTERED, "manifest.check_payload", _OTHER, _big(_outside(_big_text()[-8:], "AAAAAAAA")))  # fmt: skip
-FAMILY.add("markup inside a big attachment", (_UNSIGNED, _ALTERED), "manifest.check_attachment", "what stands for the bytes hides markup", _big(_in_the_middle("<x></x>")))  # fmt: skip
+FAMILY.add("markup inside a big attachment", Code.UNSIGNED_CONTENT, "manifest.check_attachment", "what stands for the bytes hides markup", _big(_in_the_middle("<x></x>")))  # fmt: skip
 FAMILY.add("a reference inside a big attachment", _ALTERED, "verifier._attached", "what stands for the bytes hides an entity", _big(_in_the_middle("&#65;")))  # fmt: skip
-FAMILY.add("an end of a section inside a big attachment", (Code.NOT_XML, _ALTERED), "parse.parse", "what stands for the bytes hides markup", _big(_in_the_middle("]]>")))  # fmt: skip
+FAMILY.add("an end of a section inside a big attachment", Code.NOT_XML, "parse.parse", "what stands for the bytes hides markup", _big(_in_the_middle("]]>")))  # fmt: skip
 FAMILY.add("an attachment that is the sign for a big one", _ALTERED, "manifest.check_payload", "the sign that stands for bytes taken for them", _big(_outside(b64(_B), "TrucBulkText00000000")))  # fmt: skip
 FAMILY.add("base64 that goes on behind a megabyte that ends", _ALTERED, "verifier._attached", "readers that decode piece by piece", lambda forge: _goes_on(forge), source="RFC 4648, section 3.3")  # fmt: skip
-FAMILY.add("long text that is no attachment", (_UNSIGNED, Code.TOO_COMPLEX), "manifest.check_root_children", "bytes that nobody digests", _big(_hidden_before("A" * 40_000)))  # fmt: skip
+FAMILY.add("long text that is no attachment", Code.UNSIGNED_CONTENT, "manifest.check_root_children", "bytes that nobody digests", _big(_hidden_before("A" * 40_000)))  # fmt: skip
 FAMILY.add("the sign for a big one as text beside", (_UNSIGNED,), "manifest.check_no_text", "the sign that stands for bytes taken for text", _big(_put("<AttachmentEncoded>", "TrucBulkText00000000")))  # fmt: skip
 
 

@@ -51,7 +51,9 @@ class Office(Protocol):
         """Put a certificate on its issuer's list."""
 
 
-def usage(*, sign: bool = False, certs: bool = False, lists: bool = False, agree: bool = False) -> x509.KeyUsage:
+def usage(
+    *, sign: bool = False, certs: bool = False, lists: bool = False, agree: bool = False
+) -> x509.KeyUsage:
     """Return a key usage."""
     return x509.KeyUsage(
         digital_signature=sign,
@@ -125,9 +127,8 @@ class Papers:
         request = request.add_extension(chosen, critical=True)
         for extension, critical in extra:
             request = request.add_extension(extension, critical=critical)
-        return request.sign(
-            signing_key or (parent.key if parent else None), hash_algorithm or hashes.SHA256()
-        )
+        key: Any = signing_key or (parent.key if parent else None)
+        return request.sign(key, hash_algorithm or hashes.SHA256())
 
     def authority(
         self,
@@ -141,7 +142,9 @@ class Papers:
         key = how.pop("key", None) or ec.generate_private_key(ec.SECP256R1())
         subject = how.pop("subject", None) or name_of(name)
         how = {"ca": True, **how}
-        certificate = self.certificate(subject, key.public_key(), issuer, signing_key=issuer.key if issuer else key, **how)
+        certificate = self.certificate(
+            subject, key.public_key(), issuer, signing_key=issuer.key if issuer else key, **how
+        )
         above = () if issuer is None else issuer.chain
         made = Authority(key, certificate, (certificate.public_bytes(Encoding.DER), *above))
         if listed:
@@ -182,8 +185,13 @@ class Papers:
         """Return a key with a certificate in the name of an agency, in the directory unless told otherwise."""
         parent = issuer or self.issuing
         own = key or ec.generate_private_key(ec.SECP256R1())
-        leaf = self.certificate(name_of(code), own.public_key(), parent, signing_key=how.pop("signing_key", parent.key), **how)
-        return self.enrolled(Signer(own, (leaf.public_bytes(Encoding.DER), *(parent.chain if shown is None else shown))), code if enrol else None)
+        leaf = self.certificate(
+            name_of(code), own.public_key(), parent, signing_key=how.pop("signing_key", parent.key), **how
+        )
+        return self.enrolled(
+            Signer(own, (leaf.public_bytes(Encoding.DER), *(parent.chain if shown is None else shown))),
+            code if enrol else None,
+        )
 
     def enrolled(self, signer: Signer, code: str | None) -> Signer:
         """Put a signer's certificate into the directory for an agency; None: do not."""

@@ -41,8 +41,17 @@ ENTITIES.add("an external entity: the network", Code.ENTITY_FORBIDDEN, "parse.ch
              lambda forge: _typed('[<!ENTITY f SYSTEM "http://127.0.0.1:9/">]', replaced(forge.good(), SUBJECT, "&f;")))  # fmt: skip
 ENTITIES.add("a parameter entity", Code.ENTITY_FORBIDDEN, "parse.check_prolog", "a DTD of the attacker's, read from outside",
              lambda forge: _typed('[<!ENTITY % p SYSTEM "http://127.0.0.1:9/x.dtd"> %p;]', forge.good()), source="CVE-2014-0191")  # fmt: skip
-ENTITIES.add("a billion laughs", Code.ENTITY_FORBIDDEN, "parse.check_prolog", "memory", _laughs, source="CVE-2003-1564")
-ENTITIES.add("quadratic blow-up", Code.ENTITY_FORBIDDEN, "parse.check_prolog", "memory and time", _blow_up, source="CVE-2013-0338")
+ENTITIES.add(
+    "a billion laughs", Code.ENTITY_FORBIDDEN, "parse.check_prolog", "memory", _laughs, source="CVE-2003-1564"
+)
+ENTITIES.add(
+    "quadratic blow-up",
+    Code.ENTITY_FORBIDDEN,
+    "parse.check_prolog",
+    "memory and time",
+    _blow_up,
+    source="CVE-2013-0338",
+)
 ENTITIES.add("an attribute default that makes an Id", Code.DTD_FORBIDDEN, "parse.check_prolog", "Ids and values that stand in no signed byte",
              lambda forge: _typed('[<!ATTLIST edXML Id ID "x">]', forge.good()), source="XML Signature 1.1, section 8.1.2")  # fmt: skip
 ENTITIES.add("an entity without a declaration", Code.NOT_XML, "parse.parse", "parsers that drop what they do not know",
@@ -74,32 +83,90 @@ def _bytes(old: str, new: bytes) -> Callable[[Forge], bytes]:
 ENCODING.add("UTF-7", Code.NOT_UTF8, "parse.check_declaration", "markup hidden in letters", _recoded("utf-7", "UTF-7"), source="RFC 2152")  # fmt: skip
 ENCODING.add("UTF-7 declared, UTF-8 inside", Code.NOT_UTF8, "parse.check_declaration", "a reader that obeys the declaration",
              lambda forge: replaced(forge.good(), 'encoding="UTF-8"', 'encoding="UTF-7"'))  # fmt: skip
-ENCODING.add("UTF-16 with its mark", Code.NOT_UTF8, "parse.check_byte_order", "scanners that look at bytes", _recoded("utf-16", "UTF-16"))
-ENCODING.add("UTF-16 without a mark", Code.NOT_UTF8, "parse.check_byte_order", "scanners that look at bytes", _recoded("utf-16-le", "UTF-16"))
-ENCODING.add("UTF-32", Code.NOT_UTF8, "parse.check_letters", "scanners that look at bytes", _recoded("utf-32-be", "UTF-32"))
-ENCODING.add("Latin-1 declared", Code.NOT_UTF8, "parse.check_declaration", "other letters for the same bytes", _recoded("latin-1", "ISO-8859-1"))
+ENCODING.add(
+    "UTF-16 with its mark",
+    Code.NOT_UTF8,
+    "parse.check_byte_order",
+    "scanners that look at bytes",
+    _recoded("utf-16", "UTF-16"),
+)
+ENCODING.add(
+    "UTF-16 without a mark",
+    Code.NOT_UTF8,
+    "parse.check_byte_order",
+    "scanners that look at bytes",
+    _recoded("utf-16-le", "UTF-16"),
+)
+ENCODING.add(
+    "UTF-32",
+    Code.NOT_UTF8,
+    "parse.check_letters",
+    "scanners that look at bytes",
+    _recoded("utf-32-be", "UTF-32"),
+)
+ENCODING.add(
+    "Latin-1 declared",
+    Code.NOT_UTF8,
+    "parse.check_declaration",
+    "other letters for the same bytes",
+    _recoded("latin-1", "ISO-8859-1"),
+)
 ENCODING.add("an overlong <", Code.NOT_UTF8, "parse.check_letters", "markup that a check for < does not see", _bytes(SUBJECT, b"\xc0\xbcx\xc0\xbe"), source="CVE-2008-2938")  # fmt: skip
 ENCODING.add("an overlong letter in a code", Code.NOT_UTF8, "parse.check_letters", "a code in two spellings", _bytes(f">{RECIPIENT}<", b">\xc1\x8898<"))  # fmt: skip
-ENCODING.add("surrogates in UTF-8", Code.NOT_UTF8, "parse.check_letters", "CESU-8 that some readers take", _bytes(SUBJECT, b"\xed\xa0\xbd\xed\xb8\x80"))
-ENCODING.add("beyond Unicode", Code.NOT_UTF8, "parse.check_letters", "code points that do not exist", _bytes(SUBJECT, b"\xf4\x90\x80\x80"))
-ENCODING.add("a NUL", Code.NOT_XML, "parse.parse", "readers in C that end there", _bytes(SUBJECT, b"ab\x00cd"))
-ENCODING.add("a character that XML forbids", Code.NOT_XML, "parse.parse", "readers that take it", _bytes(SUBJECT, b"ab\x0bcd"))
-ENCODING.add("a NUL by reference", Code.NOT_XML, "parse.parse", "readers that take it", _bytes(SUBJECT, b"ab&#0;cd"))
-ENCODING.add("two byte order marks", (Code.NOT_XML, Code.NOT_UTF8), "parse.check_prolog", "text in front of the root", lambda forge: b"\xef\xbb\xbf\xef\xbb\xbf" + forge.good())  # fmt: skip
+ENCODING.add(
+    "surrogates in UTF-8",
+    Code.NOT_UTF8,
+    "parse.check_letters",
+    "CESU-8 that some readers take",
+    _bytes(SUBJECT, b"\xed\xa0\xbd\xed\xb8\x80"),
+)
+ENCODING.add(
+    "beyond Unicode",
+    Code.NOT_UTF8,
+    "parse.check_letters",
+    "code points that do not exist",
+    _bytes(SUBJECT, b"\xf4\x90\x80\x80"),
+)
+ENCODING.add(
+    "a NUL", Code.NOT_XML, "parse.parse", "readers in C that end there", _bytes(SUBJECT, b"ab\x00cd")
+)
+ENCODING.add(
+    "a character that XML forbids",
+    Code.NOT_XML,
+    "parse.parse",
+    "readers that take it",
+    _bytes(SUBJECT, b"ab\x0bcd"),
+)
+ENCODING.add(
+    "a NUL by reference", Code.NOT_XML, "parse.parse", "readers that take it", _bytes(SUBJECT, b"ab&#0;cd")
+)
+ENCODING.add("two byte order marks", Code.NOT_XML, "parse.check_prolog", "text in front of the root", lambda forge: b"\xef\xbb\xbf\xef\xbb\xbf" + forge.good())  # fmt: skip
 ENCODING.add("XML 1.1", Code.NOT_XML, "parse.check_declaration", "other line ends and control characters", lambda forge: replaced(forge.good(), 'version="1.0"', 'version="1.1"'), source="XML 1.1, section 2.11")  # fmt: skip
 ENCODING.add("two documents in one", Code.NOT_XML, "parse.parse", "readers that stop at the first root, or go on", lambda forge: forge.good() + forge.good()[39:])  # fmt: skip
 ENCODING.add("cut off", Code.NOT_XML, "parse.parse", "readers that mend", lambda forge: forge.good()[:-9])
 ENCODING.add("bytes behind the root", Code.NOT_XML, "parse.parse", "polyglots: XML in front, an archive behind", lambda forge: forge.good() + b"PK\x05\x06" + b"\x01" * 18)  # fmt: skip
-ENCODING.add("HTML entities", Code.NOT_XML, "parse.parse", "readers that know them", _bytes(SUBJECT, b"a&nbsp;b"))
-ENCODING.add("no document", Code.WRONG_ROOT, "parse.check_root", "anything that is XML", lambda _forge: b"<svg xmlns='http://www.w3.org/2000/svg'/>")
+ENCODING.add(
+    "HTML entities", Code.NOT_XML, "parse.parse", "readers that know them", _bytes(SUBJECT, b"a&nbsp;b")
+)
+ENCODING.add(
+    "no document",
+    Code.WRONG_ROOT,
+    "parse.check_root",
+    "anything that is XML",
+    lambda _forge: b"<svg xmlns='http://www.w3.org/2000/svg'/>",
+)
 ENCODING.add("the right name in another namespace", Code.WRONG_ROOT, "parse.check_root", "readers that look at local names",
              lambda forge: forge.good().replace(b"http://www.mic.gov.vn/TBT/QCVN_102_2016", b"http://www.mic.gov.vn/TBT/QCVN_102_2015"))  # fmt: skip
 
-LOOKALIKE = Family("look-alike codes", "Unicode Technical Standard 39; Boucher and Anderson, Trojan Source (CVE-2021-42574)")
+LOOKALIKE = Family(
+    "look-alike codes", "Unicode Technical Standard 39; Boucher and Anderson, Trojan Source (CVE-2021-42574)"
+)
 
 
 def _code(to: str) -> Callable[[Forge], bytes]:
-    return lambda forge: forge.edited(f"<edXML:To><edXML:OrganId>{RECIPIENT}<", f"<edXML:To><edXML:OrganId>{to}<")
+    return lambda forge: forge.edited(
+        f"<edXML:To><edXML:OrganId>{RECIPIENT}<", f"<edXML:To><edXML:OrganId>{to}<"
+    )
 
 
 for _name, _written in (
@@ -122,7 +189,13 @@ for _name, _written in (
     ("a pattern for all", "#"),
     ("forty letters", "H98." + "0" * 36),
 ):
-    LOOKALIKE.add(_name, Code.BAD_CODE, "codes.normal_form", "a code that looks like another's, or routes like it", _code(_written))
+    LOOKALIKE.add(
+        _name,
+        Code.BAD_CODE,
+        "codes.normal_form",
+        "a code that looks like another's, or routes like it",
+        _code(_written),
+    )
 LOOKALIKE.add("right-to-left override in the document's id", Code.BAD_VALUE, "fields.identity_of", "a line of a log or a receipt that reads another way",
               lambda forge: forge.edited(f"<edXML:DocumentId>{SENDER}", f"<edXML:DocumentId>\u202e{SENDER}"), source="CVE-2021-42574")  # fmt: skip
 LOOKALIKE.add("a line break in the document's id", Code.BAD_VALUE, "fields.identity_of", "two lines of a log for one",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from relay.errors import Code
 from relay.sandbox.attacks.case import Family
 from relay.sandbox.attacks.forge import DS, EXC, T_ENVELOPED, T_EXC, Forge, replaced
@@ -10,7 +12,7 @@ REFERENCES = Family("references", "W3C, XML Signature Best Practices (2013), bes
 TRANSFORMS = Family("transforms", "Bradley Hill, Attacking XML Security (Black Hat 2007); CVE-2007-3716")
 
 
-def _refers(uri: str) -> object:
+def _refers(uri: str) -> Callable[[Forge], bytes]:
     return lambda forge: forge.with_recipe(reference=f' URI="{uri}"')
 
 
@@ -24,14 +26,19 @@ _URIS = (
 )  # fmt: skip
 for _name, _uri, _target, _source in _URIS:
     REFERENCES.add(
-        _name, Code.FOREIGN_REFERENCE, "signature.check_uri", _target, _refers(_uri), source=_source  # type: ignore[arg-type]
+        _name,
+        Code.FOREIGN_REFERENCE,
+        "signature.check_uri",
+        _target,
+        _refers(_uri),
+        source=_source,
     )
 REFERENCES.add(
     "to a part by Id",
     Code.FOREIGN_REFERENCE,
     "manifest.check_envelope",
     "a part is signed, the whole is read",
-    _refers("#envelope"),  # type: ignore[arg-type]
+    _refers("#envelope"),
 )
 REFERENCES.add(
     "without a URI",
@@ -43,7 +50,7 @@ REFERENCES.add(
 )
 REFERENCES.add(
     "none at all",
-    (Code.FOREIGN_REFERENCE, Code.SIGNATURE_MALFORMED),
+    Code.SIGNATURE_MALFORMED,
     "signature.check_children",
     "a signature over nothing",
     lambda forge: forge.with_recipe(no_reference=True),
@@ -68,7 +75,7 @@ REFERENCES.add(
 )
 REFERENCES.add(
     "with a Type that says Manifest",
-    (Code.SIGNATURE_MALFORMED, Code.FOREIGN_REFERENCE),
+    Code.SIGNATURE_MALFORMED,
     "signature.check_bare",
     "engines that act on Type",
     lambda forge: forge.with_recipe(reference=f' URI="" Type="{DS}Manifest"'),
@@ -76,7 +83,7 @@ REFERENCES.add(
 )
 REFERENCES.add(
     "with an Id of its own",
-    (Code.SIGNATURE_MALFORMED, Code.FOREIGN_REFERENCE),
+    Code.SIGNATURE_MALFORMED,
     "signature.check_bare",
     "Ids in the signature that another reference can point at",
     lambda forge: forge.with_recipe(reference=' Id="r" URI=""'),
@@ -89,7 +96,7 @@ def _reference(forge: Forge) -> str:
     return between(forge.good(), b"<Reference ", b"</Reference>").decode()
 
 
-def _transforms(inner: str) -> object:
+def _transforms(inner: str) -> Callable[[Forge], bytes]:
     return lambda forge: forge.with_recipe(transforms=f"<Transforms>{inner}</Transforms>")
 
 
@@ -123,11 +130,16 @@ _SHAPES = (
 )  # fmt: skip
 for _name, _inner, _source, _target in _SHAPES:
     TRANSFORMS.add(
-        _name, Code.FOREIGN_TRANSFORM, "signature.check_transforms", _target, _transforms(_inner), source=_source  # type: ignore[arg-type]
+        _name,
+        Code.FOREIGN_TRANSFORM,
+        "signature.check_transforms",
+        _target,
+        _transforms(_inner),
+        source=_source,
     )
 TRANSFORMS.add(
     "no Transforms element",
-    (Code.SIGNATURE_MALFORMED, Code.FOREIGN_TRANSFORM),
+    Code.SIGNATURE_MALFORMED,
     "signature.check_children",
     "the raw document, signature included",
     lambda forge: forge.with_recipe(transforms=""),
@@ -171,7 +183,7 @@ TRANSFORMS.add(
 )
 TRANSFORMS.add(
     "a comment inside a transform",
-    (Code.SIGNATURE_MALFORMED, Code.FOREIGN_TRANSFORM),
+    Code.SIGNATURE_MALFORMED,
     "signature.check_bare",
     "what one engine skips and another reads",
     lambda forge: forge.with_recipe(
