@@ -13,6 +13,7 @@ SAME_CODE: Final = {
     "parse.check_prolog: a comment or processing instruction has no end": "so does libxml2",
     "signature.check_one_structure": "cryptography refuses bytes behind a certificate as well; this one does not hang on "
     "its version",
+    "payload.pieces: its length is none": "the decoder refuses it as well; this one does not hang on its version",
     "path.check_purposes": "asked for by settings alone (trust.purposes); its own tests are in tests/unit/trust",
     "fields.required": "Parts.need is the way of the relay; this one is the gateways'",
     "format.EdxmlFormat.read: the root is not edXML": "the parser was told the root (parse.check_root)",

@@ -237,6 +237,7 @@ FAMILY.add("the file's name changed", _PAIRS, "manifest.check_description", "a p
 FAMILY.add("the file's type changed", _PAIRS, "manifest.check_description", "a reader that obeys the type", _after(_outside("text/plain", "text/html")))  # fmt: skip
 FAMILY.add("text that is no base64", _ALTERED, "verifier._attached", "readers that skip letters", _after(_outside(b64(_A), b64(_A)[:8] + "*" + b64(_A)[8:])), source="RFC 4648, section 3.3")  # fmt: skip
 FAMILY.add("base64 that goes on behind its end", _ALTERED, "verifier._attached", "readers that stop at the padding, and readers that do not", _after(_outside(b64(_A), b64(_A[:-1]) + b64(_A[-1:]))), source="RFC 4648, section 3.3")  # fmt: skip
+FAMILY.add("base64 without its padding", _ALTERED, "verifier._attached", "two bodies that say the same", lambda forge: _unpadded(forge), source="RFC 4648, section 3.2")  # fmt: skip
 FAMILY.add("loose bits at the end of base64", _ALTERED, "verifier._attached", "two bodies that say the same", lambda forge: _loose_end(forge), source="RFC 4648, section 3.5")  # fmt: skip
 
 
@@ -245,6 +246,11 @@ def _goes_on(forge: Forge) -> bytes:
     first, second = bytes(786_431), b"xyz"
     body = sealed(forge, prepared(forge, (("a.bin", first + second),)))
     return _outside(b64(first + second), b64(first) + b64(second))(body)
+
+
+def _unpadded(forge: Forge) -> bytes:
+    text = b64(_A[:298])
+    return _outside(text, text.rstrip("="))(sealed(forge, prepared(forge, (("a.txt", _A[:298]),))))
 
 
 def _loose_end(forge: Forge) -> bytes:
