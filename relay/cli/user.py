@@ -182,21 +182,20 @@ def expire(config: Path | None, home: Path, dry_run: bool, as_json: bool) -> Non
     Removes every user whose overlap has ended and resumes every agency whose suspension has; for a timer, once an hour.
     One that fails keeps no other from its turn; the exit code is then that of the first failure.
     """
-    from relay.cli.errors import explain
+    from relay.cli.errors import exit_code, explain
 
     with _users(config, home, dry_run=dry_run) as users:
         done = users.expire()
     if as_json:
         print_json([_json(one, "", dry_run) for one in done])
-    failed = [one for one in done if one.error is not None]
+    failed = [(one.code, one.error) for one in done if one.error is not None]
     for one in () if as_json else done:
         if one.error is None:
             click.echo(f"{one.code}: " + " ".join(one.changes))
-    for one in failed[1:]:
-        if one.error is not None:
-            click.echo(f"{one.code}: {explain(one.error.code, one.error.detail, language())}", err=True)
-    if failed and failed[0].error is not None:
-        raise failed[0].error
+    for code, error in failed:
+        click.echo(f"{code}: {explain(error.code, error.detail, language())}", err=True)
+    if failed:
+        click.get_current_context().exit(exit_code(failed[0][1]))
     if not done and not as_json:
         click.echo(words("nobody's time has ended", "không có người dùng nào hết hạn"))
 

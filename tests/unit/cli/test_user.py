@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from relay.errors import BrokerError, Code, OperationError
 from relay.model.agency import Admission, LoginBy
 from relay.model.audit import Act
 from relay.operate.users import Done, UserRow
@@ -119,6 +120,31 @@ def test_an_overlap_is_told_with_its_end(truc: Truc, fake: Fake) -> None:
     assert "removed: H53" in truc("user", "rotate", "H53", "--finish").stdout
     assert "3 messages stay in agency.H53" in truc("user", "close", "H53", "--force").stdout
     assert "nobody's time" in truc("user", "expire").stdout
+
+
+def test_what_could_not_be_ended_is_told_beside_what_was(
+    truc: Truc, fake: Fake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone = BrokerError(Code.BROKER_UNREACHABLE, "management API")
+    done = [
+        Done("user.expire", "H29", error=gone),
+        Done("user.expire", "H30", changes=("- user H30",), former=("H30",)),
+        Done("user.resume", "H53", error=OperationError(Code.TOPOLOGY_NOT_READY, "the broker is bare")),
+    ]
+    monkeypatch.setattr(fake, "expire", lambda: done)
+    result = truc("user", "expire", "--lang", "en")
+    assert result.exit_code == 4
+    assert result.stdout == "H30: - user H30\n"
+    assert "H53: TOPOLOGY-NOT-READY" in result.stderr
+    assert "H29: BROKER-UNREACHABLE" in result.stderr
+    told = truc("user", "expire", "--json")
+    assert told.exit_code == 4
+    rows = json.loads(told.stdout)
+    assert [(one["code"], one.get("error")) for one in rows] == [
+        ("H29", "BROKER-UNREACHABLE"),
+        ("H30", None),
+        ("H53", "TOPOLOGY-NOT-READY"),
+    ]
 
 
 @pytest.mark.parametrize(
