@@ -21,6 +21,19 @@ MODULES: Final = {
     "attachment": ("attachments", "unzip", "magic", "content"),
     "code": ("relay.model.codes", "values"),
     "status": ("check", "format", "fields", "reader", "walker", "values"),
+    "revocation-list": ("relay.trust.crl", "relay.trust.renew", "relay.trust.shelf"),
+    "ocsp-answer": ("relay.trust.ocsp",),
+    "signature": tuple(
+        f"relay.trust.{name}"
+        for name in (
+            *("parse", "cut", "signature", "quick", "manifest", "content", "payload", "canonical"),
+            *("engine", "verifier", "view"),
+        )
+    ),
+    "certificate": (
+        *("relay.trust.certificate", "relay.trust.path", "relay.trust.constraints"),
+        "relay.trust.policies",
+    ),
 }
 
 

@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from functools import cache
 from typing import Final
 
+from tests.fuzz import evidence, material
+from tests.fuzz.signature import TOKENS, change_elements, signature_seeds
 from tests.support.edxml_corpus import CORPUS, PDF, TEXT, archive
 
 _TOKENS: Final = tuple(
@@ -79,11 +81,39 @@ _CODES: Final = (
 @cache
 def seeds(target: str) -> tuple[bytes, ...]:
     """Return where a target's inputs start from."""
+    if target == "evidence":
+        return evidence.seeds()
+    if target in {"revocation-list", "ocsp-answer", "certificate"}:
+        return material.seeds(target)
+    if target == "signature":
+        return signature_seeds()
     if target == "code":
         return tuple(code.encode() for code in _CODES)
     if target == "attachment":
         bodies = (PDF, TEXT, archive(("a.txt", TEXT)), archive(("a.txt", b"\0" * 90_000)), b"")
         found = [b"a.txt\n" + base64.b64encode(body) for body in bodies]
+        starts = (
+            *(
+                b"MZ" + b"\0" * 58 + b"\x40\0\0\0",
+                b"BM" + b"\0" * 20,
+                b"\x89PNG\r\n\x1a\n",
+                b"\xff\xd8\xff\xe0",
+            ),
+            *(
+                b"<html>",
+                b"\xef\xbb\xbf<?xml version='1.0'?>",
+                b"{\\rtf1",
+                b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1",
+            ),
+        )
+        found += [b"a.docx\n" + base64.b64encode(start + TEXT) for start in starts]
+        found += [
+            b"con.pdf\n" + base64.b64encode(archive(("9fbfbad2-f1f8-4256-a2eb-50fb1061cddb", PDF))),
+            b"a.txt\n" + base64.b64encode(archive(("../a.txt", TEXT))),
+            b"a.txt\n" + base64.b64encode(archive(("a.txt", archive(("b.txt", TEXT))))),
+            b"a.pdf\n" + base64.b64encode(PDF + "\ufffd".encode() * 80),
+            b"a.txt\nQUJD\r\nREVG\tQQ",
+        ]
         return tuple(
             found + [b"a.pdf\n" + body for body in bodies] + [b"\xe2\x80\xae../con.zip\n" + bodies[2]]
         )
@@ -97,14 +127,18 @@ def inputs(target: str, seed: int) -> Iterator[bytes]:
     """Yield inputs without end: seeds changed in a few places, and seeds crossed with each other."""
     rng = random.Random(zlib.crc32(target.encode()) + seed)
     pool = seeds(target)
+    tokens = TOKENS if target == "signature" else _TOKENS
     while True:
         body = bytearray(rng.choice(pool))
         for _ in range(rng.choice((1, 1, 1, 2, 3, 8))):
-            _change(body, rng, pool)
+            if target == "signature" and rng.random() < 0.7:
+                change_elements(body, rng)
+            else:
+                _change(body, rng, pool, tokens)
         yield bytes(body)
 
 
-def _change(body: bytearray, rng: random.Random, pool: tuple[bytes, ...]) -> None:
+def _change(body: bytearray, rng: random.Random, pool: tuple[bytes, ...], tokens: tuple[bytes, ...]) -> None:
     at = rng.randrange(len(body) + 1)
     end = min(len(body), at + rng.choice((0, 1, 1, 2, 8, 60, 400)))
     how = rng.randrange(7)
@@ -113,7 +147,7 @@ def _change(body: bytearray, rng: random.Random, pool: tuple[bytes, ...]) -> Non
     elif how == 1:
         body[at:end] = rng.randbytes(rng.choice((1, 1, 2, 8)))
     elif how == 2:
-        body[at:at] = rng.choice(_TOKENS)
+        body[at:at] = rng.choice(tokens)
     elif how == 3:
         body[at:at] = body[at:end] * rng.choice((1, 2, 30))
     elif how == 4:

@@ -7,11 +7,12 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Final
 
-from adapters.edxml.attachments import UnpackLimits, examined, safe_name
+from adapters.edxml.attachments import UnpackLimits, examined, received_files, safe_name
 from adapters.edxml.check import check, relay_objection
 from adapters.edxml.content import BytesSource, Content
 from adapters.edxml.diff import differences
 from adapters.edxml.model import Attachment, Document, Package, SignatureKind, StatusMessage
+from adapters.edxml.names import q
 from adapters.edxml.reader import survey
 from adapters.edxml.references import KnownDocument, meant
 from adapters.edxml.repair import proposal_of
@@ -20,6 +21,10 @@ from adapters.edxml.values import read_boolean, read_date, read_flag, read_numbe
 from adapters.edxml.writer import package_bytes
 from relay.errors import RefusedError
 from relay.model.codes import form_2016, normal_form
+from relay.model.verdict import Node, SignedView
+from tests.fuzz import material
+from tests.fuzz.evidence import fuzz_evidence
+from tests.fuzz.signature import fuzz_signature
 
 Target = Callable[[bytes], None]
 
@@ -95,7 +100,10 @@ def _held(file: Attachment) -> tuple[Attachment, bytes | None]:
 
 
 def fuzz_attachment(data: bytes) -> None:
-    """The first line names the attachment; the rest is base64, or is taken for the bytes themselves."""
+    """The first line names the attachment; the rest is base64, or is taken for the bytes themselves.
+
+    A gateway's way to the files and that of the tools have to agree on what base64 holds.
+    """
     name, _, rest = data.partition(b"\n")
     written = name.decode("utf-8", "replace")[:300]
     assert "/" not in safe_name(written)
@@ -103,10 +111,36 @@ def fuzz_attachment(data: bytes) -> None:
         content = Content.of_base64(BytesSource(rest), 0, len(rest))
         out = examined(content, written, "application/pdf", bounds=LIMITS)
         assert out.size == len(out.content.whole()) <= max(len(rest), LIMITS.max_file_bytes)
+        held: bytes | None = content.whole()
     except RefusedError:
-        pass
+        held = None
+    try:
+        files = received_files(_view(written, rest), LIMITS)
+    except RefusedError:
+        assert held is None or not rest.isascii() or b"\0" in rest, rest
+    else:
+        assert len({file.name.casefold() for file in files}) == 3
+        if held is not None and not files[0].unzipped:
+            assert files[0].content == held
     out = examined(Content.of(rest), written, "application/zip", bounds=LIMITS)
     assert out.size <= max(len(rest), LIMITS.max_file_bytes)
+
+
+def _view(name: str, payload: bytes) -> SignedView:
+    """Return the view of a package with one file three times: listed, listed otherwise and not listed."""
+    text = payload.decode("utf-8", "replace")
+
+    def part(tag: str, *children: Node | str) -> Node:
+        inside = tuple(one for one in children if isinstance(one, Node))
+        return Node(q(tag), "".join(one for one in children if isinstance(one, str)), (), inside)
+
+    def file(tag: str, number: int, *more: Node) -> Node:
+        return part(tag, part("ContentId", f"cid:{number}"), part("AttachmentName", name), *more)
+
+    listed = [file("Reference", 1, part("ContentType", "application/pdf")), file("Reference", 2)]
+    files = [file("Attachment", number, part("ContentTransferEncoded", text)) for number in (1, 2, 3)]
+    manifest = part("edXMLEnvelope", part("edXMLBody", part("edXMLManifest", *listed)))
+    return SignedView(part("edXML", manifest, part("AttachmentEncoded", *files)), "", len(payload))
 
 
 def fuzz_code(data: bytes) -> None:
@@ -141,6 +175,11 @@ TARGETS: Final[dict[str, Target]] = {
     "attachment": fuzz_attachment,
     "code": fuzz_code,
     "status": fuzz_status,
+    "evidence": fuzz_evidence,
+    "revocation-list": material.fuzz_list,
+    "ocsp-answer": material.fuzz_answer,
+    "certificate": material.fuzz_certificate,
+    "signature": fuzz_signature,
 }
 
 
