@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from lxml import etree
 
 from relay.errors import Code, RefusedError
-from relay.model.verdict import MANIFEST, SignaturePlace, Verification
-from relay.trust import names, quick
+from relay.model.verdict import MANIFEST, Node, ParseLimits, SignaturePlace, Verification
+from relay.trust import quick
 from relay.trust.engine import XmlsecEngine
 from relay.trust.sign import sign_document
 from relay.trust.signature import read
@@ -146,6 +146,7 @@ _SPELLINGS = (
 def test_what_is_read_at_one_look_is_what_is_read_check_by_check(
     world: World, number: int, prefix: str, by_manifest: bool
 ) -> None:
+    plain = False
     for hash_name in ("sha256", "sha384"):
         body = sign(DOCUMENT, world.recipe.but(hash=hash_name))
         start, end = body.index(b"<Signature "), body.index(b"</Signature>") + 12
@@ -168,13 +169,12 @@ def test_what_is_read_at_one_look_is_what_is_read_check_by_check(
             continue
         if looked is None:
             continue
-        found = looked[0]
+        found, plain = looked[0], True
         same = ("element", "algorithm", "digest_hash", "digest", "value", "fragment")
         assert [getattr(found, name) for name in same] == [getattr(parts, name) for name in same]
         octets = etree.tostring(signature[0], method="c14n", exclusive=True, with_comments=False)
         assert found.signed_info == octets
-    if number < 7:
-        assert looked is not None, "plain signatures take the short way"
+    assert plain or number >= 7, "plain signatures take the short way"
 
 
 def test_certificates_are_kept_by_what_holds_them(world: World) -> None:
@@ -183,11 +183,8 @@ def test_certificates_are_kept_by_what_holds_them(world: World) -> None:
         body = sign_document(DOCUMENT.replace(b"<!--here-->", b""), PLACE, signer.key, signer.chain_pem)
         verdict = verifier.verify(body, PLACE, pki.NOW).verdict
         assert (verdict.accepted, verdict.signer) == (True, signer.certificate.subject.rfc4514_string())
-    bad = body.replace(b"</KeyInfo>", b"</KeyInfo>").replace(
-        b"<X509Certificate>MII", b"<X509Certificate>MIJ", 1
-    )
-    assert verifier.verify(bad, PLACE, pki.NOW).verdict.reason is Code.KEYINFO_MALFORMED
-    assert names.SIGNATURE
+        bad = body.replace(b"<X509Certificate>MI", b"<X509Certificate>MJ", 1)
+        assert verifier.verify(bad, PLACE, pki.NOW).verdict.reason is Code.KEYINFO_MALFORMED
 
 
 # --- any change of a signed byte ---
@@ -206,7 +203,7 @@ def documents(world: World) -> list[tuple[bytes, SignaturePlace]]:
     ]
 
 
-def seen(result: Verification) -> object:
+def seen(result: Verification) -> Node:
     assert result.view is not None
     return result.view.root
 
@@ -234,15 +231,15 @@ def test_what_is_intact_is_what_was_signed(world: World, data: st.DataObject) ->
         assert seen(result) == seen(original)
 
 
-def texts(root: object) -> list[object]:
+def texts(root: Node) -> list[object]:
     """All that a view says, with the octets of bulk instead of their spelling."""
     found: list[object] = []
     stack = [root]
     while stack:
         node = stack.pop()
-        tag, text, attributes, children = node  # type: ignore[misc]
-        found.append((tag, base64.b64decode(text) if tag.endswith("}bulk") else text, attributes))
-        stack.extend(children)
+        text = base64.b64decode(node.text or "") if node.tag.endswith("}bulk") else node.text
+        found.append((node.tag, text, node.attributes))
+        stack.extend(node.children)
     return found
 
 
@@ -250,6 +247,4 @@ def test_the_view_of_a_whole_document_is_its_tree_without_the_signature(world: W
     for body, place in documents(world)[1:]:
         result = world.verifier.verify(body, place, pki.NOW)
         start, end = body.index(b"<Signature "), body.index(b"</Signature>") + 12
-        from relay.model.verdict import ParseLimits
-
         assert seen(result) == unverified(body[:start] + body[end:], place, ParseLimits())

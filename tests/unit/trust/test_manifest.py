@@ -164,9 +164,9 @@ def test_an_id_twice_in_the_whole_profile_too(world: World) -> None:
     unsigned = document().replace("<!--here-->", "").replace(' Id="e1"', "")
     twice = unsigned.replace("<from>", '<from Id="x">').replace("<list>", '<list xml:id="x">')
     once = unsigned.replace("<from>", '<from Id="x">').replace("<list>", '<list xml:id="y">')
-    sign = lambda text: sign_document(text.encode(), PLACE, world.ec.key, world.ec.chain_pem)  # noqa: E731
-    assert code(world, sign(twice)) is Code.FOREIGN_ID
-    assert judged(world, sign(once)).verdict.profile == WHOLE
+    key, chain = world.ec.key, world.ec.chain_pem
+    assert code(world, sign_document(twice.encode(), PLACE, key, chain)) is Code.FOREIGN_ID
+    assert judged(world, sign_document(once.encode(), PLACE, key, chain)).verdict.profile == WHOLE
 
 
 @pytest.mark.parametrize("profile", [WHOLE, MANIFEST])
