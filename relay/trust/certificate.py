@@ -50,9 +50,13 @@ def read_certificate(der: bytes) -> Certificate:
     try:
         certificate = x509.load_der_x509_certificate(der)
         subject = certificate.subject.rfc4514_string()
+        for name in (certificate.subject, certificate.issuer):
+            name.public_bytes()  # read when it is asked for; a damaged one is found here
         not_before, not_after = certificate.not_valid_before_utc, certificate.not_valid_after_utc
     except Exception as error:  # the library raises more kinds than it names
         raise RefusedError(Code.KEYINFO_MALFORMED, "not a certificate") from error
+    if certificate.serial_number <= 0:  # RFC 5280, 4.1.2.2
+        raise RefusedError(Code.BAD_CERTIFICATE, "its serial number is not positive")
     key = _key(certificate)
     return Certificate(
         x509=certificate,

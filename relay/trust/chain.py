@@ -17,7 +17,7 @@ from cryptography.x509.ocsp import OCSPResponse
 
 from relay.errors import Code, ConfigurationError, RefusedError
 from relay.trust.certificate import Certificate, CertificateCache, read_certificate
-from relay.trust.crl import Listing, Needed, RevocationLists, Revocations
+from relay.trust.crl import Listing, Needed, RevocationLists, Revocations, check_readable
 from relay.trust.ocsp import told
 from relay.trust.path import Assessment, ChainResult, PathRules, Purpose, Revocation, assess
 from relay.trust.shelf import Shelf, Shelved
@@ -377,11 +377,15 @@ def read_lists(path: Path) -> list[x509.CertificateRevocationList]:
     octets = _octets(path)
     try:
         if _PEM not in octets:
-            return [x509.load_der_x509_crl(octets)]
-        parts = octets.split(b"-----BEGIN X509 CRL-----")[1:]
-        return [x509.load_pem_x509_crl(b"-----BEGIN X509 CRL-----" + part) for part in parts]
+            found = [x509.load_der_x509_crl(octets)]
+        else:
+            parts = octets.split(b"-----BEGIN X509 CRL-----")[1:]
+            found = [x509.load_pem_x509_crl(b"-----BEGIN X509 CRL-----" + part) for part in parts]
+        for one in found:
+            check_readable(one)
     except ValueError as error:
         raise ConfigurationError(Code.CONFIG_INVALID, f"{path}: no revocation list ({error})") from error
+    return found
 
 
 __all__ = [

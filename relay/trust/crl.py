@@ -150,6 +150,15 @@ class Revocations:
         return found
 
 
+def check_readable(revocations: x509.CertificateRevocationList) -> None:
+    """Read what the library reads when it is asked for: name, dates, extensions. Raises ``ValueError``."""
+    try:
+        revocations.issuer.public_bytes()
+        _ = (revocations.last_update_utc, revocations.next_update_utc, revocations.extensions)
+    except Exception as error:  # it raises more kinds than it names
+        raise ValueError("not a list that can be read") from error
+
+
 def list_signed_by(revocations: x509.CertificateRevocationList, issuer: Certificate) -> bool:
     """Whether a list is that of the issuer: his name, his right to sign lists, his signature with a hash that is taken."""
     try:

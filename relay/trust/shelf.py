@@ -24,6 +24,7 @@ from typing import Final
 from cryptography import x509
 from cryptography.x509.ocsp import OCSPResponse
 
+from relay.trust.crl import check_readable
 from relay.trust.ocsp import MAX_ANSWER, read_answer
 
 GENERATION: Final = "generation"
@@ -181,8 +182,9 @@ class Shelf:
 def parse_list(octets: bytes) -> x509.CertificateRevocationList | None:
     """Return the list that stands in ``octets``, DER or PEM; None: it is none."""
     try:
-        if octets.lstrip()[:11] == b"-----BEGIN ":
-            return x509.load_pem_x509_crl(octets)
-        return x509.load_der_x509_crl(octets)
+        pem = octets.lstrip()[:11] == b"-----BEGIN "
+        found = x509.load_pem_x509_crl(octets) if pem else x509.load_der_x509_crl(octets)
+        check_readable(found)
     except Exception:  # noqa: BLE001 -- the library raises more kinds than it names
         return None
+    return found
