@@ -28,6 +28,7 @@ from relay.resources import shipped
 from relay.trust.chain import TrustStore
 from relay.trust.sign import ReceiptSealer, sign_document
 from tests.support import jdk, pki
+from tests.support.verdicts import ATTACHMENTS
 
 DS = "{http://www.w3.org/2000/09/xmldsig#}"
 SHA = "0123456789abcdef" * 4
@@ -102,7 +103,7 @@ SAMPLES = {
         recipients=(replace(LINE, state=LineState.HELD),),
         detail="3 times",
     ),
-    "attachment": replace(BASE, kind=ReceiptKind.ATTACHMENT_VERDICT, recipients=()),
+    "attachment": replace(BASE, kind=ReceiptKind.ATTACHMENT_VERDICT, recipients=(), attachments=ATTACHMENTS),
 }
 
 
