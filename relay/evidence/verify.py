@@ -20,6 +20,7 @@ from relay.evidence import merkle
 from relay.evidence.examine import Entry, Span, examine
 from relay.evidence.faults import ChainFacts, Fault, FaultKind, Report, What, short, span
 from relay.evidence.headlist import HeadList, HeadReader, Judge, Signer, StampCheck
+from relay.evidence.log import MAX_BATCH
 from relay.evidence.mainlog import Header, MainLog, read_main_log
 from relay.evidence.record import LINK, decode, first_tip, leaf_hash, place, relinked
 from relay.model.evidence import ChainEnd, ChainStart, Head, LogReader, Record, SignedHead
@@ -273,7 +274,7 @@ class LogVerifier:
                 ),
                 "",
             )
-        spans = _spans(headers, good, main)
+        spans = _spans(headers, good, main, len(entries))
         found = examine(entries, spans, good + 1, relinked)
         for one in found:
             self._record(one.kind, facts, one.first, one.last, one.reason, **one.values)
@@ -376,14 +377,16 @@ def _unreadable(octets: bytes) -> str:
     return ""
 
 
-def _spans(headers: Sequence[Header], good: int, main: MainLog) -> list[Span]:
+def _spans(headers: Sequence[Header], good: int, main: MainLog, stored: int) -> list[Span]:
     """What the batches behind the good ones vouch for; a stretch whose batch is missing is vouched for by the next."""
     spans: list[Span] = []
     end = good
+    room = stored + MAX_BATCH * len(headers)  # an altered header may speak of any number
     for at, header in enumerate(headers):
         batch = header.batch
-        if batch.end <= end:
+        if batch.end <= end or batch.first - end > room:
             continue
+        room -= max(0, batch.first - end - 1)
         after = headers[at + 1] if at + 1 < len(headers) else None
         if batch.first > end + 1:
             spans.append(Span(end + 1, batch.first - 1, None))

@@ -9,7 +9,7 @@ import pytest
 from tests.fuzz.mutations import inputs, seeds
 from tests.fuzz.targets import TARGETS, run_one
 
-RUNS = {"package": 4000, "attachment": 2500, "code": 20_000, "status": 2000, "evidence": 1500} | {
+RUNS = {"package": 4000, "attachment": 2500, "code": 20_000, "status": 2000, "evidence": 700} | {
     "revocation-list": 4000,
     "ocsp-answer": 4000,
     "certificate": 4000,
