@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+from pathlib import Path
 
 import pytest
 
@@ -11,6 +12,8 @@ from relay.model.verdict import REASONS
 from relay.trust import names
 from relay.trust.checks import CHECKS, Check
 
+# Whose tests meet the codes that a verdict gets outside of this room.
+ROOMS = ("trust", "pipeline", "evidence")
 MODULES = ("parse", "signature", "manifest", "content", "verifier")
 
 
@@ -39,3 +42,9 @@ def test_no_check_is_left_out() -> None:
     }
     assert found == {check.name for check in CHECKS if not check.lookup}
     assert len(CHECKS) == len({check.name for check in CHECKS})
+
+
+def test_each_reason_is_met_by_a_test() -> None:
+    unit = Path(__file__).parent.parent
+    text = "".join(path.read_text() for room in ROOMS for path in sorted((unit / room).glob("test_*.py")))
+    assert [one.name for one in REASONS if f"Code.{one.name}" not in text] == []
