@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
@@ -44,7 +45,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     with serving() as server:
         fetch = {"folder": str(home / "fetched"), "lists": [server.url(LIST)], "every_s": 10}
         trust = {"crls": [str(ca.crls[0])], "intermediates": [str(ca.issuing_cert)], "fetch": fetch}
-        settings = {"keeper": {"interval_s": 0.5}, "trust": trust}
+        settings: dict[str, dict[str, Any]] = {"keeper": {"interval_s": 0.5}, "trust": trust}
         with running_sandbox(home, settings=settings):
             axis = Axis(home, Sandbox.load(home / "sandbox.json"))
             yield Place(axis, server, ca)

@@ -25,7 +25,7 @@ class Place:
     def __init__(self, folder: Path, server: Server) -> None:
         self.now = dt.datetime.now(dt.UTC).replace(microsecond=0)
         self.folder, self.server = folder, server
-        life = {"not_before": self.now - DAY, "not_after": self.now + 30 * DAY}
+        life: dict[str, Any] = {"not_before": self.now - DAY, "not_after": self.now + 30 * DAY}
         self.root = pki.issue("Root", ca=True, **life)
         self.issuing = pki.issue("Issuing", self.root, ca=True, **life)
         where = points_to(lists=[server.url("/issuing.crl")], responders=[server.url("/ocsp")])

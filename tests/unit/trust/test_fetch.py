@@ -111,7 +111,7 @@ def test_redirects(server: Server, tmp_path: Path) -> None:
         server.elsewhere = other.url("/b.crl")
         other.answers = lambda _request: b"answer"
         issuing = pki.issue("Issuing", ca=True)
-        asked = question(*(read_certificate(one.der) for one in (pki.issue("Leaf", issuing), issuing)))
+        asked = question(read_certificate(pki.issue("Leaf", issuing).der), read_certificate(issuing.der))
         got = Fetcher(rules(other.host)).ask(server.url("/o"), asked, 100, configured=True)
         assert (got.outcome, got.octets) == (Outcome.TAKEN, b"answer")
         assert (
