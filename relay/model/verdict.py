@@ -35,7 +35,8 @@ class Revocation:
     state: RevocationState = RevocationState.NOT_CHECKED
     source: RevocationSource = RevocationSource.NONE
     made_at: datetime | None = None
-    """When the oldest list or answer that counted was made: its age is ``verified_at`` minus this."""
+    """When the list or answer about the signer's certificate (or about the one that is revoked) was made: its age is
+    ``verified_at`` minus this."""
 
 
 NOT_CHECKED: Final = Revocation()
