@@ -29,8 +29,8 @@ check: install ## style, types, import rules, documentation, licences, packaging
 	@$(PY) -m mypy
 	@$(PY) -m pytest tests/house $(ARGS)
 
-bench: install ## measure the format beside a bare parser, then the whole path beside the bare broker, as docs/benchmarks.md shows it
-	@$(if $(ARGS),,.venv/bin/truc bench --format &&) .venv/bin/truc bench $(ARGS)
+bench: install ## measure format and verification beside bare parser and libxmlsec1, then the whole path beside the bare broker, as docs/benchmarks.md shows it
+	@$(if $(ARGS),,.venv/bin/truc bench --format && .venv/bin/truc bench --trust &&) .venv/bin/truc bench $(ARGS)
 
 chaos: install ## the long fault campaign: kills and cuts with many seeds
 	@$(PY) -m pytest tests -m campaign $(ARGS)

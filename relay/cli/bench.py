@@ -71,6 +71,12 @@ from relay.cli.options import default_home, json_option, note, print_json
     help="Instead: reading and writing packages, beside a bare XML parser. No broker; ten seconds.",
 )
 @click.option(
+    "--trust",
+    "of_trust",
+    is_flag=True,
+    help="Instead: verification, beside libxmlsec1 and SHA-256, and where its time goes. No broker; a minute.",
+)
+@click.option(
     "--connected",
     type=click.IntRange(60, 20_000),
     default=3000,
@@ -117,6 +123,11 @@ def bench(
         if out is not None:
             raise click.UsageError("--format prints its figures; --out is for the whole path")
         _format(as_json=as_json)
+        return
+    if wanted.pop("of_trust"):
+        if out is not None:
+            raise click.UsageError("--trust prints its figures; --out is for the whole path")
+        _trust(as_json=as_json)
         return
     if serves:
         if out is not None:
@@ -169,6 +180,18 @@ def _format(*, as_json: bool) -> None:
         print_json(asdict(speed))
         return
     click.echo(table(speed))
+
+
+def _trust(*, as_json: bool) -> None:
+    from dataclasses import asdict
+
+    from relay.sandbox.bench.trusting import markdown, measure
+
+    found = measure()
+    if as_json:
+        print_json(asdict(found))
+        return
+    click.echo(markdown(found), nl=False)
 
 
 def _gateways(
