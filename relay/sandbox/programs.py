@@ -17,7 +17,7 @@ from relay.sandbox.config import KEEPER
 from relay.sandbox.home import Home, Kept, Programs
 
 SETTINGS_MARK: Final = "TRUC_SANDBOX_SETTINGS"
-_PASSED_ON: Final = ("PATH", "HOME", "USER", "LOGNAME", "TMPDIR", "VIRTUAL_ENV", "TZ")
+_PASSED_ON: Final = ("PATH", "HOME", "USER", "LOGNAME", "TMPDIR", "VIRTUAL_ENV", "TZ", "SOFTHSM2_CONF")
 
 OWN_PROGRAMS: Final = Programs(
     worker=("{python}", "-m", "relay.cli", "worker", "--config", "{config}", "--name", "{name}"),

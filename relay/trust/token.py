@@ -128,7 +128,7 @@ class Module:
             library.reinitialize()
             found = self._named(library, uri)
         if not found:
-            raise _AwayError("no such token is there")
+            raise _AwayError("it is not there")
         if len(found) > 1:
             raise _UnusableError(f"{len(found)} tokens are named so: add serial or slot-id")
         return found[0]

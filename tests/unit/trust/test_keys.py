@@ -285,7 +285,7 @@ def test_a_token_that_is_away_at_the_start_is_waited_for(
     token.put(world.ec.key)
     token.take_away()
     pair = opened(token, tmp_path, world.ec)
-    assert pair.away == "no such token is there"
+    assert pair.away == "it is not there"
     with pytest.raises(TransientError):
         open_pair_now(KeyPlace(token.uri(), (tmp_path / "chain.pem",)))
     token.put_back()

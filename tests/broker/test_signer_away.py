@@ -1,0 +1,142 @@
+"""The device that holds the relay's key goes away under load and comes back: nothing is lost, nothing is said twice."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+import yaml
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+from tests.support import softhsm
+from tests.support.pki import Key
+from tests.support.sandbox import running_sandbox
+from tests.support.stranger import Sandbox, Stranger
+from tests.support.stranger_xml import Facts
+
+pytestmark = [pytest.mark.broker, pytest.mark.timeout(400)]
+T = TypeVar("T")
+
+
+def until(look: Callable[[], T], seconds: float = 90.0, what: str = "") -> T:
+    end = time.monotonic() + seconds
+    while not (found := look()):
+        assert time.monotonic() < end, f"in vain: {what}"
+        time.sleep(0.1)
+    return found
+
+
+@dataclass
+class Ground:
+    home: Path
+    token: softhsm.Token
+    sender: Stranger
+    recipient: Stranger
+
+    def worker(self) -> int:
+        """Its process id; 0 while there is none."""
+        return int((json.loads((self.home / "sandbox.json").read_text())["pids"]["workers"] or [0])[0])
+
+    def settings(self) -> dict[str, Any]:
+        read: dict[str, Any] = yaml.safe_load((self.home / "config" / "w1.yaml").read_text())
+        return read
+
+    def ask(self, page: str) -> str:
+        http = self.settings()["http"]
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        try:
+            with opener.open(f"http://{http['host']}:{http['port']}/{page}", timeout=30) as answer:
+                return str(answer.read().decode())
+        except urllib.error.HTTPError as answer:  # not ready is told by 503
+            return str(answer.read().decode())
+        except OSError:
+            return "{}"
+
+    def reasons(self) -> list[str] | None:
+        """Why the worker is not ready; None while it does not answer."""
+        found = json.loads(self.ask("ready")).get("reasons")
+        return None if found is None else [str(one) for one in found]
+
+    def send(self) -> str:
+        return self.sender.send(Facts("H26", ("H53",)))[0]
+
+
+@pytest.fixture(scope="module")
+def ground(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ground]:
+    home = tmp_path_factory.mktemp("signer")
+    token = softhsm.Token(tmp_path_factory.mktemp("token"))
+    with running_sandbox(home):
+        sandbox = Sandbox.load(home / "sandbox.json")
+        ground = Ground(home, token, Stranger(sandbox, "H26").start(), Stranger(sandbox, "H53").start())
+        _into_the_token(ground)
+        yield ground
+        ground.sender.close()
+        ground.recipient.close()
+
+
+def _into_the_token(ground: Ground) -> None:
+    """Put the worker's key into the token, away with its file, and let the worker start anew."""
+    file, settings = ground.home / "config" / "w1.yaml", ground.settings()
+    path = Path(settings["relay"]["key"])
+    key: Key = load_pem_private_key(path.read_bytes(), None)  # type: ignore[assignment]
+    ground.token.put(key)
+    settings["relay"]["key"] = ground.token.uri()
+    file.write_text(yaml.safe_dump(settings))
+    before = ground.worker()
+    os.kill(before, signal.SIGTERM)
+    until(
+        lambda: ground.worker() not in {0, before} and ground.reasons() == [],
+        what="the worker with the token",
+    )
+
+
+def test_a_worker_whose_device_goes_away_waits_and_goes_on_by_itself(ground: Ground) -> None:
+    first = ground.send()
+    assert ground.sender.acknowledgement(first).result == "accepted"
+    ground.token.take_away()
+    waiting = [ground.send()]  # the one by which it is noticed
+    until(lambda: "signer-away" in (ground.reasons() or []), what="signer-away")
+    waiting += [ground.send() for _ in range(5)]
+    facts = json.loads(ground.ask("ready"))
+    assert facts["ready"] is False
+    assert softhsm.PIN not in json.dumps(facts)
+    assert 'truc_unready_reason{reason="signer-away"} 1.0' in ground.ask("metrics")
+    time.sleep(3)  # time in which something could be said that must not be
+    assert all(not ground.sender.receipts_of(one) for one in waiting)
+    # only the one by which it was noticed may be on its way; the others were not even taken
+    assert all(not ground.recipient.arrivals(one) for one in waiting[1:])
+    ground.token.put_back()
+    for one in waiting:
+        assert ground.sender.acknowledgement(one).result == "accepted"
+        arrived = ground.recipient.arrival(one)
+        ground.recipient.check(arrived)
+        assert len({each.delivery_id for each in ground.recipient.arrivals(one)}) == 1
+    assert until(lambda: ground.reasons() == [], what="ready again")
+    assert all(len(ground.recipient.arrivals(one)) == 1 for one in waiting[1:])
+
+
+def test_a_worker_starts_while_its_device_is_away(ground: Ground) -> None:
+    ground.token.take_away()
+    before = ground.worker()
+    os.kill(before, signal.SIGKILL)
+    until(
+        lambda: ground.worker() not in {0, before} and "signer-away" in (ground.reasons() or []),
+        what="signer-away",
+    )
+    sent = ground.send()
+    time.sleep(1)
+    assert not ground.sender.receipts_of(sent)
+    ground.token.put_back()
+    assert ground.sender.acknowledgement(sent).result == "accepted"
+    log = "".join(path.read_text(errors="replace") for path in (ground.home / "log").glob("*"))
+    assert softhsm.PIN not in log
+    assert "relay-key-unusable" in log
