@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import datetime as dt
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from relay.errors import Code, ConfigurationError
+from relay.errors import Code, ConfigurationError, TransientError
 from relay.evidence.receipts import ReceiptVerifier
 from relay.evidence.signer import RelaySigner
+from relay.settings.keyplace import KeyPlace
 from relay.trust.chain import TrustStore
-from tests.support import pki
+from relay.trust.token import TokenKey
+from tests.support import pki, softhsm
 
 UNSIGNED = (
     b'<receipt xmlns="urn:truc:receipt:1" at="2030-05-04T03:02:01.000Z" code="" kind="acknowledgement" number="w1-1"'
@@ -184,3 +188,142 @@ def test_the_end_is_that_of_the_first_certificate_of_the_chain(relay: Relay) -> 
     relay.later()
     relay.signer.refresh()
     assert relay.signer.end() == pki.NOW + 9 * pki.DAY
+
+
+# --- two signers, and keys in a token
+
+
+def place_of(folder: Path, entity: pki.Entity, name: str) -> KeyPlace:
+    key, certificate = folder / f"{name}.key", folder / f"{name}.pem"
+    key.write_bytes(entity.key_pem)
+    certificate.write_bytes(entity.chain_pem)
+    return KeyPlace(str(key), (certificate,))
+
+
+def in_token(relay: Relay, folder: Path, entity: pki.Entity) -> tuple[softhsm.Token, KeyPlace]:
+    token = softhsm.Token(folder)
+    token.put(entity.key)
+    place = place_of(folder, entity, "token")
+    return token, KeyPlace(token.uri(), place.certificates)
+
+
+def signer_of(relay: Relay, first: KeyPlace, second: KeyPlace | None = None) -> None:
+    relay.signer = RelaySigner(
+        "truc-test", first.key, first.certificates, relay.clock, relay.store, second=second
+    )
+
+
+def until(relay: Relay, done: Callable[[], bool]) -> None:
+    """Let seconds pass on the relay's clock, and real ones for the device."""
+    end = time.monotonic() + 60
+    while not done():
+        assert time.monotonic() < end, relay.signer.problem
+        time.sleep(0.02)
+        relay.later()
+        relay.signer.refresh()
+
+
+def test_the_second_key_signs_while_the_first_is_away(relay: Relay, tmp_path: Path) -> None:
+    first, second = relay.entity(), relay.entity()
+    token, place = in_token(relay, tmp_path, first)
+    signer_of(relay, place, place_of(tmp_path, second, "second"))
+    assert relay.sealed_by(first)
+    token.take_away()
+    assert relay.sealed_by(second), "the same receipt, by the other key"
+    assert not relay.signer.away
+    relay.later()
+    relay.signer.check()
+    assert relay.signer.problem
+    assert relay.signer.certificate.sha256 == _sha256(second)
+    assert relay.signer.taken == 1
+    token.put_back()
+    until(relay, lambda: not relay.signer.problem)
+    assert relay.sealed_by(first)
+    assert relay.signer.taken == 2
+
+
+def test_without_a_second_key_it_waits(relay: Relay, tmp_path: Path) -> None:
+    first = relay.entity()
+    token, place = in_token(relay, tmp_path, first)
+    signer_of(relay, place)
+    token.take_away()
+    for sign in (
+        lambda: relay.signer.seal(UNSIGNED),
+        lambda: relay.signer.sign_text(b"head", "head"),
+        relay.signer.check,
+    ):
+        with pytest.raises(TransientError) as caught:
+            sign()
+        assert caught.value.code is Code.KEY_AWAY
+    assert relay.signer.away
+    token.put_back()
+    until(relay, lambda: not relay.signer.away)
+    relay.signer.check()
+    assert relay.sealed_by(first)
+
+
+def test_a_signer_begins_without_its_device(relay: Relay, tmp_path: Path) -> None:
+    first = relay.entity()
+    token, place = in_token(relay, tmp_path, first)
+    token.take_away()
+    signer_of(relay, place)
+    assert relay.signer.away
+    assert relay.signer.certificate.sha256 == _sha256(first)
+    token.put_back()
+    until(relay, lambda: not relay.signer.away)
+    assert relay.sealed_by(first)
+
+
+def test_the_second_key_signs_when_the_first_certificate_has_ended(relay: Relay, tmp_path: Path) -> None:
+    first = relay.entity(not_after=pki.NOW + dt.timedelta(hours=1))
+    second = relay.entity()
+    signer_of(relay, place_of(tmp_path, first, "first"), place_of(tmp_path, second, "second"))
+    assert relay.sealed_by(first)
+    assert relay.signer.end() == second.chain[1].not_valid_after_utc
+    relay.later(3700)
+    assert relay.sealed_by(second)
+
+
+def test_a_second_key_that_cannot_be_used_is_a_problem_and_no_hindrance(relay: Relay, tmp_path: Path) -> None:
+    first = place_of(tmp_path, relay.first, "first")
+    wrong = place_of(tmp_path, relay.entity(relay="another"), "wrong")
+    signer_of(relay, first, wrong)
+    relay.later()
+    assert relay.sealed_by(relay.first)
+    assert "of another" in relay.signer.problem
+    mended = relay.entity()
+    place_of(tmp_path, mended, "wrong")
+    relay.later()
+    relay.signer.refresh()
+    assert relay.signer.problem == ""
+    signer_of(relay, place_of(tmp_path, relay.entity(relay="another"), "bad"), first)
+    assert relay.sealed_by(relay.first)
+    with pytest.raises(ConfigurationError):
+        signer_of(relay, place_of(tmp_path, relay.entity(relay="another"), "bad"))
+
+
+def test_a_key_in_a_token_changes_with_its_certificate(relay: Relay, tmp_path: Path) -> None:
+    """Overlap: the new key stands beside the former one under the same name; the certificate says which signs."""
+    first, second = relay.entity(), relay.entity()
+    token, place = in_token(relay, tmp_path, first)
+    signer_of(relay, place)
+    place.certificates[0].write_bytes(second.chain_pem)  # before its key is there
+    relay.later()
+    assert relay.sealed_by(first)
+    until(relay, lambda: "that of the certificate" in relay.signer.problem)
+    token.put(second.key)
+    until(relay, lambda: not relay.signer.problem)
+    assert relay.sealed_by(second)
+    assert relay.signer.taken == 1
+    assert isinstance(relay.signer._in_use().own.key, TokenKey)
+
+
+def test_from_a_file_to_a_token_and_back_in_two_workers(relay: Relay, tmp_path: Path) -> None:
+    """Two signers at a time: each receipt verifies by the certificate that it carries."""
+    second = relay.entity()
+    _, place = in_token(relay, tmp_path, second)
+    other = RelaySigner("truc-test", place.key, place.certificates, relay.clock, relay.store)
+    for signer, entity in ((relay.signer, relay.first), (other, second), (relay.signer, relay.first)):
+        found = relay.verifier.verify(signer.seal(UNSIGNED), relay.clock.now(), "truc-test")
+        assert found.accepted
+        assert found.verdict.certificate_sha256 == _sha256(entity)
