@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from functools import cache
 from typing import Final
 
-from tests.fuzz import evidence, material
+from tests.fuzz import evidence, inspection, material
 from tests.fuzz.signature import TOKENS, change_elements, signature_seeds
 from tests.support.edxml_corpus import CORPUS, PDF, TEXT, archive
 
@@ -87,6 +87,8 @@ def seeds(target: str) -> tuple[bytes, ...]:
         return material.seeds(target)
     if target == "signature":
         return signature_seeds()
+    if target == "recognise":
+        return inspection.seeds()
     if target == "code":
         return tuple(code.encode() for code in _CODES)
     if target == "attachment":
@@ -127,7 +129,7 @@ def inputs(target: str, seed: int) -> Iterator[bytes]:
     """Yield inputs without end: seeds changed in a few places, and seeds crossed with each other."""
     rng = random.Random(zlib.crc32(target.encode()) + seed)
     pool = seeds(target)
-    tokens = TOKENS if target == "signature" else _TOKENS
+    tokens = {"signature": TOKENS, "recognise": inspection.TOKENS}.get(target, _TOKENS)
     while True:
         body = bytearray(rng.choice(pool))
         for _ in range(rng.choice((1, 1, 1, 2, 3, 8))):

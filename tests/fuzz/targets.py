@@ -24,6 +24,7 @@ from relay.model.codes import form_2016, normal_form
 from relay.model.verdict import Node, SignedView
 from tests.fuzz import material
 from tests.fuzz.evidence import fuzz_evidence
+from tests.fuzz.inspection import fuzz_recognise
 from tests.fuzz.signature import fuzz_signature
 
 Target = Callable[[bytes], None]
@@ -180,6 +181,7 @@ TARGETS: Final[dict[str, Target]] = {
     "ocsp-answer": material.fuzz_answer,
     "certificate": material.fuzz_certificate,
     "signature": fuzz_signature,
+    "recognise": fuzz_recognise,
 }
 
 

@@ -14,6 +14,7 @@ RUNS = {"package": 4000, "attachment": 2500, "code": 20_000, "status": 2000, "ev
     "ocsp-answer": 4000,
     "certificate": 4000,
     "signature": 2000,
+    "recognise": 6000,
 }
 
 
