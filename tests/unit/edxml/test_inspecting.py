@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import random
 import zipfile
 
 import pytest
@@ -86,9 +87,23 @@ def test_base64_in_lines_hides_no_mark() -> None:
     assert not may(package(b"%PDF-1.7"))
 
 
-def test_what_is_no_package_does_not_count() -> None:
-    for body in (b"", b"ContentTransferEncoded", b"<ContentTransferEncoded>", b"</ContentTransferEncoded>x<"):
+@pytest.mark.parametrize("change", [(b"JVBERi", b"&#74;VBERi"), (b"JVBERi", b"<![CDATA[JVBERi")])
+def test_a_payload_that_is_not_plain_text_may_hide_a_mark(change: tuple[bytes, bytes]) -> None:
+    body = package(b"%PDF-1.7")
+    assert body.count(change[0]) == 1
+    assert not may(body)
+    assert may(body.replace(*change))
+
+
+def test_what_has_no_payload_does_not_count() -> None:
+    for body in (b"", b"<a/>", b"</ContentTransferEncoded>x<"):
         assert not may(body)
+
+
+def test_names_in_a_directory_are_found_whatever_their_letters_and_however_large_the_archive() -> None:
+    large = archive("_XMLSignatures/Sig.xml", random.Random(3).randbytes(600_000))
+    assert may(package(large))
+    assert not may(package(archive("a.txt", random.Random(3).randbytes(600_000))))
 
 
 def test_attachments_come_in_their_order_and_out_of_their_archives() -> None:
