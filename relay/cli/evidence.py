@@ -19,6 +19,7 @@ from relay.cli.options import (
     print_json,
     words,
 )
+from relay.cli.witness import witness
 from relay.errors import Code, OperationError
 
 if TYPE_CHECKING:
@@ -270,3 +271,4 @@ def _write(path: Path, content: str) -> None:
 
 
 evidence.add_command(verify)
+evidence.add_command(witness)

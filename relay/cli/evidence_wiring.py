@@ -10,11 +10,14 @@ from datetime import timedelta
 from relay.errors import Code, ConfigurationError
 from relay.evidence.sealing import SealingPolicy
 from relay.evidence.signer import RelaySigner
+from relay.evidence.witness import Witness
 from relay.keeper.evidence import Authority, EvidenceDuty, EvidencePolicy
 from relay.model.keeping import EvidenceStore, TimeStamp
 from relay.model.ports import Clock
+from relay.observe.clock import SystemClock
 from relay.settings import Settings
 from relay.trust.chain import read_certificates
+from relay.trust.detached import verify_detached
 from relay.trust.timestamp import TokenJudge, ask, question, read_answer
 
 _NONCE_BITS = 64
@@ -65,3 +68,27 @@ def authority(settings: Settings) -> Authority | None:
         return TimeStamp(0, own.authority, judge.judge(token, text, nonce).at, token)
 
     return stamp
+
+
+def witness_of(settings: Settings, store: EvidenceStore) -> Witness:
+    """Return who takes what other relays hand over: judged by the anchors, answered by the relay's key."""
+    from relay.cli.wiring import trust_store
+
+    clock, trust, relay = SystemClock(), trust_store(settings), settings.relay
+
+    def check(line: bytes, text: bytes, kind: str) -> str:
+        return verify_detached(line, text, kind, trust, clock.now()).relay
+
+    def sign(text: bytes, kind: str) -> bytes:
+        signer = RelaySigner(
+            relay.name,
+            relay.key,
+            relay.certificates,
+            clock,
+            trust,
+            password_file=relay.key_password_file,
+            second=relay.second.place(),
+        )
+        return signer.sign_text(text, kind)
+
+    return Witness(store, relay.name, check, sign, clock.now)
