@@ -108,8 +108,6 @@ class LogVerifier:
         for signed in self._elsewhere:
             try:
                 head, signer = self._reader.head(signed)
-                if self._judged and not signer.trusted:
-                    raise RefusedError(signer.code, signer.detail)
                 found.append((head, signed, signer))
             except RefusedError as error:
                 detail = f"{error.code.value} {error.detail}".strip()
@@ -131,7 +129,7 @@ class LogVerifier:
         relay = heads.heads[-1][0].relay if heads.heads else None
         agreed = 0
         fits = 0  # the largest size at which a head from elsewhere agrees
-        for head, signed, _ in sorted(foreign, key=lambda one: (one[0].life, one[0].size)):
+        for head, signed, signer in sorted(foreign, key=lambda one: (one[0].life, one[0].size)):
             reason, kind, values = "", FaultKind.FORKED, {"size": str(head.size), "good": str(fits)}
             values |= {"stored": str(main.stored), "at": rfc3339(head.at)}
             left = next((bases[life] for life in sorted(bases) if life > head.life), None)
@@ -148,6 +146,9 @@ class LogVerifier:
             if not reason:
                 agreed, fits = agreed + 1, max(fits, head.size)
                 continue
+            if self._judged and not signer.trusted:  # anybody can make a head that contradicts
+                detail = f"{signer.code.value} {signer.detail}".strip()
+                reason, kind, values = "head-signature", FaultKind.SIGNATURE, {"detail": detail}
             first, last = (fits + 1, head.size) if reason == "elsewhere" else (head.number, head.number)
             name = f"head {head.number} from elsewhere"
             self._faults.append(Fault(kind, What.HEAD, name, reason, None, first, last, values))

@@ -21,6 +21,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     # Short times, so that what an hour would show is shown in seconds; the rules are the same.
     "deadlines": {"unknown_document_s": 1, "min_s": 1},
     "keeper": {"interval_s": 0.5},
+    "evidence": {"seal_s": 0.5},
 }
 
 
