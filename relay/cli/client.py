@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from relay.model.ports import Clock, Directory
     from relay.model.verdict import SignedView, Verification
     from relay.sandbox.contents import Sandbox, SandboxAgency
+    from relay.settings.keyplace import KeyPlace
     from relay.trust.verifier import DocumentVerifier
 
 _RECEIPT_ROOT = b"urn:truc:receipt:1"
@@ -89,6 +90,8 @@ class Client:
     reader: Reader
     gateway: Gateway
     clock: Clock
+    place: KeyPlace
+    """Where the agency's key is."""
 
     @property
     def mailbox(self) -> Mailbox:
@@ -97,7 +100,7 @@ class Client:
 
     def sign(self, unsigned: bytes, kind: Kind, profile: str | None = None) -> bytes:
         """Sign with the agency's key; without a profile by the one that suits size and content."""
-        return _sign(unsigned, kind, self.login, self.reader.package_format, profile)
+        return _sign(unsigned, kind, self.place, self.reader.package_format, profile)
 
 
 def is_receipt(body: bytes) -> bool:
@@ -135,8 +138,10 @@ def open_reader(settings_file: Path, engine: str = "fast") -> Reader:
 
 
 @contextmanager
-def open_client(home: Path, code: str) -> Iterator[Client]:
+def open_client(home: Path, code: str, place: KeyPlace | None = None) -> Iterator[Client]:
     """Yield an agency's client; the broker is reached at the first use, the mailbox stands in the sandbox's folder.
+
+    ``place`` is where the agency's key is, if not where the sandbox has put it.
 
     Raises:
         OperationError: NOT-FOUND: no sandbox there, or no key for that agency.
@@ -152,7 +157,7 @@ def open_client(home: Path, code: str) -> Iterator[Client]:
     clock = SystemClock()
 
     def write(draft: StatusDraft) -> bytes:
-        return _write_status(draft, sandbox, reader)
+        return _write_status(draft, sandbox, reader, {} if place is None else {code: place})
 
     gateway = Gateway(
         account,
@@ -166,7 +171,7 @@ def open_client(home: Path, code: str) -> Iterator[Client]:
         clock=clock,
     )
     try:
-        yield Client(sandbox, login, reader, gateway, clock)
+        yield Client(sandbox, login, reader, gateway, clock, place or _kept(login))
     finally:
         gateway.close()
 
@@ -184,7 +189,9 @@ def organ(code: str, directory: Directory) -> Organ:
     return Organ(code, name=known.name if known else "")
 
 
-def _write_status(draft: StatusDraft, sandbox: Sandbox, reader: Reader) -> bytes:
+def _write_status(
+    draft: StatusDraft, sandbox: Sandbox, reader: Reader, places: Mapping[str, KeyPlace]
+) -> bytes:
     from adapters.edxml.facts import StatusFields
     from adapters.edxml.writer import status_package
     from relay.model.message import Kind
@@ -204,19 +211,28 @@ def _write_status(draft: StatusDraft, sandbox: Sandbox, reader: Reader) -> bytes
         checked=False,
     )
     # One gateway may answer for several agencies, each with its own key.
-    return _sign(unsigned, Kind.STATUS, sandbox.agency(draft.sender), reader.package_format)
+    own = places.get(draft.sender) or _kept(sandbox.agency(draft.sender))
+    return _sign(unsigned, Kind.STATUS, own, reader.package_format)
+
+
+def _kept(login: SandboxAgency) -> KeyPlace:
+    """Where the sandbox keeps an agency's key."""
+    from relay.settings.keyplace import KeyPlace
+
+    return KeyPlace(str(login.key), (login.cert,))
 
 
 def _sign(
     unsigned: bytes,
     kind: Kind,
-    login: SandboxAgency,
+    own: KeyPlace,
     package_format: EdxmlFormat,
     profile: str | None = None,
 ) -> bytes:
-    from relay.trust.sign import load_chain, load_key, sign_document, sign_suitably
+    from relay.trust.keys import open_pair_now
+    from relay.trust.sign import sign_document, sign_suitably
 
-    place, key, chain = package_format.place(kind), load_key(login.key), load_chain(login.cert)
+    place, pair = package_format.place(kind), open_pair_now(own)
     if profile is None:
-        return sign_suitably(unsigned, place, key, chain)
-    return sign_document(unsigned, place, key, chain, profile=profile)
+        return sign_suitably(unsigned, place, pair.key, pair.pem)
+    return sign_document(unsigned, place, pair.key, pair.pem, profile=profile)

@@ -14,6 +14,7 @@ from relay.cli.options import (
     dry_run_option,
     home_option,
     json_option,
+    key_options,
     note,
     print_json,
     words,
@@ -22,6 +23,7 @@ from relay.cli.options import (
 if TYPE_CHECKING:
     from adapters.gateway import Arrived, StoredReceipt, Taken
     from relay.cli.client import Client
+    from relay.settings.keyplace import KeyPlace
 
 
 @click.command()
@@ -42,6 +44,7 @@ if TYPE_CHECKING:
     help="Seconds without a message after which the queue counts as empty.",
 )
 @click.option("--all", "again", is_flag=True, help="Show also what was shown before.")
+@key_options
 @home_option
 @dry_run_option
 @json_option
@@ -51,6 +54,7 @@ def inbox(
     out: Path | None,
     idle: float,
     again: bool,
+    key_place: KeyPlace | None,
     home: Path,
     dry_run: bool,
     as_json: bool,
@@ -67,7 +71,7 @@ def inbox(
     from adapters.gateway import Taken
     from relay.cli.client import open_client
 
-    with open_client(home, code) as client:
+    with open_client(home, code, key_place) as client:
         taken = Taken()
         if not dry_run:
             waiting = 0 if take is None else len(client.mailbox.unseen(code, take))

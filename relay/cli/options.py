@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 from collections.abc import Callable, Iterable
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
 from relay.errors import RefusedError
 from relay.model.codes import normal_form
 from relay.model.times import VIETNAM, rfc3339
+
+if TYPE_CHECKING:
+    from relay.settings.keyplace import KeyPlace
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -109,6 +113,57 @@ def home_option(command: Command) -> Command:
         show_default="$TRUC_HOME or ~/.local/share/truc/sandbox",
         help="Folder of the sandbox.",
     )(command)
+
+
+def key_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add ``--key`` and what belongs to it; the command gets ``key_place``, a ``KeyPlace`` or None."""
+
+    @functools.wraps(command)
+    def with_place(
+        *arguments: object,
+        key: str | None,
+        certificate: tuple[Path, ...],
+        key_password_file: Path | None,
+        **options: object,
+    ) -> Any:  # noqa: ANN401 - whatever the command returns
+        return command(*arguments, key_place=_place(key, certificate, key_password_file), **options)
+
+    file = click.Path(exists=True, dir_okay=False, path_type=Path)
+    for option in (
+        click.option(
+            "--key-password-file",
+            type=file,
+            help="File whose first line opens the key's file; a token's PIN is named by its URI.",
+        ),
+        click.option(
+            "--certificate",
+            type=file,
+            multiple=True,
+            help="Certificate chain of --key, PEM, leaf first; not needed where a PKCS#12 file holds it.",
+        ),
+        click.option(
+            "--key",
+            metavar="FILE|URI",
+            help="Sign with this key instead of the sandbox's: PEM, PKCS#12, or a PKCS#11 URI.",
+        ),
+    ):
+        with_place = option(with_place)
+    return with_place
+
+
+def _place(key: str | None, certificates: tuple[Path, ...], password_file: Path | None) -> KeyPlace | None:
+    if key is None:
+        if certificates or password_file:
+            raise click.UsageError("--certificate and --key-password-file belong to --key")
+        return None
+    from relay.settings.keyplace import KeyPlace, is_uri
+
+    place = KeyPlace(key if is_uri(key) else str(Path(key).absolute()), certificates, password_file)
+    if not certificates and not place.holds_certificates:
+        raise click.UsageError("--key needs --certificate")
+    if password_file and is_uri(key):
+        raise click.UsageError("a token's PIN is named by pin-source in the URI, not by --key-password-file")
+    return place
 
 
 def dry_run_option(command: Command) -> Command:

@@ -13,6 +13,7 @@ from relay.cli.options import (
     dry_run_option,
     home_option,
     json_option,
+    key_options,
     note,
     print_json,
     words,
@@ -23,6 +24,7 @@ from relay.errors import Code, OperationError
 if TYPE_CHECKING:
     from relay.cli.client import Client
     from relay.model.envelope import Envelope
+    from relay.settings.keyplace import KeyPlace
 
 ANSWERS = ("02", "03", "04", "05", "06", "15", "16")
 
@@ -35,6 +37,7 @@ ANSWERS = ("02", "03", "04", "05", "06", "15", "16")
 @click.option(
     "--from", "sender", type=agency_code, metavar="CODE", help="Sender, where several used this transport id."
 )
+@key_options
 @home_option
 @dry_run_option
 @json_option
@@ -44,6 +47,7 @@ def reply(
     status: str,
     reason: str,
     sender: str | None,
+    key_place: KeyPlace | None,
     home: Path,
     dry_run: bool,
     as_json: bool,
@@ -67,7 +71,7 @@ def reply(
                 f"{status} không có --reason: bên gửi sẽ không biết lý do.",
             )
         )
-    with open_client(home, code) as client:
+    with open_client(home, code, key_place) as client:
         if dry_run:
             found = [
                 item for item in client.mailbox.documents(code, transport_id) if sender in {None, item.sender}
@@ -93,11 +97,19 @@ def reply(
     help="Recipient to ask; default: all. Repeatable.",
 )
 @click.option("--reason", required=True, help="Why it is taken back.")
+@key_options
 @home_option
 @dry_run_option
 @json_option
 def take_back(
-    code: str, transport_id: str, to: tuple[str, ...], reason: str, home: Path, dry_run: bool, as_json: bool
+    code: str,
+    transport_id: str,
+    to: tuple[str, ...],
+    reason: str,
+    key_place: KeyPlace | None,
+    home: Path,
+    dry_run: bool,
+    as_json: bool,
 ) -> None:
     """Ask recipients to give a sent document back (status 13).
 
@@ -108,7 +120,7 @@ def take_back(
     from adapters.gateway import StatusDraft
     from relay.cli.client import open_client
 
-    with open_client(home, code) as client:
+    with open_client(home, code, key_place) as client:
         envelope = _sent_envelope(client, code, transport_id)
         named = {one.code: one for one in envelope.recipients}
         if unknown := [one for one in to if one not in named]:

@@ -18,6 +18,7 @@ from relay.cli.options import (
     dry_run_option,
     home_option,
     json_option,
+    key_options,
     note,
     print_json,
     words,
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from adapters.gateway import StoredReceipt, Submission
     from relay.cli.client import Client
     from relay.model.message import Kind, Lane
+    from relay.settings.keyplace import KeyPlace
 
 _DURATION: Final = re.compile(r"(\d{1,5})(m|h|d)")
 _TRACED: Final = re.compile(rb"<edXML:Timestamp>(\d{4}/\d\d/\d\d \d\d:\d\d:\d\d)</edXML:Timestamp>")
@@ -116,6 +118,7 @@ def deadline(written: str) -> datetime | timedelta:
 @click.option(
     "--timeout", type=click.FloatRange(0.1), default=60.0, show_default=True, help="Seconds to wait."
 )
+@key_options
 @home_option
 @dry_run_option
 @json_option
@@ -127,6 +130,7 @@ def send(
     profile: str,
     wait: bool,
     timeout: float,
+    key_place: KeyPlace | None,
     home: Path,
     dry_run: bool,
     as_json: bool,
@@ -148,7 +152,7 @@ def send(
     _check_usage(file, chosen_id, fields)
     from relay.cli.client import open_client
 
-    with open_client(home, code) as client:
+    with open_client(home, code, key_place) as client:
         chosen = None if profile == "auto" else profile
         kept = client.mailbox.submission(chosen_id, client.gateway.account.agency) if chosen_id else None
         if file is not None:

@@ -15,8 +15,15 @@ from typing import Any, TypeVar
 
 import pytest
 import yaml
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from click.testing import CliRunner
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    load_pem_private_key,
+    pkcs12,
+)
 
+from relay.cli.main import main
 from tests.support import softhsm
 from tests.support.pki import Key
 from tests.support.sandbox import running_sandbox
@@ -140,3 +147,43 @@ def test_a_worker_starts_while_its_device_is_away(ground: Ground) -> None:
     log = "".join(path.read_text(errors="replace") for path in (ground.home / "log").glob("*"))
     assert softhsm.PIN not in log
     assert "relay-key-unusable" in log
+
+
+def test_a_gateway_sends_with_a_key_of_its_own_place(ground: Ground, tmp_path: Path) -> None:
+    raw = ground.sender.sandbox.raw["agencies"]["H26"]
+    key: Key = load_pem_private_key(Path(raw["key"]).read_bytes(), None)  # type: ignore[assignment]
+    chain = x509.load_pem_x509_certificates(Path(raw["cert"]).read_bytes())
+    token = softhsm.Token(tmp_path)
+    token.put(key, label="H26")
+    locked = BestAvailableEncryption(b"abc")
+    (tmp_path / "h26.p12").write_bytes(
+        pkcs12.serialize_key_and_certificates(b"H26", key, chain[0], chain[1:], locked)
+    )
+    (tmp_path / "password").write_text("abc\n")
+    (tmp_path / "password").chmod(0o600)
+    command = [
+        "send",
+        "--as",
+        "H26",
+        "--to",
+        "H53",
+        "--subject",
+        "Thử",
+        "--content",
+        "x",
+        "--home",
+        ground.home,
+    ]
+    for place in (
+        ["--key", token.uri("H26"), "--certificate", raw["cert"]],
+        ["--key", tmp_path / "h26.p12", "--key-password-file", tmp_path / "password"],
+    ):
+        result = CliRunner().invoke(main, [str(word) for word in (*command, *place)], prog_name="truc")
+        assert result.exit_code == 0, result.output
+        assert ground.sender.acknowledgement(result.stdout.strip()).result == "accepted"
+    token.take_away()
+    away = [str(word) for word in (*command, "--key", token.uri("H26"), "--certificate", raw["cert"])]
+    result = CliRunner().invoke(main, away, prog_name="truc")
+    assert result.exit_code != 0
+    assert "KEY-AWAY" in result.output
+    assert softhsm.PIN not in result.output
