@@ -36,6 +36,7 @@ MODULES: Final = (
     "relay.trust.certificate",
     "relay.trust.path",
     "relay.trust.constraints",
+    "relay.trust.ocsp",
     "relay.model.codes",
     "adapters.edxml.fields",
     "adapters.edxml.format",
@@ -84,6 +85,10 @@ _NOT_VERIFYING: Final = (
     "manifest.unsigned_lines",
     "signature._child",  # a guard that is reached only where a check was switched off
 )
+
+
+_SILENT: Final = ("ocsp._about", "ocsp._signed", "ocsp._vouched")
+"""Functions that refuse by a word that is none: their answer about revocation is then not believed."""
 
 
 @cache
@@ -138,9 +143,12 @@ def _of(name: str) -> Iterator[Mutant]:
     tree = ast.parse(inspect.getsource(module))
     for owner, function in _functions(tree):
         for node in ast.walk(function):
-            if not isinstance(node, ast.If) or (word := _refuses(node)) is None:
+            if not isinstance(node, ast.If):
                 continue
             where = f"{short}.{owner + '.' if owner else ''}{function.name}"
+            word = ast.unparse(node.test)[:70] if where in _SILENT and _silent(node) else _refuses(node)
+            if word is None:
+                continue
             label = f"{where}: {word}"
             seen[label] = seen.get(label, 0) + 1
             label += f" ({seen[label]})" if seen[label] > 1 else ""
@@ -167,9 +175,16 @@ def _refuses(node: ast.If) -> str | None:
         return None
     if isinstance(last, ast.Return) and last.value is not None:
         said = ast.unparse(last.value)
+        if "Outcome." in said:  # why an answer about revocation is not believed
+            return said
         # what hands a refusal on decides nothing
         return _text(last.value) if "Code." in said and "unreadable" not in said else None
     return None
+
+
+def _silent(node: ast.If) -> bool:
+    last = node.body[-1]
+    return isinstance(last, ast.Return) and ast.unparse(last) in {"return None", "return False"}
 
 
 def _text(node: ast.expr) -> str:
@@ -189,6 +204,8 @@ def _codes(node: ast.If) -> frozenset[str]:
         and ast.unparse(each.value) == "Code"
         and each.attr in Code.__members__
     }
+    if "Outcome." in ast.unparse(node.body[-1]) or _silent(node):
+        found.add(Code.REVOCATION_UNKNOWN.value)
     if "NotBase64" in ast.unparse(node.body[-1]):
         found.add(Code.ATTACHMENT_ALTERED.value)
     return frozenset(found)
@@ -238,7 +255,7 @@ class _Dropper(ast.NodeTransformer):
 def _by_hand() -> Iterator[Mutant]:
     from relay.directory.snapshot import AgencyDirectory
     from relay.pipeline import accept
-    from relay.trust import constraints, crl, path
+    from relay.trust import constraints, crl, ocsp, path
 
     def issued_by_name(child: Any, issuer: Any) -> bool:
         """``issued_by`` without the arithmetic: names are enough."""
@@ -288,6 +305,18 @@ def _by_hand() -> Iterator[Mutant]:
         "path.Link.good",
         frozenset({"REVOCATION-UNKNOWN"}),
         lambda: [(path.Link, "good", lambda *_args: perfect)],
+    )
+    yield Mutant(
+        "ocsp: who signed an answer",
+        "ocsp._signed",
+        frozenset({"REVOCATION-UNKNOWN"}),
+        lambda: everywhere(ocsp._signed, lambda *_args: True),
+    )
+    yield Mutant(
+        "ocsp: who may answer for an authority",
+        "ocsp._vouched",
+        frozenset({"REVOCATION-UNKNOWN"}),
+        lambda: everywhere(ocsp._vouched, lambda *_args: perfect),
     )
     yield Mutant(
         "constraints: names",

@@ -14,6 +14,8 @@ SAME_CODE: Final = {
     "signature.check_one_structure": "cryptography refuses bytes behind a certificate as well; this one does not hang on "
     "its version",
     "payload.pieces: its length is none": "the decoder refuses it as well; this one does not hang on its version",
+    "ocsp._told: Outcome.UNREADABLE (2)": "the syntax has no answer that says revoked and not when",
+    "ocsp._vouched: not listings": "without a list there is no latest one: fails closed",
     "path.check_purposes": "asked for by settings alone (trust.purposes); its own tests are in tests/unit/trust",
     "fields.required": "Parts.need is the way of the relay; this one is the gateways'",
     "format.EdxmlFormat.read: the root is not edXML": "the parser was told the root (parse.check_root)",
@@ -47,6 +49,7 @@ SECOND: Final = {
     "manifest.check_attachment: elements where": "markup is no base64",
     "certificate._key: RSA of … bits, at most": "a matter of time: the value is checked, slowly",
     "path.check_relay: not a relay's certificate": "the relay that the receipt names is compared as well",
+    "ocsp._told: Outcome.EXPIRED": "without an end there is nothing to compare with: fails closed as a surprise",
     "codes.normal_form: an identifier code is at most 35": "no agency has such a code",
     "fields.Parts.need": "what is not there cannot be read: fails closed as a surprise",
     "fields.organ_code: OrganId holds elements": "what is inside is looked at as well",

@@ -17,6 +17,9 @@ from tests.attacks.mutants import Mutant, mutants
 from tests.attacks.second import SAME_CODE, SECOND, reason
 from tests.attacks.world import answers, baseline, stateless, world
 
+# what a library says of a certificate of the corpus is no fault of a test
+pytestmark = pytest.mark.filterwarnings("ignore:Parsed a serial number")
+
 _LIGHT: Final = 200_000  # bytes of a body that is asked of mutants that name no code
 # Who answers without raising anything, or before anything of ours has looked: shown by its own tests.
 _ELSEWHERE: Final = (

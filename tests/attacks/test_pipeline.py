@@ -20,6 +20,9 @@ from tests.support import simulation
 from tests.support.simulation import Simulation, fine_ticks
 from tests.support.virtual import VirtualLoop, run
 
+# what a library says of a certificate of the corpus is no fault of a test
+pytestmark = pytest.mark.filterwarnings("ignore:Parsed a serial number")
+
 _TOGETHER = 60  # cases in one life of the relay
 
 

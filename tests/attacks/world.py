@@ -41,6 +41,7 @@ from relay.sandbox.attacks import (
 )
 from relay.sandbox.ca import DevelopmentCa
 from relay.trust.chain import TrustStore
+from relay.trust.shelf import answer_name
 from relay.trust.verifier import DocumentVerifier
 from tests.support.virtual import START
 
@@ -53,6 +54,7 @@ class Office:
 
     ca: DevelopmentCa
     lists: Path
+    fetched: Path
     now: datetime
     enrolled: list[tuple[str, AgencyCertificate]] = field(default_factory=list)
     published: int = 0
@@ -65,6 +67,10 @@ class Office:
         self.published += 1
         (self.lists / f"{self.published}.crl").write_bytes(revocations.public_bytes(Encoding.PEM))
 
+    def answer(self, certificate: x509.Certificate, octets: bytes) -> None:
+        digest = hashlib.sha256(certificate.public_bytes(Encoding.DER)).hexdigest()
+        (self.fetched / answer_name(digest)).write_bytes(octets)
+
     def revoke(self, certificate: x509.Certificate, at: datetime) -> None:
         self.ca.revoke(certificate, self.now, at)
 
@@ -74,12 +80,18 @@ class World:
     """Everything that a case can be held against."""
 
     built: dict[str, tuple[Shot, ...]]
-    agencies: tuple[Agency, ...]
+    office: Office
     anchors: tuple[Path, ...]
     crls: tuple[Path, ...]
+    fetched: Path
     now: datetime
     forge: Forge
     form: EdxmlFormat = field(default_factory=EdxmlFormat)
+
+    @property
+    def agencies(self) -> tuple[Agency, ...]:
+        """The agencies with all certificates that were enrolled up to now."""
+        return tuple(_agency(code, self.office) for code in (*AGENCIES, SUSPENDED))
 
     @property
     def directory(self) -> AgencyDirectory:
@@ -87,7 +99,7 @@ class World:
 
     def store(self) -> TrustStore:
         """Anchors and lists, read anew."""
-        return TrustStore.from_files(self.anchors, self.crls)
+        return TrustStore.from_files(self.anchors, self.crls, fetched=self.fetched)
 
     def verifier(self) -> DocumentVerifier:
         """A verifier that remembers nothing of an earlier one."""
@@ -105,8 +117,9 @@ def world() -> World:
     base, now = Path(folder.name), START
     ca = DevelopmentCa(base / "ca")
     ca.ensure(now)
-    (base / "lists").mkdir()
-    office = Office(ca, base / "lists", now)
+    for name in ("lists", "fetched"):
+        (base / name).mkdir()
+    office = Office(ca, base / "lists", base / "fetched", now)
     signers: dict[str, Signer] = {}
     for code in AGENCIES:
         issued = ca.agency(base / "keys", code, f"Cơ quan {code} (mẫu)", now)
@@ -117,8 +130,7 @@ def world() -> World:
     forge = Forge(Papers(ca.folder, now, office), signers, now)
     inside = [case for case in CASES if case.where is not Where.OUTSIDE]
     built = {case.key: case.shots(forge) for case in inside}
-    agencies = tuple(_agency(code, office) for code in (*AGENCIES, SUSPENDED))
-    return World(built, agencies, (ca.root_cert,), (*ca.crls, base / "lists"), now, forge)
+    return World(built, office, (ca.root_cert,), (*ca.crls, base / "lists"), base / "fetched", now, forge)
 
 
 def _agency(code: str, office: Office) -> Agency:

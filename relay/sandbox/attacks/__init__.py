@@ -11,6 +11,7 @@ from typing import Final
 
 from relay.sandbox.attacks import (
     algorithms,
+    answers,
     certificates,
     content,
     manifest,
@@ -42,6 +43,7 @@ FAMILIES: Final[tuple[Family, ...]] = (
     manifest.FAMILY,
     certificates.CHAINS,
     certificates.REVOCATION,
+    answers.FAMILY,
     certificates.KEY_INFO,
     speaking.SPEAKING,
     speaking.STATUSES,

@@ -341,9 +341,9 @@ MALLEABLE.add(
 MALLEABLE.add(
     "a digest of one byte",
     _MALFORMED,
-    "signature.check_base64_spelling",
+    "signature.check_digest_size",
     "a digest that fits one document in 256",
-    _digest(lambda text: text[:2] + "=="),
+    _digest(lambda _text: b64(b"\1")),
     source="CVE-2009-0217",
 )
 MALLEABLE.add(

@@ -73,6 +73,9 @@ class _Office:
     def publish(self, revocations: x509.CertificateRevocationList) -> None:
         """Nothing: the lists are the operator's."""
 
+    def answer(self, certificate: x509.Certificate, octets: bytes) -> None:
+        """Nothing: what is fetched is the keeper's."""
+
     def revoke(self, certificate: x509.Certificate, at: datetime) -> None:
         """Put a certificate on its issuer's list."""
         self.revoked += 1

@@ -47,6 +47,9 @@ class Office(Protocol):
     def publish(self, revocations: x509.CertificateRevocationList) -> None:
         """Give the relay a revocation list besides those that it has."""
 
+    def answer(self, certificate: x509.Certificate, octets: bytes) -> None:
+        """Give the relay an answer about a certificate (OCSP, DER), as if it had fetched it."""
+
     def revoke(self, certificate: x509.Certificate, at: datetime) -> None:
         """Put a certificate on its issuer's list."""
 

@@ -190,3 +190,10 @@ TRANSFORMS.add(
         transforms=f'<Transforms>{T_ENVELOPED}<Transform Algorithm="{EXC}"><!-- x --></Transform></Transforms>'
     ),
 )
+TRANSFORMS.add(
+    "a name with a space behind it",
+    Code.FOREIGN_TRANSFORM,
+    "signature.check_transforms",
+    "readers that trim",
+    _transforms(f'{T_ENVELOPED}<Transform Algorithm="{EXC} "></Transform>'),
+)

@@ -365,3 +365,19 @@ FAMILY.add(
     "Ids in the signature that another reference can point at",
     lambda forge: replaced(forge.good(), "<SignatureValue>", '<SignatureValue Id="v">'),
 )
+FAMILY.add(
+    "a part of the signature in another namespace under the same prefix",
+    Code.SIGNATURE_MALFORMED,
+    "signature.check_children",
+    "readers that look at prefixes",
+    lambda forge: replaced(
+        forge.with_recipe(prefix="ds"), "<ds:SignatureValue>", '<ds:SignatureValue xmlns:ds="urn:x">'
+    ),
+)
+FAMILY.add(
+    "a language at the signature",
+    Code.SIGNATURE_MALFORMED,
+    "signature.check_bare",
+    "attributes that one engine reads and another does not",
+    lambda forge: forge.with_recipe(attributes=' xml:lang="vi"'),
+)
