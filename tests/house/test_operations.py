@@ -36,7 +36,8 @@ OTHERS = frozenset(
 
 
 def rules() -> dict[str, dict[str, Any]]:
-    groups = yaml.safe_load((ROOT / "deploy/prometheus/alerts.yaml").read_text(encoding="utf-8"))["groups"]
+    files = sorted((ROOT / "deploy/prometheus").glob("alerts*.yaml"))
+    groups = [one for file in files for one in yaml.safe_load(file.read_text(encoding="utf-8"))["groups"]]
     return {rule["alert"]: rule for group in groups for rule in group["rules"] if "alert" in rule}
 
 
