@@ -40,6 +40,7 @@ _CHOICES: Final = {
     "Type": frozenset({"simple", "exec", "oneshot", "notify"}),
     "NotifyAccess": frozenset({"none", "main", "exec", "all"}),
     "Restart": frozenset({"no", "on-failure", "always", "on-abnormal"}),
+    "OOMPolicy": frozenset({"continue", "stop", "kill"}),
     "KillMode": frozenset({"control-group", "mixed", "process", "none"}),
     "ProtectSystem": frozenset({"no", "yes", "full", "strict"}),
     "ProtectProc": frozenset({"default", "noaccess", "invisible", "ptraceable"}),
