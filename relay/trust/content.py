@@ -18,7 +18,7 @@ Attributes = list[tuple[str, str]]
 
 def is_id(name: str) -> bool:
     """Whether an attribute is an id in any spelling: Id, ID, id, xml:id, wsu:Id."""
-    return name.rpartition("}")[2].lower() == "id"
+    return name[-2:].lower() == "id" and name.rpartition("}")[2].lower() == "id"
 
 
 def ids(elements: Iterable[Attributes]) -> list[str]:

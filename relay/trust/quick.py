@@ -69,6 +69,8 @@ _SIGNATURE: Final = re.compile(
         "</(?P=p)Signature>"
     ).encode()
 )
+_SIGNATURES: Final = {uri.encode(): algorithm for uri, algorithm in names.SIGNATURES.items()}
+_DIGESTS: Final = {uri.encode(): name for uri, name in names.DIGESTS.items()}
 _SPACES: Final = b" \t\n"
 _MOST: Final = 4 * (MAX_SIGNATURE_BYTES // 3 + 2)
 
@@ -88,8 +90,8 @@ def read(signature: Any, *, by_manifest: bool) -> tuple[SignatureParts, bytes] |
     prefix, namespace, inside, method, uri, digest_method, digest_text, value_text, certificates = (
         match.groups()
     )
-    algorithm = names.SIGNATURES.get(method.decode())
-    digest_hash = names.DIGESTS.get(digest_method.decode())
+    algorithm = _SIGNATURES.get(method)
+    digest_hash = _DIGESTS.get(digest_method)
     if algorithm is None or digest_hash is None or len(value_text) > _MOST:
         return None
     fragment = uri.decode()

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import threading
-from collections import OrderedDict
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -48,26 +46,22 @@ class _Known:
 
 
 class _Chains:
-    """Certificates by the digest of the octets that held them in a signature; bounded, safe for several threads."""
+    """Certificates by the digest of the octets that held them in a signature; bounded, safe for several threads.
+
+    Begun anew when full: a lock and an order of use would cost each document more than that does once in thousands.
+    """
 
     def __init__(self, size: int = 8192) -> None:
         self._size = size
-        self._lock = threading.Lock()
-        self._kept: OrderedDict[bytes, tuple[Certificate, ...]] = OrderedDict()
+        self._kept: dict[bytes, tuple[Certificate, ...]] = {}
 
     def get(self, octets: bytes) -> tuple[Certificate, ...] | None:
-        name = hashlib.sha256(octets).digest()
-        with self._lock:
-            found = self._kept.get(name)
-            if found is not None:
-                self._kept.move_to_end(name)
-            return found
+        return self._kept.get(hashlib.sha256(octets).digest())
 
     def keep(self, octets: bytes, chain: tuple[Certificate, ...]) -> None:
-        with self._lock:
-            self._kept[hashlib.sha256(octets).digest()] = chain
-            if len(self._kept) > self._size:
-                self._kept.popitem(last=False)
+        if len(self._kept) >= self._size:
+            self._kept = {}
+        self._kept[hashlib.sha256(octets).digest()] = chain
 
 
 class DocumentVerifier:
