@@ -347,7 +347,11 @@ def _fetching(settings: Settings, parts: Common, watch: DirectoryWatch) -> tuple
         return ()
     labels = [(source, outcome.value) for source in get_args(Source) for outcome in Outcome]
     parts.metrics.foresee("truc_revocation_fetches_total", labels)
-    duty = RevocationDuty(renewer, lambda now: signers(settings, watch.current().agencies, now))
+    duty = RevocationDuty(
+        renewer,
+        lambda now: signers(settings, watch.current().agencies, now),
+        lambda: watch.current().version,
+    )
     return (("revocation", duty.run),)
 
 

@@ -27,7 +27,7 @@ HOSTS: Final = 4  # asked at a time
 PORTION: Final = 500  # of one host in one batch
 _PUBLISH_EVERY: Final = 100
 _AWAY: Final = frozenset({Outcome.UNREACHABLE, Outcome.TIMEOUT})
-_WANTED_EVERY: Final = 60.0  # seconds between two looks at who signs
+_WANTED_EVERY: Final = 900.0  # seconds between two looks at who signs, while the directory stays the same
 _TIDY_EVERY: Final = 3600.0
 REST: Final = 60.0  # seconds for which a host that did not answer twice is left alone
 
@@ -38,11 +38,19 @@ class RevocationDuty:
     Args:
         renewer: what fetches and judges.
         signers: gives the certificates in use, with what came with them.
+        version: of the directory that they are from: they are asked for again when it changes, and now and then.
     """
 
-    def __init__(self, renewer: Renewer, signers: Callable[[datetime], Iterable[Signer]]) -> None:
+    def __init__(
+        self,
+        renewer: Renewer,
+        signers: Callable[[datetime], Iterable[Signer]],
+        version: Callable[[], str] = str,
+    ) -> None:
         self._renewer = renewer
         self._signers = signers
+        self._version = version
+        self._known = ""
         self._batch: Future[list[Renewed]] | None = None
         self._wanted: Sequence[Wanted] = ()
         self._looked = self._tidied = float("-inf")
@@ -69,8 +77,9 @@ class RevocationDuty:
 
     def _round(self, clock: Clock) -> list[Renewed]:
         time = clock.monotonic()
-        if time - self._looked >= _WANTED_EVERY:
-            self._looked = time
+        version = self._version()
+        if time - self._looked >= _WANTED_EVERY or version != self._known:
+            self._looked, self._known = time, version
             self._wanted = self._renewer.wanted(self._signers(clock.now()), clock.now())
         if time - self._tidied >= _TIDY_EVERY:
             self._tidied = time

@@ -152,6 +152,25 @@ def test_a_host_that_does_not_answer_is_left_alone() -> None:
     simulated(body)
 
 
+def test_who_signs_is_asked_again_when_the_directory_changes() -> None:
+    def body(tools: Tools) -> None:
+        renewer, version = Renewer(wanted("one")), ["v1"]
+        duty = RevocationDuty(renewer, lambda _now: (), lambda: version[0])  # type: ignore[arg-type]
+        turn(duty, tools)
+        turn(duty, tools)
+        renewer.all_of = (wanted("one"), wanted("two"))
+        turn(duty, tools)
+        turn(duty, tools)
+        assert renewer.asked == ["one"]
+        version[0] = "v2"
+        turn(duty, tools)
+        turn(duty, tools)
+        turn(duty, tools)
+        assert renewer.asked == ["one", "two"]
+
+    simulated(body)
+
+
 def test_a_surprise_is_told_and_the_next_round_goes_on() -> None:
     def body(tools: Tools) -> None:
         renewer = Renewer(wanted("one"))
