@@ -7,7 +7,7 @@ statement that it was shown a head. Nothing in it is believed but what is signed
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, NoReturn, Protocol
@@ -121,7 +121,10 @@ def export(store: EvidenceStore, since: int | None = None, witness: str | None =
 def _is_beginning(store: EvidenceStore, one: StoredStatement, head: Head) -> bool:
     """Whether the head that was stated must be the beginning of ``head``."""
     stated = store.head(one.number)
-    return stated is not None and (one.size <= head.base or h.read_head(stated.signed.text).life == head.life)
+    if stated is None:
+        return False
+    life = h.read_head(stated.signed.text).life
+    return life == head.life or (life == head.life - 1 and one.size <= head.base)
 
 
 # --- taking ----------------------------------------------------------------------------------------------------------
@@ -180,7 +183,7 @@ class Witness:
             kind = contradiction(before, one.signed, head, signed)
             if kind is not None:
                 self._fork(kind, one.signed, signed)
-        if known and head.number < max(before.number for _, before in known):
+        if known and (head.life, head.number) < max((before.life, before.number) for _, before in known):
             _refuse(f"a later head of {head.relay} is known")
         self._consistent(content, head, signed, known)
         now = self._now()
@@ -193,8 +196,11 @@ class Witness:
         self, content: dict[str, Any], head: Head, signed: SignedHead, known: Sequence[tuple[KnownHead, Head]]
     ) -> None:
         """Demand the proof that what was shown before is the beginning of what is shown now."""
+        bases = {one.life: one.base for one in (*(before for _, before in known), head)}
         comparable = [
-            (one, before) for one, before in known if before.life == head.life or before.size <= head.base
+            (one, before)
+            for one, before in known
+            if (bound := _bound(before, head, bases)) is not None and before.size <= bound
         ]
         if not comparable:
             return  # the first one, or nothing of it is left behind a restore: its own words say so
@@ -284,21 +290,31 @@ class _Unkept:
 
 
 def contradiction(before: Head, old: SignedHead, head: Head, new: SignedHead) -> ForkKind | None:
-    """Return how two heads of one relay, each signed by it, contradict each other; None: these two alone do not."""
+    """Return how two heads of one relay, each signed by it, contradict each other; None: these two alone do not.
+
+    Heads of two lives do not: the later one says itself what is lost, and its numbers go on where the copy's ended.
+    """
+    if before.life != head.life:
+        return None
     if before.number == head.number:
         return None if old.text == new.text else ForkKind.SAME_NUMBER
     first, second = (before, head) if before.number < head.number else (head, before)
     text = old.text if first is before else new.text
     if second.number == first.number + 1 and second.previous != h.head_hash(text):
         return ForkKind.PREVIOUS
-    if first.life > second.life:
+    if second.size < first.size:
         return ForkKind.SHRUNK
-    if first.life == second.life:
-        if second.size < first.size:
-            return ForkKind.SHRUNK
-        if second.size == first.size and second.root != first.root:
-            return ForkKind.SAME_SIZE
+    if second.size == first.size and second.root != first.root:
+        return ForkKind.SAME_SIZE
     return None
+
+
+def _bound(before: Head, head: Head, bases: Mapping[int, int]) -> int | None:
+    """Return how many batches of an earlier head's log a later one still has; None: a life between is not known."""
+    if before.life == head.life:
+        return head.size
+    lives = range(before.life + 1, head.life + 1)
+    return min(bases[life] for life in lives) if all(life in bases for life in lives) else None
 
 
 # --- the file --------------------------------------------------------------------------------------------------------
