@@ -117,6 +117,8 @@ def test_old_and_new_sign_side_by_side_until_the_old_one_is_retired(desk: Desk) 
     row = desk.add(new)
     assert (row.changed, row.state, row.subject) == (True, "valid", "CN=new")
     assert len(desk.signers(NOW)) == 2
+    authority = desk.house.issuing.pem.decode()
+    assert {one.chain for one in desk.registered()} == {(authority,)}, "what led to the anchor is kept"
     first = desk.registered()[0].sha256
     end = NOW + timedelta(hours=3)
     assert desk.commands().retire("H53", first, end).retired_at == end

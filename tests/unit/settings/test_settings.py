@@ -180,6 +180,15 @@ def test_everything_is_frozen(write: Write) -> None:
         ("registry.url", "mysql://db/truc", "sqlite"),
         ("registry.url", "sqlite://", "sqlite"),
         ("format", "docx", "edxml"),
+        ("trust.policies", ["1.2.x"], "dotted numbers"),
+        ("trust.key_purposes", ["serverAuth"], "dotted numbers"),
+        ("trust.revocation", "none", "one of either, crl, ocsp"),
+        ("trust.fetch.lists", ["ftp://x.vn/a.crl"], "http://"),
+        ("trust.fetch.lists", ["http:///a.crl"], "http://"),
+        ("trust.fetch.lists", ["file://host/a.crl"], "file://"),
+        ("trust.fetch.lists", ["http://x.vn:port/a.crl"], "no URL"),
+        ("trust.fetch.lists", ["http://me:pw@x.vn/a.crl"], "do not belong"),
+        ("trust.fetch.responder", "file:///a", "http://"),
     ],
 )
 def test_a_wrong_value_is_named_with_its_line(write: Write, key: str, value: object, reason: str) -> None:
@@ -199,6 +208,22 @@ def test_a_wrong_value_is_named_with_its_line(write: Write, key: str, value: obj
     )
     assert reason in caught.value.detail
     assert "pw" not in caught.value.detail.removeprefix(str(path)), "a secret in an error"
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("lists", ["http://x.vn/a.crl"]),
+        ("responder", "http://x.vn"),
+        ("hosts", ["x.vn"]),
+    ],
+)
+def test_fetching_needs_a_folder(write: Write, key: str, value: object) -> None:
+    with pytest.raises(ConfigurationError, match="trust.fetch.folder: is missing"):
+        load(write({f"trust.fetch.{key}": value}))
+    found = load(write({f"trust.fetch.{key}": value, "trust.fetch.folder": "fetched"}))
+    assert found.trust.fetch.folder is not None
+    assert found.trust.fetch.folder.is_absolute()
 
 
 def test_a_client_certificate_takes_the_place_of_the_password_over_tls_alone(write: Write) -> None:
