@@ -56,5 +56,16 @@ def facts_of(receipt: ReadReceipt) -> ReceiptFacts:
             )
             for line in receipt.recipients
         ),
-        detail=receipt.error.messages.get("en", "") if receipt.error else "",
+        detail=receipt.error.messages.get("en", "") if receipt.error else _attachments(receipt),
     )
+
+
+def _attachments(receipt: ReadReceipt) -> str:
+    """Return in a sentence what an attachment-verdict comes to; empty for the other kinds."""
+    from relay.cli.options import language
+    from relay.evidence.attachments import of_all
+    from relay.model.inspection import worst
+
+    if not receipt.attachments:
+        return ""
+    return of_all(worst(receipt.attachments), "vi" if language() == "vi" else "en")
