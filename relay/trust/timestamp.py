@@ -15,7 +15,7 @@ import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Final, NoReturn
+from typing import Any, ClassVar, Final, NoReturn
 from urllib.parse import urlsplit
 
 from asn1crypto import cms, core, tsp
@@ -46,6 +46,15 @@ _HASHES: Final[dict[str, type[hashes.HashAlgorithm]]] = {
     "sha512": hashes.SHA512,
 }
 _SIGNATURES: Final = {"rsassa_pkcs1v15": "rsa", "ecdsa": "ecdsa"}
+
+
+class Response(core.Sequence):  # type: ignore[misc]  # asn1crypto has no types
+    """TimeStampResp (2.4.2); that of the library knows no answer without a token, which every refusal is."""
+
+    _fields: ClassVar = [
+        ("status", tsp.PKIStatusInfo),
+        ("time_stamp_token", cms.ContentInfo, {"optional": True}),
+    ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +93,7 @@ def read_answer(octets: bytes) -> bytes:
     if len(octets) > MAX_TOKEN:
         _refuse("the answer is too long")
     try:
-        answer = tsp.TimeStampResp.load(octets, strict=True)
+        answer = Response.load(octets, strict=True)
         status = answer["status"]["status"].native
         texts = answer["status"]["status_string"].native or []
         failure = answer["status"]["fail_info"].native
@@ -300,11 +309,11 @@ def ask(address: str, octets: bytes, seconds: float) -> bytes:
     try:
         headers = {"Content-Type": "application/timestamp-query", "Connection": "close"}
         connection.request("POST", path, octets, headers)
-        response = connection.getresponse()
-        kind = response.getheader("Content-Type", "").split(";")[0].strip().lower()
-        if response.status != 200 or kind != "application/timestamp-reply":
-            raise TransientError(Code.TIME_STAMP_AWAY, f"{host}: HTTP {response.status} {kind}"[:200])
-        answer = response.read(MAX_TOKEN + 1)
+        with connection.getresponse() as response:
+            kind = response.getheader("Content-Type", "").split(";")[0].strip().lower()
+            if response.status != 200 or kind != "application/timestamp-reply":
+                raise TransientError(Code.TIME_STAMP_AWAY, f"{host}: HTTP {response.status} {kind}"[:200])
+            answer = response.read(MAX_TOKEN + 1)
     except (OSError, http.client.HTTPException, ValueError) as error:
         raise TransientError(Code.TIME_STAMP_AWAY, f"{host}: {type(error).__name__}") from error
     finally:
