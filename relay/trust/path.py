@@ -2,7 +2,7 @@
 
 Paths are built here, by the rules of RFC 5280 (6.1) that a signer of documents needs: the verifier of ``cryptography``
 is made for TLS and knows neither policies nor revocation nor names but hosts, that of ``pyhanko-certvalidator`` reads
-each certificate with a second parser and fetches while it judges. Tests compare both with this one. Everything fails
+each certificate with a second parser and fetches while it judges. A test compares the two. Everything fails
 closed: an unknown critical extension, a constraint that is not understood, an issuer without a usable list.
 
 The checks by name: ``issued_by``, ``check_hash``, ``check_extensions``, ``check_authority``, ``check_path_length``,
