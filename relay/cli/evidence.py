@@ -96,6 +96,7 @@ def prove(
     help="New folder for the whole log; takes no TRANSPORT-ID.",
 )
 @head_option
+@dry_run_option
 @config_option
 @home_option
 @json_option
@@ -104,6 +105,7 @@ def export(
     out: Path | None,
     folder: Path | None,
     heads: tuple[Path, ...],
+    dry_run: bool,
     config: Path | None,
     home: Path,
     as_json: bool,
@@ -120,29 +122,53 @@ def export(
         raise click.UsageError("either TRANSPORT-ID with --out FILE, or --log FOLDER")
     with relay_of(home, config) as relay:
         if folder is not None:
-            facts = _export_log(relay, folder)
+            facts = _export_log(relay, folder, dry_run=dry_run)
         elif transport_id is not None and out is not None:
-            facts = _export_case(relay, transport_id, out, heads_of(heads))
+            facts = _export_case(relay, transport_id, out, heads_of(heads), dry_run=dry_run)
         else:
             raise click.UsageError("--out FILE is missing")
     if as_json:
         print_json(facts)
     else:
         for name, value in facts.items():
-            click.echo(f"{name}: {value}")
+            click.echo(f"{words(name.replace('_', ' '), _NAMES[name])}: {_plain(value)}")
 
 
-def _export_log(relay: Relay, folder: Path) -> dict[str, Any]:
+_NAMES = {
+    "file": "tệp",
+    "page": "trang để đọc",
+    "folder": "thư mục",
+    "records": "bản ghi",
+    "receipts": "biên nhận",
+    "certificates": "chứng thư",
+    "revocation_lists": "danh sách thu hồi",
+    "ocsp_answers": "trả lời OCSP",
+    "time_stamps": "dấu thời gian",
+    "holds": "khớp",
+    "dry_run": "chạy thử",
+}
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, bool):
+        return words("yes", "có") if value else words("no", "không")
+    return str(value)
+
+
+def _export_log(relay: Relay, folder: Path, *, dry_run: bool) -> dict[str, Any]:
     from relay.evidence.files import export_log
     from relay.observe.clock import SystemClock
 
-    name = relay.settings.relay.name
-    count = export_log(relay.registry.evidence, folder, name, SystemClock().now(), progress())
-    return {"folder": folder, "records": count}
+    name, log = relay.settings.relay.name, relay.registry.evidence
+    if dry_run:
+        count = sum(1 for chain in log.chains() for _ in log.records(chain))
+    else:
+        count = export_log(log, folder, name, SystemClock().now(), progress())
+    return {"folder": folder, "records": count, "dry_run": dry_run}
 
 
 def _export_case(
-    relay: Relay, transport_id: str, out: Path, elsewhere: tuple[SignedHead, ...]
+    relay: Relay, transport_id: str, out: Path, elsewhere: tuple[SignedHead, ...], *, dry_run: bool
 ) -> dict[str, Any]:
     from functools import partial
 
@@ -174,8 +200,9 @@ def _export_case(
     stamps = None if tokens is None else tokens.judge
     reader = HeadReader(partial(store.check, purpose=Purpose.RECEIPT), stamps=stamps)
     checked = check_case(case, reader, stamps=stamps, elsewhere=elsewhere)
-    _write(out, json.dumps(to_json(case), ensure_ascii=False, indent=1) + "\n")
-    _write(page, render(case, checked))
+    if not dry_run:
+        _write(out, json.dumps(to_json(case), ensure_ascii=False, indent=1) + "\n")
+        _write(page, render(case, checked))
     for one in (*checked.faults, *checked.notes):
         note(one)
     return {
@@ -188,6 +215,7 @@ def _export_case(
         "ocsp_answers": len(case.ocsp_answers),
         "time_stamps": sum(len(one.time_stamps) for one in case.proof.heads),
         "holds": checked.ok,
+        "dry_run": dry_run,
     }
 
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from relay.evidence.case import Checked
     from relay.evidence.faults import Fault, Report
     from relay.evidence.headlist import HeadReader, Judge, StampCheck
-    from relay.model.evidence import SignedHead
+    from relay.model.evidence import Record, SignedHead
     from relay.settings import Settings
 
 EXIT_UNVOUCHED: Final = 6
@@ -469,19 +469,13 @@ def _checked_json(checked: Checked) -> dict[str, Any]:
 
 
 def _print_checked(file: Path, checked: Checked) -> None:
-    from relay.evidence.case import record_json
-
     click.echo(f"{file}: " + (words("holds", "khớp") if checked.ok else words("does NOT hold", "KHÔNG khớp")))
     head = checked.proven.head
     click.echo(
         words("  under head ", "  dưới đầu nhật ký ") + f"{head.number}, {people_time(head.at)}, {head.relay}"
     )
     for _, record, _ in sorted(checked.proven.records, key=lambda one: one[1].at):
-        facts = record_json(record)
-        told = [
-            str(facts[name]) for name in ("number", "sender", "refusal", "code", "sha256") if facts.get(name)
-        ]
-        click.echo(f"  {people_time(record.at)}  {facts['kind']}  {' '.join(told)}".rstrip())
+        click.echo(f"  {people_time(record.at)}  {_line(record)}")
     for name in checked.covered:
         click.echo(words(f"  covered by your {name}", f"  được bao trùm bởi {name} của bạn"))
     for name in checked.extended:
@@ -490,3 +484,29 @@ def _print_checked(file: Path, checked: Checked) -> None:
         click.echo(f"  {words('fault', 'lỗi')}: {one}")
     for one in checked.notes:
         click.echo(f"  {words('note', 'lưu ý')}: {one}")
+
+
+def _line(record: Record) -> str:
+    from relay.cli.words import state_name, status_name
+    from relay.model.evidence import Deliveries, HeldNoted, ReceiptSealed, Submission
+
+    facts = record.facts
+    if isinstance(facts, Submission):
+        if facts.refusal:
+            return f"{state_name('refused')} {facts.refusal}"
+        if facts.effect is not None:
+            moved = f" -> {state_name(facts.effect.move_to.value)}" if facts.effect.move_to else ""
+            return (
+                f"{facts.sender}: {status_name(facts.effect.status)}{moved} {facts.effect.refusal}".rstrip()
+            )
+        to = ", ".join(line.recipient for line in facts.lines)
+        return f"{facts.sender}: {state_name('accepted')} -> {to}  sha256 {facts.body_sha256}"
+    if isinstance(facts, Deliveries):
+        return ", ".join(
+            f"{move.delivery_id} {state_name(move.state.value)} {move.code}".rstrip() for move in facts.moves
+        )
+    if isinstance(facts, ReceiptSealed):
+        return f"{words('receipt', 'biên nhận')} {facts.number} -> {facts.to}  sha256 {facts.sha256}"
+    if isinstance(facts, HeldNoted):
+        return f"{state_name('held')}: {facts.act} {facts.code}"
+    return words("record", "bản ghi")

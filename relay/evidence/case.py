@@ -240,7 +240,7 @@ def record_json(record: Any) -> dict[str, Any]:  # noqa: ANN401 - any record
     """Return a record for people and programs: its kind's name, place, time and fields."""
     facts = record.facts
     known = _NAMES.get(record.kind, f"kind-{record.kind}")
-    return {"kind": known, "seq": record.seq, "at": rfc3339(record.at), **_plain(facts)}
+    return {"kind": known, "seq": record.seq, "at": rfc3339(record.at), "facts": _plain(facts)}
 
 
 _NAMES: Final = {

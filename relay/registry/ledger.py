@@ -44,10 +44,12 @@ class SqlLedger:
             with self._read() as connection:
                 found = connection.execute(query).all()
             for row in found:
+                # SQLite keeps what is written: what somebody put there by hand may be no octets
+                body = row.body if isinstance(row.body, bytes) else str(row.body).encode()
                 yield LedgerReceipt(
                     f"{row.series}-{row.serial}",
                     row.correlation_id or "",
-                    hashlib.sha256(row.body).hexdigest(),
+                    hashlib.sha256(body).hexdigest(),
                     from_us(row.at),
                 )
             if len(found) < _SLICE:

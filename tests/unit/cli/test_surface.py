@@ -56,6 +56,9 @@ CHANGES = {
     "package build",
     "package extract",
     "package repair",
+    "evidence export",
+    "evidence head",
+    "evidence witness import",
 }
 """Commands that change something for others; each takes --dry-run. (demo makes a world of its own.)"""
 

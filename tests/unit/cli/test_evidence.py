@@ -1,0 +1,220 @@
+"""``truc evidence``: what it prints and how it ends, over a registry that a sealer has worked on; no broker."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sqlite3
+import uuid
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from relay import settings
+from relay.evidence.heads import dump
+from relay.evidence.record import Writer
+from relay.evidence.sealing import Sealer, SealingPolicy
+from relay.evidence.signer import RelaySigner
+from relay.model.keeping import Chronicler
+from relay.observe.clock import SystemClock
+from relay.registry import SqlRegistry, open_registry
+from relay.sandbox.contents import running
+from tests.support.registry import Maker
+from tests.unit.cli.conftest import Truc
+
+NOW = SealingPolicy(timedelta(0), 64, timedelta(0))
+
+
+class Kept:
+    """A relay's registry with one document under a head, and one that no batch holds."""
+
+    def __init__(self, home: Path, folder: Path) -> None:
+        chosen = settings.load(running(home).settings, files=False)
+        self.file = folder / "registry.db"
+        self.url = f"sqlite:///{self.file}"
+        clock = SystemClock()
+        who = Chronicler(Writer(), chosen.relay.name, "w1", "worker", "1", f"w1-{uuid.uuid4()}", clock)
+        self.registry: SqlRegistry = open_registry(self.url, chronicler=who)
+        self.make = Maker()
+        self.covered = self.document("covered")
+        signer = RelaySigner(chosen.relay.name, chosen.relay.key, chosen.relay.certificates, clock)
+        self.sealer = Sealer(self.registry.evidence, chosen.relay.name, signer.sign_text, clock, NOW)
+        self.sealer.seal(clock.monotonic() + 60)
+        self.sealer.head()
+        self.waiting = self.document("waiting")
+        head = self.registry.evidence.last_head()
+        assert head is not None
+        self.head = folder / "head"
+        self.head.write_bytes(dump(head.signed))
+        self.signer = signer.certificate.sha256
+
+    def document(self, content: str) -> str:
+        at = datetime.now(UTC) - timedelta(seconds=5)
+        claim = self.make.claim(content, now=at)
+        (made,) = self.registry.claim([claim], "w1", at)
+        assert made.document
+        queued = self.make.queued(claim, made.document.row, now=at)
+        (new,) = queued.receipts
+        receipt = replace(new.receipt, correlation_id=claim.transport_id)
+        self.registry.settle([replace(queued, receipts=(replace(new, receipt=receipt),))], "w1", at)
+        return claim.transport_id
+
+
+@pytest.fixture
+def kept(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Kept]:
+    made = Kept(home, tmp_path)
+    monkeypatch.setattr("relay.registry.open_registry", lambda *_, **named: open_registry(made.url, **named))
+    yield made
+    made.registry.close()
+
+
+def test_the_relays_own_log_holds(truc: Truc, home: Path, kept: Kept) -> None:
+    done = truc("evidence", "verify", "--registry", "--home", home)
+    assert done.exit_code == 0, done.output
+    assert "Everything holds." in done.output
+    facts = json.loads(truc("evidence", "verify", "--registry", "--home", home, "--json").stdout)
+    assert facts["ok"]
+    assert facts["trusted"]
+    assert facts["anchors"] == "sandbox"
+    assert (facts["heads"], facts["signer"]) == (1, kept.signer)
+    assert facts["covered"] < facts["records"]
+    assert facts["faults"] == []
+    page = truc("evidence", "verify", "--home", home, "--lang", "vi").output
+    assert "Mọi thứ đều khớp." in page
+
+
+def test_a_damaged_log_is_named_in_both_languages(truc: Truc, home: Path, kept: Kept) -> None:
+    with closing(sqlite3.connect(kept.file)) as database, database:
+        octets = bytearray(
+            database.execute("SELECT octets FROM evidence_frames ORDER BY id LIMIT 1").fetchone()[0]
+        )
+        octets[-1] ^= 1
+        database.execute(
+            "UPDATE evidence_frames SET octets = ? WHERE id = (SELECT min(id) FROM evidence_frames)",
+            [bytes(octets)],
+        )
+    done = truc("evidence", "verify", "--home", home)
+    assert done.exit_code == 1
+    assert "altered: w1/" in done.output
+    assert "bị sửa: w1/" in truc("evidence", "verify", "--home", home, "--lang", "vi").output
+    (fault,) = json.loads(truc("evidence", "verify", "--home", home, "--json").stdout)["faults"]
+    assert (fault["kind"], fault["what"]) == ("altered", "record")
+    assert fault["name"].startswith("w1/")
+
+
+def test_a_proof_and_its_check(truc: Truc, home: Path, kept: Kept, tmp_path: Path) -> None:
+    out = tmp_path / "proof.json"
+    done = truc("evidence", "prove", kept.covered, "--out", out, "--home", home, "--json")
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.stdout)["records"] == 3
+    shown = json.loads(truc("evidence", "prove", kept.covered, "--home", home).stdout)
+    assert shown == json.loads(out.read_text())
+    assert truc("evidence", "verify", out, "--home", home).exit_code == 0
+    assert truc("evidence", "verify", out, "--known", kept.signer).exit_code == 0
+    assert truc("evidence", "verify", out, "--known", "00" * 32).exit_code == 6
+    assert truc("evidence", "verify", out, "--known", "00" * 32, "--head", kept.head).exit_code == 0
+    assert truc("evidence", "verify", out, "--known", "no").exit_code == 2
+    again = truc("evidence", "prove", kept.covered, "--out", out, "--home", home)
+    assert again.exit_code == 1
+    assert "FILE-UNUSABLE" in again.output
+
+
+def test_what_cannot_be_proven(truc: Truc, home: Path, kept: Kept) -> None:
+    unknown = truc("evidence", "prove", str(uuid.uuid4()), "--home", home)
+    assert unknown.exit_code == 5
+    assert "NOT-FOUND" in unknown.output
+    pending = truc("evidence", "prove", kept.waiting, "--home", home)
+    assert pending.exit_code == 4
+    assert "EVIDENCE-PENDING" in pending.output
+
+
+def test_files_that_are_no_evidence(truc: Truc, home: Path, kept: Kept, tmp_path: Path) -> None:
+    proof = json.loads(truc("evidence", "prove", kept.covered, "--home", home).stdout)
+    proof["records"][0]["path"] = []
+    for content in ("{}", "no JSON", json.dumps(proof)):
+        file = tmp_path / "file"
+        file.write_text(content)
+        done = truc("evidence", "verify", file, "--home", home)
+        assert done.exit_code == 1, done.output
+        assert "EVIDENCE-" in done.output
+        facts = truc("evidence", "verify", file, "--home", home, "--json")
+        if facts.stdout.startswith("{"):
+            assert not json.loads(facts.stdout).get("ok", False)
+    assert truc("evidence", "verify", tmp_path, "--home", home).exit_code == 1  # no log stands there
+
+
+def test_a_case_and_its_page(truc: Truc, home: Path, kept: Kept, tmp_path: Path) -> None:
+    out = tmp_path / "case.json"
+    dry = truc("evidence", "export", kept.covered, "--out", out, "--home", home, "--dry-run", "--json")
+    assert dry.exit_code == 0, dry.output
+    assert json.loads(dry.stdout)["dry_run"]
+    assert not out.exists()
+    done = truc("evidence", "export", kept.covered, "--out", out, "--home", home, "--json")
+    assert done.exit_code == 0, done.output
+    facts = json.loads(done.stdout)
+    assert (facts["records"], facts["receipts"], facts["holds"]) == (3, 1, True)
+    assert kept.covered in (tmp_path / "case.html").read_text(encoding="utf-8")
+    checked = truc("evidence", "verify", out, "--known", kept.signer, "--lang", "vi")
+    assert checked.exit_code == 0, checked.output
+    assert "đã vào hàng đợi" in checked.output
+    case = json.loads(out.read_text())
+    assert case["told"]["documents"][0]["verdict"]["reason"] == "OK"
+    assert {one["code"] for one in case["told"]["directory"]["agencies"]} >= {"H26", "H29", "H53"}
+    assert "users" not in json.dumps(case["told"]["directory"])
+    assert truc("evidence", "export", kept.covered, "--out", out, "--home", home).exit_code == 1
+
+
+def test_a_whole_log_as_files(truc: Truc, home: Path, kept: Kept, tmp_path: Path) -> None:
+    folder = tmp_path / "log"
+    assert json.loads(
+        truc("evidence", "export", "--log", folder, "--home", home, "--dry-run", "--json").stdout
+    )["dry_run"]
+    assert not folder.exists()
+    assert truc("evidence", "export", "--log", folder, "--home", home).exit_code == 0
+    own = json.loads(truc("evidence", "verify", "--home", home, "--json").stdout)
+    theirs = json.loads(
+        truc("evidence", "verify", folder, "--home", home, "--head", kept.head, "--json").stdout
+    )
+    assert theirs["records"] == own["records"]
+    assert theirs["elsewhere"] == 1
+    assert truc("evidence", "verify", folder, "--known", "00" * 32).exit_code == 6
+    assert truc("evidence", "verify", folder, "--registry", "--home", home).exit_code == 2
+    for wrong in (
+        ("evidence", "export"),
+        ("evidence", "export", "x"),
+        ("evidence", "export", "x", "--log", folder),
+    ):
+        assert truc(*wrong, "--home", home).exit_code == 2
+    shutil.rmtree(folder / "chains")
+    assert truc("evidence", "verify", folder, "--known", kept.signer).exit_code == 1
+
+
+def test_the_head(truc: Truc, home: Path, kept: Kept, tmp_path: Path) -> None:
+    out = tmp_path / "own"
+    done = truc("evidence", "head", "--out", out, "--home", home, "--json")
+    assert done.exit_code == 0, done.output
+    facts = json.loads(done.stdout)
+    assert out.read_bytes() == kept.head.read_bytes()
+    assert facts["number"] == 1
+    assert facts["text"].startswith("truc-head 1\n")
+    assert truc("evidence", "head", "--home", home).output.startswith("truc-head 1\n")
+    assert truc("evidence", "head", "--sign-now", "--dry-run", "--home", home).exit_code == 0
+    assert kept.registry.evidence.asked() is None
+    late = truc("evidence", "head", "--sign-now", "--timeout", "1", "--home", home)
+    assert late.exit_code == 4, late.output  # no keeper runs
+    assert "EVIDENCE-PENDING" in late.output
+    assert kept.registry.evidence.asked() is not None
+
+
+def test_a_relay_without_a_head(
+    truc: Truc, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = f"sqlite:///{tmp_path}/empty.db"
+    monkeypatch.setattr("relay.registry.open_registry", lambda *_, **named: open_registry(url, **named))
+    assert truc("evidence", "head", "--home", home).exit_code == 5
+    done = truc("evidence", "verify", "--home", home)
+    assert done.exit_code == 6  # nothing wrong, and nobody vouches for anything
