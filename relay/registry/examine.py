@@ -23,10 +23,16 @@ from relay.errors import Code, RegistryError
 from relay.registry import dialect
 from relay.registry.rows import from_us, to_us
 from relay.registry.schema import (
+    EVIDENCE,
     VERSION,
     broker_epochs,
     deliveries,
     documents,
+    evidence_batches,
+    evidence_chains,
+    evidence_faults,
+    evidence_forks,
+    evidence_frames,
     leases,
     receipts,
     schema_version,
@@ -86,6 +92,11 @@ class Examination:
     untold: Waiting = Waiting()  # documents past their deadline, not told
     newest: datetime | None = None  # latest time in the last rows and heartbeats
     epoch: tuple[str, bool] | None = None
+    faults: tuple[tuple[str, str], ...] = ()  # of the evidence: what it is about, and what is wrong
+    forks: tuple[tuple[str, str], ...] = ()  # relays that have signed two histories, and how that was seen
+    unsealed: Waiting = (
+        Waiting()
+    )  # chains with records that no batch holds; since when the oldest such record stands
 
     def live(self, owner: str) -> bool:
         """Whether an owner beat within one lease."""
@@ -237,6 +248,7 @@ def _rows(connection: Connection, found: Examination) -> Examination:
         .where(text("documents.settled = 0"), documents.c.lease_owner.is_not(None))
         .group_by(documents.c.lease_owner)
     )
+    found = _evidence(connection, found)
     return replace(
         found,
         leases=tuple(
@@ -254,4 +266,44 @@ def _rows(connection: Connection, found: Examination) -> Examination:
         untold=waiting("watch_at IS NOT NULL AND watch_at < :now", "watch_at", documents.name),
         newest=max(latest, default=None),
         epoch=None if epoch is None else (str(epoch.epoch), bool(epoch.declared)),
+    )
+
+
+def _evidence(connection: Connection, found: Examination) -> Examination:
+    if not {table.name for table in EVIDENCE} <= set(inspect(connection).get_table_names()):
+        return found  # made by a relay that had none; the next process that writes adds the tables
+    sealed = (
+        select(
+            evidence_batches.c.chain,
+            func.max(evidence_batches.c.first + evidence_batches.c.count).label("next"),
+        )
+        .group_by(evidence_batches.c.chain)
+        .subquery()
+    )
+    oldest = (
+        select(func.min(evidence_frames.c.at))
+        .join(evidence_chains, evidence_chains.c.id == evidence_frames.c.chain)
+        .outerjoin(sealed, sealed.c.chain == evidence_frames.c.chain)
+        .where(
+            evidence_chains.c.open == 1,
+            evidence_frames.c.first + evidence_frames.c.count > func.coalesce(sealed.c.next, 1),
+        )
+        .group_by(evidence_frames.c.chain)
+    )
+    times = [int(at) for at in connection.execute(oldest).scalars()]
+    return replace(
+        found,
+        faults=tuple(
+            (str(row.place), str(row.what))
+            for row in connection.execute(select(evidence_faults).order_by(evidence_faults.c.at).limit(100))
+        ),
+        forks=tuple(
+            (str(row.relay), f"{row.kind}: {row.detail}")
+            for row in connection.execute(
+                select(evidence_forks.c.relay, evidence_forks.c.kind, evidence_forks.c.detail).order_by(
+                    evidence_forks.c.id
+                )
+            )
+        ),
+        unsealed=Waiting(len(times), from_us(min(times)) if times else None),
     )

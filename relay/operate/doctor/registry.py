@@ -17,6 +17,7 @@ _RECEIPTS: Final = timedelta(minutes=5)
 _DEFERRED: Final = timedelta(minutes=10)
 _UNTOLD: Final = timedelta(minutes=5)
 _FUTURE: Final = timedelta(seconds=10)
+_UNSEALED: Final = timedelta(hours=1)
 _LOW: Final = 1024 * 1024 * 1024
 _FULL: Final = 128 * 1024 * 1024
 _INODES: Final = 0.02
@@ -96,6 +97,19 @@ def _future(registry: Examination) -> Iterator[Found]:
         yield Found(detail=f"{span((registry.newest - registry.at).total_seconds())} ahead")
 
 
+# --- evidence
+
+
+def _faults(registry: Examination) -> Iterator[Found]:
+    for place, what in registry.faults:
+        yield Found(place, what)
+
+
+def _forks(registry: Examination) -> Iterator[Found]:
+    for relay, how in registry.forks:
+        yield Found(relay, how)
+
+
 # --- disks
 
 
@@ -143,6 +157,9 @@ CHECKS: Final = (
     on("registry", "registry.deferred", _late("deferred", _DEFERRED)),
     on("registry", "registry.untold", _late("untold", _UNTOLD)),
     on("registry", "registry.future", _future),
+    on("registry", "evidence.faults", _faults),
+    on("registry", "evidence.forks", _forks),
+    on("registry", "evidence.unsealed", _late("unsealed", _UNSEALED)),
     on("disks", "disk.full", _full),
     on("disks", "disk.low", _low),
     on("disks", "disk.inodes", _inodes),
