@@ -1,0 +1,125 @@
+"""No key can sign for a while: what waits, what may have gone out, and that everything is told in the end."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from relay.errors import Code, TransientError
+from relay.observe.ready import Reason
+from tests.support.plainformat import PlainSigner
+from tests.support.simulation import Process, Simulation, edoc, fine_ticks
+from tests.support.virtual import VirtualLoop, run
+
+
+@pytest.fixture(autouse=True)
+def _ticks() -> None:
+    fine_ticks()
+
+
+def simulated(body: Callable[[Simulation], Awaitable[None]]) -> None:
+    async def main(loop: VirtualLoop) -> None:
+        await body(Simulation(loop))
+
+    run(main)
+
+
+class Device:
+    """A signer in a device: away, it is found out by use alone, until somebody looks again."""
+
+    def __init__(self) -> None:
+        self.there = True
+        self.known_away = False
+        self.asked_while_away = 0
+
+    def seal(self, unsigned: bytes) -> bytes:
+        if not self.there:
+            self.asked_while_away += 1
+            self.known_away = True
+        self.check()
+        return PlainSigner().seal(unsigned)
+
+    def check(self) -> None:
+        if self.known_away:
+            raise TransientError(Code.KEY_AWAY, "not there")
+
+    def look(self) -> None:
+        self.known_away = not self.there
+
+    def into(self, process: Process) -> None:
+        reporter = process.worker._handler._reporter
+        reporter._signer = self
+        reporter.check = self.check
+        process.worker._guard = lambda: (Reason.SIGNER_AWAY,) if self.known_away else ()
+
+
+def test_a_device_that_is_away_for_minutes_loses_nothing_and_repeats_nothing() -> None:
+    async def body(sim: Simulation) -> None:
+        device, process = Device(), sim.start()
+        device.into(process)
+        await asyncio.sleep(1)
+        device.there = False
+        for recipient in ("H29", "H53", "G22"):
+            sim.send(edoc("H26", recipient))
+        await asyncio.sleep(120)
+        assert "signer-away" in str(process.worker.ready()[1]["reasons"])
+        assert not sim.told("H26")
+        # found out by those that were in hand at that moment; nothing was tried after that
+        assert device.asked_while_away <= 3
+        published = [one for one in process.link.published if one.type == "edoc"]
+        assert len([one for one in published if one.exchange.startswith("level.")]) <= 3
+        before = len([one for one in published if one.exchange.startswith("level.")])
+        sim.send(edoc("H26", "H29", name="d2"))
+        await asyncio.sleep(120)
+        after = [one for one in process.link.published if one.exchange.startswith("level.")]
+        assert len(after) == before, "a retry published without being able to tell"
+        device.there = True
+        device.look()
+        await sim.quiet()
+        assert len(sim.told("H26")) == 4
+        assert {result for _, result, _ in sim.told("H26")} == {"accepted"}
+        await sim.stop(process)
+        sim.check(copies=2)
+
+    simulated(body)
+
+
+def test_another_worker_whose_device_is_there_goes_on_with_what_a_stopped_one_had() -> None:
+    """What was handed to a worker stays with it while it waits; stopped, it gives it back."""
+
+    async def body(sim: Simulation) -> None:
+        device, first = Device(), sim.start()
+        device.into(first)
+        await asyncio.sleep(1)
+        device.there = False
+        sim.send(edoc("H26", "H29"))
+        await asyncio.sleep(30)
+        second = sim.start(name="w2")
+        await sim.stop(first)
+        await sim.quiet()
+        assert sim.told("H26") == [("acknowledgement", "accepted", "")]
+        await sim.stop(second)
+        sim.check(copies=2)
+
+    simulated(body)
+
+
+def test_a_refusal_waits_too() -> None:
+    async def body(sim: Simulation) -> None:
+        device, process = Device(), sim.start()
+        device.into(process)
+        await asyncio.sleep(1)
+        device.there = False
+        sim.send(edoc("H26", "H29", forged=True))
+        await asyncio.sleep(60)
+        assert not sim.told("H26")
+        device.there = True
+        device.look()
+        await sim.quiet()
+        assert sim.told("H26") == [("acknowledgement", "refused", "SIGNATURE-INVALID")]
+        await sim.stop(process)
+        sim.check()
+
+    simulated(body)
