@@ -13,6 +13,9 @@ from lxml import etree
 from relay.errors import Code
 from relay.sandbox.attacks import CASES, FAMILIES, Outcome, Where
 from relay.sandbox.attacks.canonical import canonical
+from relay.trust import quick
+from relay.trust.engine import XmlsecEngine
+from relay.trust.verifier import DocumentVerifier
 from tests.attacks.world import answer, answers, baseline, stateless, world
 
 # what a library says of a certificate of the corpus is no fault of a test
@@ -62,6 +65,33 @@ def test_each_is_refused_by_its_code(family: object) -> None:
 
 def test_none_is_a_surprise_of_ours() -> None:
     assert [key for key, code in baseline().items() if code.startswith("surprise")] == []
+
+
+def test_the_short_way_and_the_long_way_say_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A signature in its plain form is read by one look where its certificates are known; nothing may hang on that."""
+    from relay.sandbox.attacks import Shot
+
+    here = world()
+    directory, warm = here.directory, here.verifier()
+    for signer in (here.forge.signer(), here.forge.rsa()):
+        assert answer(Shot(here.forge.sign(here.forge.unsigned(), signer)), here, warm, directory) == "OK"
+    short = {case.key: answer(here.built[case.key][-1], here, warm, directory) for case in stateless()}
+    monkeypatch.setattr(quick, "read", lambda *_args, **_how: None)
+    long = answers(stateless(), here)
+    assert short == long == baseline()
+
+
+def test_the_other_engine_takes_none_of_them() -> None:
+    """libxmlsec1 in the place of our arithmetic: it may give another reason, never another answer."""
+    here = world()
+    verifier, directory = DocumentVerifier(here.store(), engine=XmlsecEngine()), here.directory
+    others = {
+        case.key: got
+        for case in stateless()
+        if (got := answer(here.built[case.key][-1], here, verifier, directory)) != baseline()[case.key]
+    }
+    assert set(others.values()) <= {"DIGEST-MISMATCH", "SIGNATURE-INVALID"}
+    assert len(others) <= 3
 
 
 def test_what_needs_a_history_is_good_by_itself() -> None:

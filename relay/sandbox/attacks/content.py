@@ -182,6 +182,29 @@ FILES.add(
 FILES.add("the same octets in other lines of base64", _DIGEST, "verifier.check_digest", "two bodies that say the same", lambda forge: replaced(forge.good(files=(("a", _PAYLOAD),)), b64(_PAYLOAD)[:76], b64(_PAYLOAD)[:76] + "\n"), source="RFC 4648, section 3.1")  # fmt: skip
 
 
+_BIG: Final = (
+    bytes(range(256)) * 200,
+    bytes(reversed(range(256))) * 200,
+)  # beyond what is parsed with the rest
+_FILES: Final = (("a.bin", _BIG[0]), ("b.bin", _BIG[1]))
+
+
+def _big(change: Callable[[bytes], bytes]) -> Callable[[Forge], bytes]:
+    return lambda forge: change(forge.good(files=_FILES))
+
+
+def _both_swapped(body: bytes) -> bytes:
+    first, second = (b64(each).encode() for each in _BIG)
+    return body.replace(first, b"@@").replace(second, first).replace(b"@@", second)
+
+
+FILES.add("a big attachment altered", _DIGEST, "verifier.check_digest", "bytes that are digested beside the parser", _big(lambda body: replaced(body, b64(_BIG[0])[-80:], "A" * 76 + b64(_BIG[0])[-4:])))  # fmt: skip
+FILES.add("two big attachments swapped", _DIGEST, "verifier.check_digest", "which bytes stand at which place", _big(_both_swapped))  # fmt: skip
+FILES.add("a big attachment cut short", _DIGEST, "verifier.check_digest", "bytes that are digested beside the parser", _big(lambda body: replaced(body, b64(_BIG[0])[-400:], "")))  # fmt: skip
+FILES.add("a big attachment that stands for the other", _DIGEST, "verifier.check_digest", "the sign that stands for bytes taken for them", _big(lambda body: replaced(body, b64(_BIG[1]), "TrucBulkText00000000")))  # fmt: skip
+FILES.add("markup inside a big attachment", _DIGEST, "verifier.check_digest", "what stands for the bytes hides markup", _big(lambda body: replaced(body, b64(_BIG[0])[-400:], "<x></x>" + b64(_BIG[0])[-400:])))  # fmt: skip
+
+
 def _without_files(forge: Forge) -> bytes:
     body = forge.good()
     start, end = body.index(b"<AttachmentEncoded>"), body.index(b"</AttachmentEncoded>")
