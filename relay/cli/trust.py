@@ -12,6 +12,7 @@ from relay.cli.options import (
     dry_run_option,
     home_option,
     json_option,
+    note,
     people_time,
     print_json,
     print_table,
@@ -62,6 +63,7 @@ def status(config: Path | None, home: Path, as_json: bool) -> None:
 
     What is shown is what a worker of this machine judges by, with the same files.
     """
+    from relay.directory.authorities import signers_of
     from relay.observe.clock import SystemClock
     from relay.trust.standing import State, standings
 
@@ -70,6 +72,13 @@ def status(config: Path | None, home: Path, as_json: bool) -> None:
     anchors, known = store.authorities()
     found = sorted(standings(store, now), key=lambda one: (one.source, one.left(now)))
     whose = _names(agencies)
+    wayless = sorted(
+        {
+            whose.get(one.sha256, one.subject)
+            for one in signers_of(agencies, now)
+            if not store.check([one], now).chain
+        }
+    )
     policy = {
         "revocation": chosen.trust.revocation,
         "required": chosen.trust.crl_required,
@@ -85,11 +94,13 @@ def status(config: Path | None, home: Path, as_json: bool) -> None:
                 "authorities": [_certificate(one) for one in known],
                 "material": [_standing(one, now, whose) for one in found],
                 "damaged": list(store.damaged()),
+                "without_way": wayless,
                 "directory": trouble or None,
             }
         )
     else:
         _show(anchors, known, found, now, whose)
+        _wayless(wayless)
         for name in store.damaged():
             click.echo(words(f"damaged: {name}", f"tệp hỏng: {name}"))
         if trouble:
@@ -131,6 +142,7 @@ def fetch(config: Path | None, home: Path, dry_run: bool, as_json: bool) -> None
         raise ConfigurationError(Code.DIRECTORY_INVALID, trouble)
     wanted = renewer.wanted(signers(chosen, lambda: agencies, clock.now()), clock.now())
     whose = _names(agencies)
+    _wayless(sorted({whose.get(one.sha256, one.subject) for one in renewer.wayless}))
     if dry_run:
         _plan(wanted, whose, as_json=as_json)
         return
@@ -163,6 +175,20 @@ def _opened(config: Path | None, home: Path) -> tuple[Settings, TrustStore, tupl
         return chosen, store, (), error.detail or str(error)
     store.learn(authorities_of(agencies))
     return chosen, store, agencies, ""
+
+
+def _wayless(codes: Sequence[str]) -> None:
+    from relay.operate.doctor.check import some
+
+    if codes:
+        note(
+            words(
+                f"no way to an anchor is known here for {some(codes)}: name their authorities in"
+                " trust.intermediates, or register them with the certificate",
+                f"chưa biết đường tới chứng thư gốc cho {some(codes)}: đặt chứng thư trung gian vào"
+                " trust.intermediates hoặc đăng ký kèm chứng thư",
+            )
+        )
 
 
 def _names(agencies: Iterable[Agency]) -> dict[str, str]:

@@ -28,6 +28,7 @@ PORTION: Final = 500  # of one host in one batch
 _PUBLISH_EVERY: Final = 100
 _AWAY: Final = frozenset({Outcome.UNREACHABLE, Outcome.TIMEOUT})
 _WANTED_EVERY: Final = 900.0  # seconds between two looks at who signs, while the directory stays the same
+_WAYLESS: Final = "certificates whose authorities stand neither in the settings nor in the directory"
 _TIDY_EVERY: Final = 3600.0
 REST: Final = 60.0  # seconds for which a host that did not answer twice is left alone
 
@@ -81,6 +82,8 @@ class RevocationDuty:
         if time - self._looked >= _WANTED_EVERY or version != self._known:
             self._looked, self._known = time, version
             self._wanted = self._renewer.wanted(self._signers(clock.now()), clock.now())
+            if wayless := len(self._renewer.wayless):
+                logs.event(_log, logging.WARNING, "no-way-to-an-anchor", count=wayless, detail=_WAYLESS)
         if time - self._tidied >= _TIDY_EVERY:
             self._tidied = time
             self._renewer.tidy(self._wanted, clock.now())

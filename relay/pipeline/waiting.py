@@ -7,12 +7,14 @@ the ladder of this worker.
 
 from __future__ import annotations
 
+import logging
 from datetime import datetime, timedelta
 from typing import Final
 
 from relay.errors import Code
 from relay.model.message import Lane
 from relay.model.ports import BrokerLink, Clock
+from relay.observe import logs
 from relay.observe.metrics import Metrics
 from relay.pipeline.accept import Submission
 from relay.pipeline.defer import Deferrer
@@ -20,6 +22,7 @@ from relay.pipeline.deliver import Ladder
 from relay.pipeline.plan import HandlerPolicy
 from relay.pipeline.verify import Unproven
 
+_log = logs.get("pipeline.waiting")
 _HIGHEST: Final = 3  # rung: a list that has come is made use of within ten minutes
 _REMEMBERED: Final = 10_000
 
@@ -58,6 +61,15 @@ class Waiting:
             await self._deferrer.put(submission, attempt, step)
             self._remember(key, now, self._ladder.rung(step)[1])
             self._metrics.deferred(code)
+            logs.event(
+                _log,
+                logging.WARNING,
+                "waits",
+                user=submission.user,
+                transport_id=submission.transport_id,
+                code=code,
+                until=self._until(submission),
+            )
         self._link.ack(submission.message)
 
     def _until(self, submission: Submission) -> datetime:

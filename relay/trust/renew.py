@@ -91,6 +91,9 @@ class Renewer:
         self._next: dict[str, float] = {}
         self._tried: dict[str, float] = {}
         self._failures: dict[str, int] = {}
+        self.wayless: tuple[Certificate, ...] = ()
+        """Those of the certificates that ``wanted`` was given last from which no way to an anchor is known here: for them
+        only the lists of the settings are fetched."""
 
     def wanted(self, signers: Iterable[Signer], now: datetime) -> list[Wanted]:
         """Return what is to be had for these certificates and the authorities above them, each once."""
@@ -98,11 +101,15 @@ class Renewer:
             list_name(address): Wanted(list_name(address), "crl", (address,), True)
             for address in self._policy.lists
         }
+        wayless = []
         for purpose, certificates in signers:
             chain = self._store.check(certificates, now, purpose).chain
+            if not chain:
+                wayless.append(certificates[0])
             for certificate, issuer in pairwise(chain):
                 for one in self._of(certificate, issuer):
                     found.setdefault(one.name, one)
+        self.wayless = tuple(wayless)
         return list(found.values())
 
     def due(self, wanted: Iterable[Wanted], now: datetime) -> list[Wanted]:

@@ -102,6 +102,24 @@ def test_fetching_and_looking(truc: Truc, place: Place) -> None:
     assert "+07:00" in people.stdout
 
 
+def test_whose_way_is_not_known_is_told(truc: Truc, place: Place) -> None:
+    text = yaml.safe_load((place.folder / "directory.yaml").read_text())
+    text["agencies"][0]["certificates"] = [place.leaf.pem.decode()]
+    (place.folder / "directory.yaml").write_text(yaml.safe_dump(text))
+    planned = truc("trust", "fetch", "--config", place.config, "--dry-run")
+    assert planned.stdout == "nothing is wanted\n"
+    assert "no way to an anchor is known here for H26" in planned.stderr
+    facts = json.loads(truc("trust", "status", "--config", place.config, "--json").stdout)
+    assert facts["without_way"] == ["H26"]
+    (place.folder / "issuing.pem").write_bytes(place.issuing.pem)
+    place.configure(intermediates=["issuing.pem"])
+    planned = truc("trust", "fetch", "--config", place.config, "--dry-run")
+    assert "H26" in planned.stdout
+    assert planned.stderr == ""
+    facts = json.loads(truc("trust", "status", "--config", place.config, "--json").stdout)
+    assert facts["without_way"] == []
+
+
 def test_an_outage_is_told(truc: Truc, place: Place) -> None:
     place.server.mode = "error"
     got = truc("trust", "fetch", "--config", place.config, "--json")

@@ -31,6 +31,7 @@ class Renewer:
         self.published: list[list[str]] = []
         self.tidied = 0
         self.broken = False
+        self.wayless = ()
 
     def wanted(self, signers: Iterable[Signer], now: datetime) -> list[Wanted]:
         if self.broken:
