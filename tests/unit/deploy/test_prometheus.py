@@ -17,7 +17,7 @@ LETTERS: Final = re.compile(
 )
 
 
-TESTS: Final = ("tests-work.yaml", "tests-ground.yaml")
+TESTS: Final = ("tests-work.yaml", "tests-ground.yaml", "tests-evidence.yaml")
 
 
 def _read(file: str) -> dict[str, Any]:
@@ -30,13 +30,13 @@ def groups(file: str) -> list[dict[str, Any]]:
     return [rule for group in _read(file)["groups"] for rule in group["rules"]]
 
 
-ALERTS: Final = groups("alerts.yaml") + groups("alerts-trust.yaml")
+ALERTS: Final = groups("alerts.yaml") + groups("alerts-trust.yaml") + groups("alerts-evidence.yaml")
 RECORDED: Final = groups("recording.yaml")
 
 
 def test_promtool_takes_configuration_and_rules() -> None:
     promtool("check", "config", "prometheus.yml")
-    promtool("check", "rules", "alerts.yaml", "alerts-trust.yaml", "recording.yaml")
+    promtool("check", "rules", "alerts.yaml", "alerts-trust.yaml", "alerts-evidence.yaml", "recording.yaml")
 
 
 def test_each_rule_fires_on_its_cause_and_on_nothing_else() -> None:
