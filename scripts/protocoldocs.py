@@ -98,7 +98,7 @@ GROUPS: Final[tuple[tuple[str, tuple[str, ...]], ...]] = (
         "Recipients",
         (
             *("UNKNOWN-RECIPIENT", "RECIPIENT-CLOSED", "RECIPIENT-SUSPENDED", "RECIPIENT-NOT-SERVED"),
-            *("TRIAL-ONLY", "QUEUE-FULL", "UNROUTABLE", "NO-CONFIRM"),
+            *("TRIAL-ONLY", "QUEUE-FULL", "UNROUTABLE", "NO-CONFIRM", "ATTACHMENT-PENDING"),
         ),
     ),
     (
@@ -119,6 +119,7 @@ GROUPS: Final[tuple[tuple[str, tuple[str, ...]], ...]] = (
         (
             *("OVERDUE", "BODY-LOST", "UNDELIVERABLE", "HELD", "SET-ASIDE", "NO-USER", "EXPIRED-IN-QUEUE"),
             *("REJECTED-BY-GATEWAY", "DELIVERY-DROPPED", "SUBMISSION-DROPPED"),
+            *("ATTACHMENT-REFUSED", "ATTACHMENT-UNCHECKED"),
         ),
     ),
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import timedelta
+from datetime import date, datetime, time, timedelta
 from typing import TYPE_CHECKING, Final
 
 from adapters.edxml.inspecting import EdxmlAttachments
@@ -12,12 +12,12 @@ from adapters.pdf.inspector import PdfInspector
 from adapters.pdf.material import JudgePolicy, MaterialFiles
 from relay.broker.blocking import BlockingClient
 from relay.keeper.inspect import InspectDuty, InspectPolicy, judged_attachments
+from relay.model.times import VIETNAM
 from relay.pipeline.defer import Deferrer
 from relay.pipeline.inspection import REFUSED, Inspection, InspectionPolicy
 from relay.settings import load
 
 if TYPE_CHECKING:
-    from datetime import datetime
     from pathlib import Path
 
     from relay.broker.connection import Endpoint
@@ -41,7 +41,7 @@ def pdf_inspector(settings: Settings) -> PdfInspector:
             shelf=trust.fetch.folder,
         ),
         JudgePolicy(
-            sha1_until=own.sha1_moment,
+            sha1_until=datetime.combine(date.fromisoformat(own.sha1_until), time(), VIETNAM),
             max_bytes=own.file_bytes,
             max_signatures=own.signatures,
             seconds=own.seconds,
@@ -92,7 +92,8 @@ def worker_side(settings: Settings, parts: Common, ladder: Ladder) -> Inspection
         Deferrer(parts.link, ladder, parts.metrics),
         EdxmlAttachments(),
         InspectionPolicy(
-            everything=own.everything,
+            # what is to be held up must not pass for its author's having hidden the mark
+            everything=own.scope == "all" or own.hold != "never",
             hold=own.hold,
             hold_for=timedelta(seconds=own.hold_s),
             then_deliver=own.hold_then == "deliver",

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date, datetime, time
 from pathlib import Path
 from typing import Final, Literal
 
-from relay.model.times import VIETNAM
 from relay.settings.fields import setting
 
 _MIB: Final = 1024 * 1024
@@ -75,13 +73,3 @@ class InspectionSettings:
         low=64 * _MIB,
         high=8192 * _MIB,
     )
-
-    @property
-    def everything(self) -> bool:
-        """Whether files without a mark of a signature are inspected too."""
-        return self.scope == "all" or self.hold != "never"
-
-    @property
-    def sha1_moment(self) -> datetime:
-        """The first moment at which SHA-1 is trusted no more."""
-        return datetime.combine(date.fromisoformat(self.sha1_until), time(), VIETNAM)

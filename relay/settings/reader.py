@@ -8,6 +8,7 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from datetime import date
 from pathlib import Path
 from typing import Any, Literal, TypeVar, cast, get_args, get_origin
 from urllib.parse import urlsplit
@@ -353,7 +354,7 @@ def _check_across(settings: Settings, source: _Source) -> None:
             )
     _check_fetching(settings, source)
     try:
-        _ = settings.inspection.sha1_moment
+        date.fromisoformat(settings.inspection.sha1_until)
     except ValueError as fault:
         raise source.fault("inspection.sha1_until", "is no day") from fault
     order = [list(RUNGS).index(rung) if rung in RUNGS else -1 for rung in settings.retry.rungs]
