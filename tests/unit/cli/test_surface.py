@@ -59,6 +59,7 @@ CHANGES = {
     "evidence export",
     "evidence head",
     "evidence witness import",
+    "trust fetch",
 }
 """Commands that change something for others; each takes --dry-run. (demo makes a world of its own.)"""
 
