@@ -49,7 +49,7 @@ GROUPS: Final[tuple[tuple[str, tuple[str, ...]], ...]] = (
         "The bytes",
         (
             *("NOT-XML", "NOT-UTF8", "DTD-FORBIDDEN", "ENTITY-FORBIDDEN", "PI-FORBIDDEN", "COMMENT-IN-TEXT"),
-            *("TOO-DEEP", "TOO-COMPLEX", "WRONG-ROOT"),
+            *("TOO-DEEP", "TOO-COMPLEX", "WRONG-ROOT", "HIDDEN-NAMESPACE"),
         ),
     ),
     (
@@ -69,6 +69,8 @@ GROUPS: Final[tuple[tuple[str, tuple[str, ...]], ...]] = (
                 "DIGEST-MISMATCH",
                 "SIGNATURE-INVALID",
             ),
+            *("FOREIGN-ID", "MANIFEST-MALFORMED", "UNSIGNED-CONTENT"),
+            *("ATTACHMENT-MISMATCH", "ATTACHMENT-ALTERED"),
             *("BAD-CERTIFICATE", "UNKNOWN-CA", "CERTIFICATE-EXPIRED", "CERTIFICATE-NOT-YET-VALID"),
             *(
                 "CERTIFICATE-REVOKED",
