@@ -75,6 +75,7 @@ def open_(name: str) -> Callable[[Make], Make]:
 def kinds() -> dict[str, list[Variant]]:
     """All kinds with their variants, in the order of the files."""
     from tests.differential import (  # noqa: F401 -- they register
+        changes_algorithms,
         changes_bytes,
         changes_manifest,
         changes_signature,

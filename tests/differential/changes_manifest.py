@@ -10,8 +10,8 @@ from typing import Final
 from lxml import etree
 
 from tests.differential.cases import broken, holds, open_
+from tests.differential.changes_algorithms import envelope
 from tests.differential.changes_bytes import payloads
-from tests.differential.changes_signature import envelope
 from tests.differential.changes_tree import signature_of, subject_of, swap, with_subject
 from tests.differential.documents import Bench
 from tests.differential.signing import HERE, URIS, Pen, sign
