@@ -24,7 +24,7 @@ from tests.support.machine import ROOT, Machine, blocks, built_wheel, prepared_p
 from tests.support.stranger import Received, Sandbox, Stranger
 from tests.support.stranger_xml import Facts, Receipt, Signer, check_receipt
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(420)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 PAGE = ROOT / "docs" / "operations.md"
 INSTALLATION = (
