@@ -118,7 +118,10 @@ class _Judge:
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             cwd="/",
-            env={**_environment(), "PYTHONPATH": os.pathsep.join(one for one in sys.path if one)},
+            env={
+                **_environment(),
+                "PYTHONPATH": os.pathsep.join(map(os.path.abspath, filter(None, sys.path))),
+            },
             close_fds=True,
         )
         assert self._process.stdin is not None
@@ -186,7 +189,7 @@ def _environment() -> dict[str, str]:
     """Return what a Python process needs, and no secret that this one's environment may hold."""
     return {
         name: os.environ[name]
-        for name in ("PATH", "LANG", "LC_ALL", "TZ", "VIRTUAL_ENV")
+        for name in ("PATH", "LANG", "LC_ALL", "TZ", "VIRTUAL_ENV", "LD_LIBRARY_PATH", "PYTHONHOME")
         if name in os.environ
     }
 
