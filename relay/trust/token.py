@@ -37,7 +37,13 @@ SIGN_SECONDS: Final = 5.0
 _OPEN_SECONDS: Final = 20.0  # of a module that is loaded and a token that is logged in to
 _START_AGAIN: Final = 10.0  # between two new starts of a module for one token, while others of it are in use
 _PROOF: Final = b"truc: is this the key of the certificate?"
-_MECHANISMS: Final = {"sha256": "SHA256_RSA_PKCS", "sha384": "SHA384_RSA_PKCS", "sha512": "SHA512_RSA_PKCS"}
+_DIGEST_INFO: Final = {
+    "sha256": bytes.fromhex("3031300d060960864801650304020105000420"),
+    "sha384": bytes.fromhex("3041300d060960864801650304020205000430"),
+    "sha512": bytes.fromhex("3051300d060960864801650304020305000440"),
+}
+"""What stands before a digest that RSA signs (RFC 8017, 9.2). The digest is made here: every device knows CKM_RSA_PKCS and
+CKM_ECDSA, not every one a hash, and a slow line carries less."""
 
 
 class _AwayError(Exception):
@@ -330,12 +336,13 @@ class TokenKey:
         """Sign and verify. RSA: PKCS#1 v1.5. ECDSA: r and s, each as long as the curve's order."""
         mechanism = importlib.import_module("pkcs11.mechanisms").Mechanism
         algorithm = getattr(hashes, name.upper())()
+        digest = hashlib.new(name, octets).digest()
         try:
             if isinstance(self._public, rsa.RSAPublicKey):
-                value = bytes(handle.sign(octets, mechanism=mechanism[_MECHANISMS[name]]))
+                value = bytes(handle.sign(_DIGEST_INFO[name] + digest, mechanism=mechanism.RSA_PKCS))
                 self._public.verify(value, octets, padding.PKCS1v15(), algorithm)
             else:
-                value = bytes(handle.sign(hashlib.new(name, octets).digest(), mechanism=mechanism.ECDSA))
+                value = bytes(handle.sign(digest, mechanism=mechanism.ECDSA))
                 self._public.verify(_der(value), octets, ec.ECDSA(algorithm))
         except InvalidSignature:
             raise _AwayError("the device made a signature that does not hold") from None
@@ -354,7 +361,7 @@ def _said(error: BaseException) -> str:
 
 def _name_of(algorithm: object) -> str:
     name = getattr(algorithm, "name", "")
-    if name not in _MECHANISMS:
+    if name not in _DIGEST_INFO:
         raise ValueError("a token signs over SHA-256, SHA-384 or SHA-512")
     return str(name)
 
