@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import atexit
+import shutil
 import subprocess
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
-_PROGRAM = Path(__file__).parent / "java" / "CheckEvidence.java"
+_SOURCES = Path(__file__).parent / "java" / "evidence"
 
 
 @dataclass
@@ -19,12 +23,35 @@ class Answer:
     notes: list[str] = field(default_factory=list)
 
 
+@cache
+def _classes() -> str:
+    folder = tempfile.mkdtemp(prefix="evidence-classes-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    done = subprocess.run(
+        ["javac", "-Xlint:all,-serial", "-Werror", "-d", folder, *map(str, sorted(_SOURCES.glob("*.java")))],
+        capture_output=True,
+        text=True,
+        timeout=180,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return folder
+
+
 def ask(targets: Sequence[Path], *, known: str = "", heads: Sequence[Path] = ()) -> dict[Path, Answer]:
     options = ["--known", known] if known else []
     for head in heads:
         options += ["--head", str(head)]
     done = subprocess.run(
-        ["java", "-XX:TieredStopAtLevel=1", str(_PROGRAM), *options, *map(str, targets)],
+        [
+            "java",
+            "-XX:TieredStopAtLevel=1",
+            "-cp",
+            _classes(),
+            "evidence.CheckEvidence",
+            *options,
+            *map(str, targets),
+        ],
         capture_output=True,
         text=True,
         timeout=180,

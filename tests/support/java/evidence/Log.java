@@ -1,0 +1,192 @@
+package evidence;
+
+import static evidence.CheckEvidence.*;
+
+import evidence.CheckEvidence.Batch;
+import evidence.CheckEvidence.Entry;
+import evidence.CheckEvidence.Head;
+import java.nio.ByteBuffer;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.*;
+
+/** A whole log in a folder. */
+final class Log {
+    final Path folder;
+    final List<Head> heads = new ArrayList<>();
+    final List<byte[]> leaves = new ArrayList<>();
+    final Map<String, List<Batch>> chains = new LinkedHashMap<>();
+    long records = 0;
+
+    Log(Path folder) {
+        this.folder = folder;
+    }
+
+    void check() throws Exception {
+        heads();
+        mainLog();
+        fromElsewhere();
+        Set<String> names = new LinkedHashSet<>(chains.keySet());
+        try (var files = Files.list(folder.resolve("chains"))) {
+            files.map(path -> path.getFileName().toString()).sorted().forEach(names::add);
+        }
+        for (String chain : names) records(chain, chains.getOrDefault(chain, List.of()));
+        System.out.println("# " + records + " records, " + leaves.size() + " batches, " + heads.size() + " heads");
+    }
+
+    void heads() throws Exception {
+        Path file = folder.resolve("heads");
+        if (!Files.exists(file)) return;
+        long last = 0;
+        String previous = "0".repeat(64);
+        Head before = null;
+        for (String[] pair : pairs(Files.readString(file, StandardCharsets.ISO_8859_1), 10)) {
+            Head head = head(pair[0], "");
+            if (head.number() > last + 1) fault("removed", "head", "-", last + 1, head.number() - 1);
+            else if (head.number() <= last) fault("swapped", "head", "-", head.number(), head.number());
+            else if (!head.previous().equals(previous)) fault("altered", "head", "-", last, last);
+            else if (before != null) {
+                boolean same = head.life() == before.life() && head.base() == before.base();
+                boolean restored = head.life() > before.life() && head.base() >= before.size();
+                if (!(same || restored) || head.size() < before.size() || head.records() < before.records())
+                    fault("forked", "head", "-", head.number(), head.number());
+            }
+            try {
+                heads.add(signedHead(pair[0], pair[1]));
+            } catch (Exception e) {
+                fault("altered", "head", "-", head.number(), head.number());
+            }
+            last = head.number();
+            previous = HexFormat.of().formatHex(sha256(pair[0].getBytes(StandardCharsets.ISO_8859_1)));
+            before = head;
+        }
+        if (!known.isEmpty() && !heads.isEmpty() && !heads.get(heads.size() - 1).vouched())
+            fault("signature", "head", "-", last, last);
+    }
+
+    void mainLog() throws Exception {
+        byte[] all = Files.readAllBytes(folder.resolve("batches"));
+        List<Long> counts = new ArrayList<>(List.of(0L));
+        int before = faults;
+        for (int at = 0; at < all.length; at += 141) {
+            byte[] octets = Arrays.copyOfRange(all, at, Math.min(at + 141, all.length));
+            leaves.add(leaf(octets));
+            long count = 0;
+            try {
+                Batch batch = new Batch(octets);
+                chains.computeIfAbsent(batch.chain, name -> new ArrayList<>()).add(batch);
+                count = batch.count;
+            } catch (IllegalStateException e) {
+                fault("altered", "batch", "-", leaves.size(), leaves.size());
+            }
+            counts.add(counts.get(counts.size() - 1) + count);
+        }
+        for (var chain : chains.entrySet()) joined(chain.getKey(), chain.getValue());
+        long good = 0;
+        for (Head head : heads) {
+            if (head.size() > leaves.size()) {
+                fault("truncated", "batch", "-", leaves.size() + 1, head.size());
+                return;
+            }
+            if (!Arrays.equals(root(leaves.subList(0, (int) head.size())), head.root())) {
+                if (faults == before) misfit(head, (int) good);
+                return;
+            }
+            if (counts.get((int) head.size()) != head.records())
+                fault("malformed", "head", "-", head.number(), head.number());
+            good = head.size();
+        }
+    }
+
+    /** Two headers exchanged, or somewhere between the last good head and this one. */
+    void misfit(Head head, int good) {
+        List<byte[]> tried = new ArrayList<>(leaves.subList(0, (int) head.size()));
+        for (int i = good; i < tried.size() && tried.size() - good <= 64; i++)
+            for (int j = i + 1; j < tried.size(); j++) {
+                Collections.swap(tried, i, j);
+                if (Arrays.equals(root(tried), head.root())) {
+                    fault("swapped", "batch", "-", i + 1, j + 1);
+                    return;
+                }
+                Collections.swap(tried, i, j);
+            }
+        fault("altered", "batch", "-", good + 1, head.size());
+    }
+
+    void joined(String chain, List<Batch> batches) {
+        long last = 0, end = 0;
+        byte[] previous = NOTHING;
+        for (Batch batch : batches) {
+            if (batch.number > last + 1) fault("removed", "batch", chain, last + 1, batch.number - 1);
+            else if (batch.number <= last) {
+                fault("inserted", "batch", chain, batch.number, batch.number);
+                continue;
+            } else if (!Arrays.equals(batch.previous, previous)) fault("altered", "batch", chain, last, last);
+            else if (batch.first != end + 1) fault("altered", "batch", chain, batch.number, batch.number);
+            last = batch.number;
+            end = batch.end();
+            previous = batch.hash;
+        }
+    }
+
+    void fromElsewhere() {
+        for (Head head : elsewhere) {
+            long base = heads.stream().filter(own -> own.life() > head.life()).mapToLong(Head::base).min().orElse(-1);
+            if (base >= 0 && head.size() > base) fault("restored", "head", "elsewhere", head.number(), head.number());
+            else if (head.size() > leaves.size())
+                fault("truncated", "head", "elsewhere", head.number(), head.number());
+            else if (!Arrays.equals(root(leaves.subList(0, (int) head.size())), head.root()))
+                fault("forked", "head", "elsewhere", head.number(), head.number());
+            else if (heads.stream().anyMatch(own -> own.life() == head.life() && own.number() == head.number()
+                    && !own.text().equals(head.text())))
+                fault("forked", "head", "elsewhere", head.number(), head.number());
+        }
+    }
+
+    void records(String chain, List<Batch> batches) throws Exception {
+        List<Entry> entries = new ArrayList<>();
+        Path file = folder.resolve("chains").resolve(chain);
+        boolean whole = true;
+        if (Files.exists(file)) {
+            ByteBuffer buffer = ByteBuffer.wrap(Files.readAllBytes(file));
+            while (buffer.hasRemaining()) {
+                int size = buffer.remaining() < 4 ? -1 : buffer.getInt();
+                if (size < 0 || size > buffer.remaining()) {
+                    whole = false;
+                    break;
+                }
+                byte[] octets = new byte[size];
+                buffer.get(octets);
+                entries.add(new Entry(entries.size() + 1, octets));
+            }
+        }
+        records += entries.size();
+        if (!whole) fault("malformed", "record", chain, entries.size() + 1, entries.size() + 1);
+        if (fits(chain, entries, batches)) return;
+        new Naming(chain, entries, batches).name();
+    }
+
+    boolean fits(String chain, List<Entry> entries, List<Batch> batches) {
+        ByteBuffer id = ByteBuffer.allocate(16);
+        UUID name = UUID.fromString(chain);
+        id.putLong(name.getMostSignificantBits()).putLong(name.getLeastSignificantBits());
+        String link = HexFormat.of().formatHex(sha256(new byte[] {2}, id.array()), 0, 16);
+        boolean ended = false;
+        for (Entry entry : entries) {
+            if (entry.seq != entry.place || !entry.link.equals(link)) return false;
+            if (ended || (entry.seq == 1) != (entry.kind == 1))
+                fault("malformed", "record", chain, entry.seq, entry.seq);
+            ended = entry.kind == 13;
+            link = entry.name();
+        }
+        for (Batch batch : batches) {
+            if (batch.end() > entries.size()) return false;
+            List<byte[]> hashes = new ArrayList<>();
+            for (long seq = batch.first; seq <= batch.end(); seq++) hashes.add(entries.get((int) seq - 1).hash);
+            if (!Arrays.equals(root(hashes), batch.root)
+                || !Arrays.equals(hashes.get(hashes.size() - 1), batch.last)) return false;
+        }
+        return true;
+    }
+}
