@@ -16,7 +16,7 @@ SAME_CODE: Final = {
     "payload.pieces: its length is none": "the decoder refuses it as well; this one does not hang on its version",
     "ocsp._told: Outcome.UNREADABLE (2)": "the syntax has no answer that says revoked and not when",
     "ocsp._vouched: not listings": "without a list there is no latest one: fails closed",
-    "path.check_purposes": "asked for by settings alone (trust.purposes); its own tests are in tests/unit/trust",
+    "path.check_purposes": "asked for by settings alone (trust.key_purposes); its own tests are in tests/unit/trust",
     "fields.required": "Parts.need is the way of the relay; this one is the gateways'",
     "format.EdxmlFormat.read: the root is not edXML": "the parser was told the root (parse.check_root)",
     "format._recipients": "the route of a document without recipients is refused by the same code",
@@ -32,8 +32,7 @@ SECOND: Final = {
     "signature.check_signed": "without a signature there is nothing to read: fails closed as a surprise",
     "signature.check_one_reference": "check_children takes exactly one Reference",
     "signature.signature_algorithm: signature method": "without an algorithm nothing can be computed: fails closed",
-    "signature.digest_algorithm": "without an algorithm nothing can be computed: fails closed; a larger table is no "
-    "larger table of sizes",
+    "signature.digest_algorithm: digest method": "without an algorithm nothing can be computed: fails closed",
     "signature.check_digest_size": "a digest of another length differs",
     "signature.check_base64_spelling: is empty": "an empty value does not hold",
     "signature.check_bare: a comment in": "most elements may hold named children alone, and a comment is none",

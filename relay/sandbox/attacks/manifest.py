@@ -30,7 +30,7 @@ from relay.sandbox.attacks.forge import (
 )
 
 FAMILY: Final = Family(
-    "manifest profile", "docs/protocol.md, Signing: big attachments; XML Signature 1.1, section 5.1"
+    "manifest profile", "docs/protocol.md, Big attachments; XML Signature 1.1, section 5.1"
 )
 ENVELOPE: Final = b"<edXML:edXMLEnvelope ", b"</edXML:edXMLEnvelope>"
 _A, _B = b"0123456789" * 30, b"abcdefghij" * 30

@@ -32,14 +32,14 @@ from relay.sandbox.attacks.forge import (
 from relay.sandbox.attacks.papers import DAY, Signer
 from relay.trust.sign import ReceiptSealer
 
-SPEAKING: Final = Family("speaking for another", "docs/protocol.md, Publishing")
-STATUSES: Final = Family("statuses", "docs/protocol.md, Statuses")
+SPEAKING: Final = Family("speaking for another", "docs/protocol.md, Sending")
+STATUSES: Final = Family("statuses", "docs/protocol.md, Statuses and take-back")
 REPLAY: Final = Family(
     "replay", "docs/protocol.md, Sending again; Syverson, A Taxonomy of Replay Attacks (1994)"
 )
-RECEIPTS: Final = Family("receipts", "docs/protocol.md, Receipts")
-READER: Final = Family("receipts at their reader", "docs/protocol.md, Receipts")
-TIME: Final = Family("time", "RFC 5280, section 4.1.2.5; docs/protocol.md, Publishing")
+RECEIPTS: Final = Family("receipts", "docs/protocol.md, What a receipt says")
+READER: Final = Family("receipts at their reader", "docs/protocol.md, What a receipt says")
+TIME: Final = Family("time", "RFC 5280, section 4.1.2.5; docs/protocol.md, Sending")
 DOORS: Final = Family("the broker's doors", "docs/protocol.md, Connecting; docs/topology.md")
 
 
@@ -67,7 +67,7 @@ SPEAKING.add("an agency that is suspended", Code.SENDER_SUSPENDED, "admission.ma
 SPEAKING.add("a retry that the relay never made", Code.NO_USER, "accept._from_due", "a document that the relay believes to have judged before", lambda forge: Shot(forge.good(), key="due", headers={"truc-user": SENDER, "truc-lane": "normal", "truc-attempt": "1", "truc-first-seen": rfc3339(forge.now)}), where=Where.INSIDE)  # fmt: skip
 SPEAKING.add("a message that the broker vouches for nobody", Code.NO_USER, "accept.accept", "a document without anybody to answer for it", lambda forge: Shot(forge.good(), nameless=True), where=Where.INSIDE)  # fmt: skip
 SPEAKING.add("no transport id", Code.MISSING_TRANSPORT_ID, "accept.transport_id_fault", "a document that cannot be told from its repetition", lambda forge: Shot(forge.good(), transport_id=""))  # fmt: skip
-SPEAKING.add("a transport id in capitals", Code.BAD_TRANSPORT_ID, "accept.transport_id_fault", "one id in two spellings", lambda forge: Shot(forge.good(), transport_id=str(uuid.uuid4()).upper()), source="docs/protocol.md, Publishing")  # fmt: skip
+SPEAKING.add("a transport id in capitals", Code.BAD_TRANSPORT_ID, "accept.transport_id_fault", "one id in two spellings", lambda forge: Shot(forge.good(), transport_id=str(uuid.uuid4()).upper()), source="docs/protocol.md, Sending")  # fmt: skip
 SPEAKING.add("headers of the relay's own", Code.FORBIDDEN_HEADER, "accept._header_fault", "a delivery id or user that the relay believes", lambda forge: Shot(forge.good(), headers={"truc-user": THIRD, "truc-attempt": "1"}))  # fmt: skip
 SPEAKING.add("copies to other queues", Code.CC_FORBIDDEN, "accept._header_fault", "RabbitMQ's sender-selected distribution", lambda forge: Shot(forge.good(), headers={"CC": [f"status.{SENDER}"]}), source="RabbitMQ, Sender-selected Distribution")  # fmt: skip
 

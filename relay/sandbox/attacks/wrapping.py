@@ -282,7 +282,7 @@ FAMILY.add(
         forge.unsigned(),
         f'<edXML:Signature xmlns:edXML="{EDXML}"><edXML:SignatureValue>AAAA</edXML:SignatureValue></edXML:Signature>'.encode(),
     ),
-    source="docs/edxml.md, Signature",
+    source="docs/edxml.md, What the relay reads",
 )
 FAMILY.add(
     "the signature of another document of the same sender",
