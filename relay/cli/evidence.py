@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from relay.cli.evidence_faults import faults
 from relay.cli.evidence_verify import head_option, heads_of, progress, verify
 from relay.cli.options import (
     config_option,
@@ -300,3 +301,4 @@ def _write(path: Path, content: str) -> None:
 
 evidence.add_command(verify)
 evidence.add_command(witness)
+evidence.add_command(faults)

@@ -9,6 +9,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
+from relay.model.audit import Act
 from relay.model.evidence import (
     Batch,
     Checkpoint,
@@ -229,6 +230,13 @@ class EvidenceStore(LogReader, Protocol):
 
     def faults(self) -> Sequence[Fault]:
         """Return the faults that were found and not settled, oldest first."""
+        ...
+
+    def settle_faults(self, act: Act) -> int:
+        """Take the faults off the list that were looked into, with an audit row that says by whom. Returns how many.
+
+        What is wrong with the log stays wrong: whoever checks it again finds it again.
+        """
         ...
 
     # search

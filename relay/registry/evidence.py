@@ -13,6 +13,7 @@ from typing import Any, Final, TypeAlias
 
 from sqlalchemy import Connection, LargeBinary, Row, Select, cast, delete, func, insert, select, update
 
+from relay.model.audit import Act
 from relay.model.evidence import Checkpoint, Draft, SignedHead, SignedStatement
 from relay.model.keeping import (
     ChainStanding,
@@ -25,7 +26,7 @@ from relay.model.keeping import (
     StoredStatement,
     TimeStamp,
 )
-from relay.registry import dialect
+from relay.registry import acts, dialect
 from relay.registry.journal import Journal, split
 from relay.registry.rows import from_us, in_slices, to_us
 from relay.registry.schema import evidence_asked as asked
@@ -421,6 +422,14 @@ class SqlEvidence:
                 Fault(row.place, row.what, from_us(row.at))
                 for row in connection.execute(select(faults).order_by(faults.c.at, faults.c.place))
             ]
+
+    def settle_faults(self, act: Act) -> int:
+        """Take the faults off the list that were looked into, with an audit row. Returns how many."""
+        with self._record() as (connection, journal):
+            gone = connection.execute(delete(faults)).rowcount
+            if gone:
+                acts.note(connection, act, journal)
+        return gone
 
     # --- search
 

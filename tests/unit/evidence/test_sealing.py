@@ -397,6 +397,48 @@ def test_a_reader_puts_nothing_on_record(relay: EvidentRelay, make: Maker) -> No
     reader.close()
 
 
+def test_nobody_waits_for_the_keeper(relay: EvidentRelay, make: Maker) -> None:
+    """While it reads, makes batches, signs and checks, a worker commits: nothing is held meanwhile."""
+    worker, keeper = relay.registry("w1"), relay.registry("keeper")
+    committed: list[str] = []
+
+    def work(during: str) -> None:
+        _work(worker, make, 1)
+        committed.append(during)
+
+    class Watched(SqlEvidence):
+        def records(self, chain: uuid.UUID, start: int = 1, end: int | None = None) -> Iterator[bytes]:
+            for octets in super().records(chain, start, end):
+                work("reading")
+                yield octets
+
+    def sign(text: bytes, kind: str) -> bytes:
+        work("signing")
+        return relay.key.sign(text, kind)
+
+    _work(worker, make, 2)
+    own = keeper.evidence
+    store = Watched(own._read, own._write, own._record)
+    sealer = Sealer(store, relay.name, sign, relay.clock, SealingPolicy(timedelta(0), 7, timedelta(0)))
+    assert sealer.seal(_far(relay)) == 1
+    assert sealer.head() is not None
+    LogCheck(store, relay.clock).run(100, _far(relay))
+    assert committed == ["reading"] * 7 + ["signing"] + ["reading"] * 7
+    relay.seal_all(own)
+    assert relay.verify(own).ok
+
+
+def test_a_worker_waits_for_no_other_chain(relay: EvidentRelay, make: Maker) -> None:
+    """One process stands still with its chain in hand; another one's commits go on."""
+    stuck, other = relay.registry("w1"), relay.registry("w2")
+    assert stuck._chronicle is not None
+    with stuck._chronicle.turn():
+        _work(other, make, 3)
+    _work(stuck, make, 1)
+    relay.seal_all(other.evidence)
+    assert relay.verify(other.evidence).ok
+
+
 def test_policy_bounds(relay: EvidentRelay, make: Maker) -> None:
     registry = relay.registry()
     _work(registry, make, 3)
