@@ -75,13 +75,13 @@ class Report:
     def table(self) -> str:
         """The counts as people read them."""
         lines = [f"{self.total} documents, {len(self.kinds)} kinds of change"]
-        lines += [f"  {kind:<18} {count:>6}  {count / self.total:6.1%}" for kind, count in self.kinds.items()]
+        lines += [f"  {kind:<20} {count:>6}  {count / self.total:6.1%}" for kind, count in self.kinds.items()]
         lines.append("three judges: ours, xmlsec, JDK")
-        lines += [f"  {which:<34} {count:>6}" for which, count in sorted(self.agreed.items())]
-        lines += [f"  differs: {name:<25} {count:>6}" for name, count in self.explained.most_common()]
-        lines.append(f"  differs, not explained             {len(self.wrong):>6}")
+        lines += [f"  {which:<44} {count:>6}" for which, count in sorted(self.agreed.items())]
+        lines += [f"  differs: {name:<35} {count:>6}" for name, count in self.explained.most_common()]
+        lines.append(f"  {'differs, not explained':<44} {len(self.wrong):>6}")
         lines.append("our reasons")
-        lines += [f"  {code:<34} {count:>6}" for code, count in self.codes.most_common()]
+        lines += [f"  {code:<44} {count:>6}" for code, count in self.codes.most_common()]
         return "\n".join(lines)
 
 

@@ -52,7 +52,7 @@ from relay.settings import (
 NOW = datetime(2026, 3, 2, 3, 0, tzinfo=UTC)
 GIB = 1 << 30
 SETTINGS = Settings(
-    relay=RelaySettings(name="truc-dev", key=Path("k"), certificates=(Path("c"),)),
+    relay=RelaySettings(name="truc-dev", key="k", certificates=(Path("c"),)),
     broker=BrokerSettings(
         url="amqps://broker.example:5671/truc",
         user="relay",
