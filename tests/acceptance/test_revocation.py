@@ -7,18 +7,22 @@ import json
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import CliRunner
 from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from cryptography.x509 import ocsp
 
 from relay.cli.main import main
 from relay.sandbox.ca import DevelopmentCa
 from tests.acceptance.conftest import Axis
-from tests.support.authority import Server, serving
+from tests.support.authority import Server, answer, nonce_in, serving
+from tests.support.pki import Entity
 from tests.support.sandbox import running_sandbox
 from tests.support.stranger import Sandbox
 from tests.support.stranger_xml import Facts
@@ -37,13 +41,48 @@ class Place:
         """Let the server have the list as the authority made it last."""
         self.server.lists[LIST] = self.ca.crls[1].read_bytes()
 
+    def leaf(self, code: str) -> x509.Certificate:
+        pem = Path(self.axis.sandbox.raw["agencies"][code]["cert"]).read_bytes()
+        return x509.load_pem_x509_certificate(pem)
+
+    def answer(self, revoked: x509.Certificate) -> None:
+        """Let a responder answer in the authority's name: that one is revoked, the other agencies' are good."""
+        certificate = x509.load_pem_x509_certificate(self.ca.issuing_cert.read_bytes())
+        key = load_pem_private_key((self.axis.home / "ca" / "issuing.key").read_bytes(), None)
+        assert isinstance(key, ec.EllipticCurvePrivateKey)
+        issuing = Entity(key, certificate, ())
+        leafs = [self.leaf(code) for code in self.axis.sandbox.raw["agencies"]]
+        by_serial = {one.serial_number: Entity(key, one, ()) for one in leafs}
+        now = datetime.now(UTC).replace(microsecond=0)
+
+        def reply(request: ocsp.OCSPRequest) -> bytes:
+            asked = by_serial.get(request.serial_number)
+            if asked is None:
+                return b""  # about the relay or an authority: it does not know
+            ended = now - timedelta(hours=1) if asked.certificate == revoked else None
+            return answer(
+                asked,
+                issuing,
+                revoked_at=ended,
+                this_update=now - timedelta(minutes=5),
+                next_update=now + timedelta(days=1),
+                nonce=nonce_in(request),
+            )
+
+        self.server.answers = reply
+
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     home = tmp_path_factory.mktemp("revocation")
     ca = DevelopmentCa(home / "ca")
     with serving() as server:
-        fetch = {"folder": str(home / "fetched"), "lists": [server.url(LIST)], "every_s": 10}
+        fetch = {
+            "folder": str(home / "fetched"),
+            "lists": [server.url(LIST)],
+            "every_s": 10,
+            "responder": server.url("/ocsp"),
+        }
         trust = {"crls": [str(ca.crls[0])], "intermediates": [str(ca.issuing_cert)], "fetch": fetch}
         settings: dict[str, dict[str, Any]] = {"keeper": {"interval_s": 0.5}, "trust": trust}
         with running_sandbox(home, settings=settings):
@@ -77,8 +116,7 @@ def test_an_outage_then_a_revocation(place: Place) -> None:
     assert axis.metric("truc_revocation_material", 'source="crl",state="over"') == 0
 
     # Revoked now: the keeper finds the new list, the worker takes it up, neither is started again.
-    pem = Path(axis.sandbox.raw["agencies"][FROM]["cert"]).read_bytes()
-    place.ca.revoke(x509.load_pem_x509_certificate(pem), datetime.now(UTC))
+    place.ca.revoke(place.leaf(FROM), datetime.now(UTC))
     place.offer()
     arrived = time.monotonic()
     sent, codes = [], [""]
@@ -98,3 +136,23 @@ def test_an_outage_then_a_revocation(place: Place) -> None:
     assert recipient.acknowledgement(other).line(FROM).state == "queued"
     for transport_id in sent[:-1]:
         assert recipient.arrival(transport_id).sha256
+
+
+def test_a_responder_says_so(place: Place) -> None:
+    axis = place.axis
+    place.offer()
+    place.answer(place.leaf("H26"))
+    done = CliRunner().invoke(main, ["trust", "fetch", "--home", str(axis.home), "--json"])
+    outcomes = {one["about"]: one["outcome"] for one in json.loads(done.stdout) if one["source"] == "ocsp"}
+    assert outcomes["H26"] in {"taken", "unchanged"}
+    sender, recipient = axis.gateway("H26"), axis.gateway(TO)
+    end = time.monotonic() + 60
+    code = ""
+    while code != "CERTIFICATE-REVOKED":
+        assert time.monotonic() < end, "a revoked certificate is still believed"
+        transport_id, _ = sender.send(Facts("H26", (TO,)))
+        code = sender.acknowledgement(transport_id).code
+        assert code in {"", "CERTIFICATE-REVOKED"}
+    other, _ = recipient.send(Facts(TO, ("H26",)))
+    assert recipient.acknowledgement(other).line("H26").state == "queued"
+    assert axis.metric("truc_revocation_material", 'source="ocsp",state="fresh"') > 0
