@@ -106,7 +106,7 @@ def verdict_text(verdict: Verdict) -> str:
     )
 
 
-_SAYS_NOTHING: Final = ([], ["not-checked", "none", None], "", None)
+_SAYS_NOTHING: Final[tuple[Any, ...]] = ([], ["not-checked", "none", None], "", None)
 
 
 def verdict_from(text: str) -> Verdict:
