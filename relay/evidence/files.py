@@ -17,7 +17,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from relay.errors import Code, OperationError
+from relay.errors import Code, OperationError, RefusedError
 from relay.evidence import heads as h
 from relay.evidence.log import BATCH_BYTES
 from relay.evidence.octets import MAX_RECORD, refuse
@@ -73,24 +73,33 @@ class FileLog:
                 yield octets
 
     def checkpoints(self) -> Iterator[Checkpoint]:
-        """Yield the heads with their time-stamps and statements."""
+        """Yield the heads with their time-stamps and statements.
+
+        What stands beside the heads and cannot be read is told last: it takes nothing from the heads.
+        """
         stamps: dict[int, list[tuple[int, bytes]]] = {}
+        said: dict[str, list[SignedStatement]] = {}
+        strange = ""
         if (self._folder / "time-stamps").is_dir():
             for path in (self._folder / "time-stamps").iterdir():
-                if (named := _NUMBERED(path.name)) is None:
-                    refuse(f"time-stamps/{path.name} is named like no time-stamp")
-                stamps.setdefault(int(named[1]), []).append((int(named[2]), path.read_bytes()))
-        said: dict[str, list[SignedStatement]] = {}
-        for statement in h.load_statements(self._octets("statements")):
-            said.setdefault(h.read_statement(statement.text)["head"], []).append(statement)
-        for signed in h.load(self._octets("heads")):
-            number = h.read_head(signed.text).number
+                if named := _NUMBERED(path.name):
+                    stamps.setdefault(int(named[1]), []).append((int(named[2]), path.read_bytes()))
+                else:
+                    strange = f"time-stamps/{path.name} is named like no time-stamp"
+        try:
+            for statement in h.load_statements(self._octets("statements")):
+                said.setdefault(h.read_statement(statement.text)["head"], []).append(statement)
+        except RefusedError as error:
+            strange = f"statements: {error.detail}"
+        for number, signed in enumerate(h.pieces(self._octets("heads")), 1):
             yield Checkpoint(
                 head=signed,
-                time_stamps=tuple(token for _, token in sorted(stamps.pop(number, ()))),
+                time_stamps=tuple(token for _, token in sorted(stamps.pop(_number(signed) or number, ()))),
                 statements=tuple(said.pop(h.head_hash(signed.text).hex(), ())),
             )
         self._adrift = tuple(one for group in said.values() for one in group)
+        if strange:
+            refuse(strange)
 
     def adrift(self) -> tuple[SignedStatement, ...]:
         """Return the statements about heads that the log does not have, once ``checkpoints`` was read to its end."""
@@ -184,6 +193,13 @@ def _write_chains(log: LogReader, folder: Path, progress: Progress) -> int:
                 if count % 10_000 == 0:
                     progress(count)
     return count
+
+
+def _number(signed: SignedHead) -> int:
+    try:
+        return h.read_head(signed.text).number
+    except RefusedError:
+        return 0
 
 
 def _framed(file: BinaryIO, name: str) -> Iterator[bytes]:

@@ -104,31 +104,34 @@ class HeadReader:
         """Read all heads of a log."""
         out = HeadList()
         before: tuple[Head, bytes] | None = None
+        unread = 0  # heads since ``before`` that are none
         signers: dict[str, Signer] = {}
         try:
             for checkpoint in log.checkpoints():
                 out.count += 1
-                before = self._next(checkpoint, before, out, signers)
-            if isinstance(log, _Adrift):
-                self._adrift(log.adrift(), out)
+                try:
+                    head = h.read_head(checkpoint.head.text)
+                except RefusedError as error:
+                    unread += 1
+                    number = unread + (before[0].number if before else 0)
+                    out.faults.append(_fault(FaultKind.ALTERED, number, "format", error.detail))
+                    continue
+                out.faults += _follows(head, before, unread)
+                before, unread = (head, h.head_hash(checkpoint.head.text)), 0
+                self._judge_one(checkpoint, head.number, out, signers)
         except RefusedError as error:
-            out.faults.append(_fault(FaultKind.MALFORMED, 0, "format", f"heads: {error.detail}"))
+            out.faults.append(_fault(FaultKind.MALFORMED, 0, "format", error.detail))
+        if isinstance(log, _Adrift):
+            self._adrift(log.adrift(), out)
         self._trust(out, signers)
         return out
 
-    def _next(
-        self,
-        checkpoint: Checkpoint,
-        before: tuple[Head, bytes] | None,
-        out: HeadList,
-        signers: dict[str, Signer],
-    ) -> tuple[Head, bytes]:
+    def _judge_one(
+        self, checkpoint: Checkpoint, number: int, out: HeadList, signers: dict[str, Signer]
+    ) -> None:
         text = checkpoint.head.text
-        head = h.read_head(text)
-        number = head.number
-        out.faults += _follows(head, before)
         try:
-            _, signer = self.head(checkpoint.head)
+            head, signer = self.head(checkpoint.head)
         except RefusedError as error:
             detail = f"{error.code.value} {error.detail}".strip()
             kind = FaultKind.ALTERED if error.code is Code.SIGNATURE_INVALID else FaultKind.SIGNATURE
@@ -140,7 +143,6 @@ class HeadReader:
             self._stamp(token, text, number, out)
         for statement in checkpoint.statements:
             self._statement(statement, number, out)
-        return head, h.head_hash(text)
 
     def _stamp(self, token: bytes, text: bytes, number: int, out: HeadList) -> None:
         if self._stamps is None:
@@ -230,10 +232,10 @@ class HeadReader:
                 out.notes.append(_fault(FaultKind.SIGNATURE, number, "old-signer", detail))
 
 
-def _follows(head: Head, before: tuple[Head, bytes] | None) -> Iterable[Fault]:
+def _follows(head: Head, before: tuple[Head, bytes] | None, unread: int) -> Iterable[Fault]:
     number = head.number
     former, hash_ = before or (None, NOTHING)
-    last = former.number if former else 0
+    last = unread + (former.number if former else 0)
     if number > last + 1:
         values = {"first": str(last + 1), "last": str(number - 1)}
         yield Fault(
@@ -250,7 +252,7 @@ def _follows(head: Head, before: tuple[Head, bytes] | None) -> Iterable[Fault]:
     if number <= last:
         yield Fault(FaultKind.SWAPPED, What.HEAD, f"head {number}", "head-order", None, number, number)
         return
-    if head.previous != hash_:
+    if not unread and head.previous != hash_:
         yield Fault(FaultKind.ALTERED, What.HEAD, f"head {last}", "head-previous", None, last, last)
     if former is None:
         return

@@ -122,6 +122,14 @@ def load(octets: bytes) -> tuple[SignedHead, ...]:
     return tuple(SignedHead(text, line) for text, line in _pairs(_HEAD, octets, "head"))
 
 
+def pieces(octets: bytes) -> Iterator[SignedHead]:
+    """Yield what stands in a file of heads, cut where each begins, whatever it says: for whoever names what is wrong."""
+    for part in re.split(rb"(?m)^(?=truc-head )", octets):
+        if part:
+            text, brace, line = part.partition(b"\n{")
+            yield SignedHead(text + b"\n", (brace + line)[1:].removesuffix(b"\n"))
+
+
 def load_statements(octets: bytes) -> tuple[SignedStatement, ...]:
     """Read statements that stand one after the other, each as ``dump`` writes it.
 

@@ -98,6 +98,10 @@ def _head_removed(files: LogFolder, _log: MemoryLog, _one: uuid.UUID, _two: uuid
     del files.heads[1]
 
 
+def _head_garbled(files: LogFolder, _log: MemoryLog, _one: uuid.UUID, _two: uuid.UUID) -> None:
+    files.heads[1] = replace(files.heads[1], text=files.heads[1].text.replace(b"size", b"s\xffze"))
+
+
 def _nothing(_files: LogFolder, _log: MemoryLog, _one: uuid.UUID, _two: uuid.UUID) -> None:
     """The log as it is."""
 
@@ -124,6 +128,7 @@ CASES: dict[str, tuple[Change, set[tuple[str, str, str, int, int]]]] = {
     "batches-swapped": (_batches_swapped, {("swapped", "batch", "-", 1, 2)}),
     "batch-altered": (_batch_altered, {("altered", "batch", "-", 4, 5)}),
     "head-altered": (_head_altered, {("altered", "head", "-", 3, 3)}),
+    "head-garbled": (_head_garbled, {("altered", "head", "-", 2, 2)}),
     "head-removed": (_head_removed, {("removed", "head", "-", 2, 2)}),
 }
 

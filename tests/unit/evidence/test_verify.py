@@ -307,6 +307,29 @@ def test_heads_altered_and_removed(
     assert ("swapped", "head", 1, 1) in said(check(files.write()))
 
 
+def test_what_is_garbled_takes_nothing_from_the_rest(
+    folder: tuple[LogFolder, MemoryLog, uuid.UUID, uuid.UUID],
+) -> None:
+    files, _, _, _ = folder
+    whole = list(files.heads)
+    for at in range(3):
+        for text in (b"truc-head 1\n", whole[at].text.replace(b"relay ", b"relay")):
+            files.heads = list(whole)
+            files.heads[at] = replace(whole[at], text=text)
+            report = check(files.write())
+            assert ("altered", "head") in {(kind, what) for kind, what, _, _ in said(report)}
+            assert report.head is not None
+            assert report.head.number == (3 if at < 2 else 2)
+    files.heads = whole
+    log = files.write()
+    (files.path / "statements").write_bytes(b"nothing that anybody said")
+    assert said(check(log)) == [("malformed", "head", 0, 0)]
+    (files.path / "statements").unlink()
+    (files.path / "time-stamps").mkdir()
+    (files.path / "time-stamps" / "other").write_bytes(b"x")
+    assert said(check(log)) == [("malformed", "head", 0, 0)]
+
+
 def test_a_head_by_another_key(folder: tuple[LogFolder, MemoryLog, uuid.UUID, uuid.UUID]) -> None:
     files, log, _, _ = folder
     text = log.heads[2].head.text

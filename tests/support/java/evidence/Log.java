@@ -41,11 +41,21 @@ final class Log {
         long last = 0;
         String previous = "0".repeat(64);
         Head before = null;
-        for (String[] pair : pairs(Files.readString(file, StandardCharsets.ISO_8859_1), 10)) {
-            Head head = head(pair[0], "");
+        for (String part : Files.readString(file, StandardCharsets.ISO_8859_1).split("(?m)^(?=truc-head )")) {
+            int cut = part.indexOf("\n{") + 1;
+            String[] pair = {part.substring(0, cut), part.substring(cut).stripTrailing()};
+            Head head;
+            try {
+                head = head(pair[0], "");
+            } catch (IllegalStateException e) {
+                last++;
+                fault("altered", "head", "-", last, last);
+                previous = null;
+                continue;
+            }
             if (head.number() > last + 1) fault("removed", "head", "-", last + 1, head.number() - 1);
             else if (head.number() <= last) fault("swapped", "head", "-", head.number(), head.number());
-            else if (!head.previous().equals(previous)) fault("altered", "head", "-", last, last);
+            else if (previous != null && !head.previous().equals(previous)) fault("altered", "head", "-", last, last);
             else if (before != null) {
                 boolean same = head.life() == before.life() && head.base() == before.base();
                 boolean restored = head.life() > before.life() && head.base() >= before.size();
