@@ -129,7 +129,7 @@ _WIDER: Final[dict[str, dict[str, Any]]] = {
 def _without(check: Check) -> list[tuple[Any, str, Any]]:
     if check.lookup:
         wider = [(names, check.lookup, {**getattr(names, check.lookup), **_WIDER[check.lookup]})]
-        sizes = {**names.DIGEST_SIZES, "sha1": 20, "md5": 16, "sha224": 28}
+        sizes: dict[Any, int] = {**names.DIGEST_SIZES, "sha1": 20, "md5": 16, "sha224": 28}
         return [*wider, (names, "DIGEST_SIZES", sizes)]
     original = getattr(importlib.import_module(check.module), check.function)
     return everywhere(original, lambda *_args, **_how: None)
