@@ -111,16 +111,20 @@ _SAYS_NOTHING: Final[tuple[Any, ...]] = ([], ["not-checked", "none", None], "", 
 
 def verdict_from(text: str) -> Verdict:
     """Return the verdict of its JSON, of any age."""
-    intact, trusted, reason, at, *rest = json.loads(text)
-    texts, more = rest[:5], rest[5:]
+    values: list[Any] = json.loads(text)
+    intact, trusted, reason, at, signer, leaf, algorithm, profile, detail = values[:9]
+    more = values[9:]
     above, (state, source, made), behalf, vouched = (*more, *_SAYS_NOTHING[len(more) :])
-    leaf = texts[1] if len(texts) > 1 else ""
     return Verdict(
         intact,
         trusted,
         Code(reason),
         from_us(at),
-        *texts,
+        signer,
+        leaf,
+        algorithm,
+        profile,
+        detail,
         chain=(leaf, *above) if above else (),
         revocation=Revocation(
             RevocationState(state), RevocationSource(source), None if made is None else from_us(made)
