@@ -120,6 +120,7 @@ def open_reader(settings_file: Path, engine: str = "fast") -> Reader:
     from relay import settings
     from relay.cli.following import load_directory
     from relay.cli.wiring import parse_limits, trust_store
+    from relay.directory.authorities import authorities_of
     from relay.evidence.receipts import ReceiptVerifier
     from relay.observe.clock import SystemClock
     from relay.trust.engine import XmlsecEngine
@@ -127,8 +128,10 @@ def open_reader(settings_file: Path, engine: str = "fast") -> Reader:
 
     chosen = settings.load(settings_file, files=False)
     store = trust_store(chosen)
+    directory = load_directory(chosen, store, SystemClock())
+    store.learn(authorities_of(directory.agencies()))
     return Reader(
-        directory=load_directory(chosen, store, SystemClock()),
+        directory=directory,
         verifier=DocumentVerifier(
             store, parse_limits(chosen), XmlsecEngine() if engine == "xmlsec" else None
         ),
