@@ -84,6 +84,7 @@ class Sealer:
         self._note_waiting(standings, now)
         joined, gathered = 0, list[NewBatch]()
         gone: list[uuid.UUID] = []
+        asked = self._store.asked() is not None  # whoever asks for a head wants it over what is on record
         for chain in standings:
             sealed = _sealed(chain)
             if sealed.end >= chain.tip:
@@ -92,7 +93,7 @@ class Sealer:
                 continue
             if chain.chain in self.broken:
                 continue
-            due = now - self._waits[chain.chain] >= self._policy.seal.total_seconds()
+            due = asked or now - self._waits[chain.chain] >= self._policy.seal.total_seconds()
             while sealed.end < chain.tip and (due or chain.tip - sealed.end >= self._policy.records):
                 if self._clock.monotonic() > until:
                     gone = []

@@ -11,6 +11,7 @@ import resource
 import sys
 import tempfile
 import time
+from multiprocessing import get_context
 from pathlib import Path
 
 from relay.evidence.files import FileLog, export_log
@@ -19,16 +20,15 @@ from relay.evidence.verify import LogVerifier
 
 
 def measure(records: int) -> dict[str, object]:
-    """Return the figures for a log of so many records."""
-    key = relay_key("truc-speed")
+    """Return the figures for a log of so many records. It is made by a process of its own: the peak is the check's."""
     with tempfile.TemporaryDirectory() as folder:
-        where = Path(folder) / "log"
-        log = filled(key, records)
-        export_log(log, where, key.relay, log.now, lambda _: None)
-        del log
+        where, known = Path(folder) / "log", Path(folder) / "known"
+        maker = get_context("spawn").Process(target=make, args=(where, known, records))
+        maker.start()
+        maker.join()
         octets = sum(path.stat().st_size for path in where.rglob("*") if path.is_file())
         wall, cpu = time.perf_counter(), time.process_time()
-        verifier = LogVerifier(known=frozenset({key.sha256}), progress=_tell)
+        verifier = LogVerifier(known=frozenset({known.read_text()}), progress=_tell)
         report = verifier.verify(FileLog(where))
         wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
     return {
@@ -38,11 +38,20 @@ def measure(records: int) -> dict[str, object]:
         "bytes": octets,
         "bytes_a_record": round(octets / report.records, 1),
         "faults": len(report.faults),
+        "trusted": report.trusted,
         "seconds": round(wall, 2),
         "cpu_seconds": round(cpu, 2),
         "records_a_second": round(report.records / wall),
         "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
     }
+
+
+def make(where: Path, known: Path, records: int) -> None:
+    """Write a log of so many records to the folder ``where``, and the SHA-256 of its certificate to ``known``."""
+    key = relay_key("truc-speed")
+    log = filled(key, records)
+    export_log(log, where, key.relay, log.now, lambda _: None)
+    known.write_text(key.sha256)
 
 
 def _tell(done: int) -> None:
