@@ -306,7 +306,7 @@ def signed(
         subfilter=subfilter or fields.SigSeedSubFilter.ADOBE_PKCS7_DETACHED,
     )
     out = signers.sign_pdf(
-        IncrementalPdfFileWriter(io.BytesIO(content)),
+        IncrementalPdfFileWriter(io.BytesIO(content), strict=False),
         meta,
         Signer(entity or office().agency, at, ber=ber, others=others),
         timestamper=stamper(stamp, tsa) if stamp is not None else None,
@@ -328,7 +328,9 @@ def stamper(at: dt.datetime, tsa: pki.Entity | None = None) -> DummyTimeStamper:
 def stamped(content: bytes, at: dt.datetime) -> bytes:
     """Add a time-stamp over the document."""
     made = signers.PdfTimeStamper(stamper(at)).timestamp_pdf(
-        IncrementalPdfFileWriter(io.BytesIO(content)), md_algorithm="sha256", bytes_reserved=16384
+        IncrementalPdfFileWriter(io.BytesIO(content), strict=False),
+        md_algorithm="sha256",
+        bytes_reserved=16384,
     )
     return bytes(made.getvalue())
 
@@ -338,7 +340,7 @@ def stamped(content: bytes, at: dt.datetime) -> bytes:
 
 def updated(content: bytes, change: Any) -> bytes:
     """Append an incremental update that ``change(writer)`` makes."""
-    out = IncrementalPdfFileWriter(io.BytesIO(content))
+    out = IncrementalPdfFileWriter(io.BytesIO(content), strict=False)
     change(out)
     stream = io.BytesIO()
     out.write(stream)
@@ -460,6 +462,20 @@ def freed(content: bytes, number: int) -> bytes:
         b"\nxref\n%d 1\n0000000000 65535 f \ntrailer\n<< /Size %s /Root %s /Prev %s >>\nstartxref\n%d\n%%%%EOF\n"
         % (number, size, root, before, at)
     )
+
+
+def hybrid(content: bytes) -> bytes:
+    """Append cross-references of both kinds, table and stream, as word processors write them."""
+    before = re.findall(rb"startxref\s+(\d+)", content)[-1]
+    root = re.findall(rb"/Root\s+(\d+ 0 R)", content)[-1]
+    size = int(re.findall(rb"/Size\s+(\d+)", content)[-1])
+    at = len(content) + 1
+    made = (
+        b"%d 0 obj\n<< /Type /XRef /Size %d /W [1 4 2] /Index [%d 1] /Root %s /Length 7 >>\nstream\n%s\nendstream\nendobj\n"
+        % (size, size + 1, size, root, b"\x01" + at.to_bytes(4, "big") + b"\0\0")
+    )
+    table = b"xref\n0 1\n0000000000 65535 f \ntrailer\n<< /Size %d /Root %s /Prev %s /XRefStm %d >>\nstartxref\n%d\n%%%%EOF\n"
+    return content + b"\n" + made + table % (size + 1, root, before, at, at + len(made))
 
 
 def appended(content: bytes, objects: bytes, *, trailer: bool = False) -> bytes:

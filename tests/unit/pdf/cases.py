@@ -48,6 +48,10 @@ CASES: Final[dict[str, Callable[[], bytes]]] = {
     "leader and agency": by_both,
     "leader and agency, time-stamp over both": lambda: pdfs.stamped(by_both(), RECENT),
     "time-stamp of nobody that is trusted": lambda: signed(plain(), stamp=RECENT, tsa=pdfs.own_tsa()),
+    "good, by a word processor": lambda: signed(pdfs.hybrid(plain())),
+    "leader and agency, by a word processor": lambda: signed(
+        signed(pdfs.hybrid(plain()), office().leader), office().agency, field="Sig2"
+    ),
     # no signature
     "no signature": plain,
     "empty field": lambda: plain(field=True),
@@ -61,6 +65,8 @@ CASES: Final[dict[str, Callable[[], bytes]]] = {
     "saved again five times": lambda: reduce(lambda content, _: pdfs.saved_again(content), range(5), good()),
     # altered after signing
     "content replaced": lambda: pdfs.other_content(good()),
+    "content replaced, by a word processor": lambda: pdfs.other_content(signed(pdfs.hybrid(plain()))),
+    "two kinds of cross-references behind": lambda: pdfs.hybrid(good()),
     "comment over the page": lambda: pdfs.with_comment(good()),
     "altered between two signatures": lambda: signed(
         pdfs.other_content(signed(plain(), office().leader)), office().agency, field="Sig2"
