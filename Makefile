@@ -35,7 +35,8 @@ bench: install ## measure format and verification beside bare parser and libxmls
 chaos: install ## the long fault campaign: kills and cuts with many seeds
 	@$(PY) -m pytest tests -m campaign $(ARGS)
 
-attacks: install ## 10,000 documents, valid and altered, judged by us, by libxmlsec1 and by the JDK; minutes
+attacks: install ## the attack corpus with its mutants; then 10,000 documents judged by us, by libxmlsec1 and by the JDK
+	@$(PY) -m pytest tests/attacks $(AT_ONCE)
 	@$(PY) -m tests.differential --documents 10000 $(ARGS)
 
 fuzz: install ## the long fuzz run: a million inputs for each parser, guided by coverage; ARGS='package --runs 3000000'
