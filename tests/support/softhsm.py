@@ -6,6 +6,7 @@ import atexit
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 import uuid
 from functools import cache
@@ -16,6 +17,17 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from tests.support.pki import Key
 
 PIN = "4711-trục"
+_MAKE = """
+import sys, pkcs11
+from pkcs11.util.ec import encode_ec_public_key, encode_named_curve_parameters
+module, token, label, pin = sys.argv[1:]
+pin = open(pin).readline().rstrip()
+with pkcs11.lib(module).get_token(token_label=token).open(rw=True, user_pin=pin) as session:
+    curve = {pkcs11.Attribute.EC_PARAMS: encode_named_curve_parameters("secp256r1")}
+    domain = session.create_domain_parameters(pkcs11.KeyType.EC, curve, local=True)
+    public, _ = domain.generate_keypair(store=True, label=label)
+    print(encode_ec_public_key(public).hex())
+"""
 _MODULES = (
     "/usr/lib/softhsm/libsofthsm2.so",
     "/usr/lib/x86_64-linux-gnu/softhsm/libsofthsm2.so",
@@ -75,12 +87,21 @@ class Token:
         )
         path.unlink()
 
+    def make(self, label: str = "relay") -> bytes:
+        """Let the token make an EC key, which never leaves it; return its public key, DER."""
+        done = subprocess.run(
+            [sys.executable, "-c", _MAKE, module_path(), self.label, label, str(self.pin)],
+            env={**os.environ, **environment()},
+            capture_output=True,
+            timeout=60,
+            check=True,
+        )
+        return bytes.fromhex(done.stdout.decode())
+
     def uri(self, label: str = "relay", **others: str) -> str:
         more = "".join(f";{name}={value}" for name, value in others.items())
         token = self.label.replace(" ", "%20")
-        return (
-            f"pkcs11:token={token};object={label}{more}?module-path={module_path()}&pin-source=file:{self.pin}"
-        )
+        return f"pkcs11:token={token};object={label}{more}?module-path={module_path()}&pin-source=file:{self.pin}"
 
     def take_away(self) -> None:
         """As if the device were pulled out."""

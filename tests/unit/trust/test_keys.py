@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.serialization import (
     Encoding,
     NoEncryption,
     PrivateFormat,
+    load_der_public_key,
     pkcs12,
 )
 
@@ -23,7 +24,7 @@ from relay.errors import Code, ConfigurationError, TransientError
 from relay.settings.keyplace import KeyPlace, parse
 from relay.trust.keys import KeyPair, chain_of, open_pair, open_pair_now
 from relay.trust.sign import sign_document
-from relay.trust.token import TokenKey, TokenRsaKey
+from relay.trust.token import TokenKey, TokenRsaKey, token_key
 from tests.support import pki, softhsm
 from tests.unit.trust.conftest import DOCUMENT, PLACE, World
 
@@ -245,6 +246,15 @@ def test_of_keys_under_one_name_the_certificates_own_is_taken(
         opened(token, tmp_path, pki.issue("Else", world.house.issuing))
     with pytest.raises(ConfigurationError, match="no private key"):
         opened(token, tmp_path, world.ec, label="nobody")
+
+
+def test_a_key_that_the_token_has_made(tmp_path: Path, token: softhsm.Token) -> None:
+    public = load_der_public_key(token.make())
+    assert isinstance(public, ec.EllipticCurvePublicKey)
+    key = token_key(parse(token.uri()), public)
+    assert key.away == ""
+    assert isinstance(key, ec.EllipticCurvePrivateKey)
+    public.verify(key.sign(b"x", ec.ECDSA(hashes.SHA384())), b"x", ec.ECDSA(hashes.SHA384()))
 
 
 def test_a_key_by_its_id(world: World, tmp_path: Path, token: softhsm.Token) -> None:
