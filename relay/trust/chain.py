@@ -186,7 +186,8 @@ class TrustStore:
             if {each.sha256 for each in learnt} == {each.sha256 for each in self._learnt}:
                 return
             self._learnt = learnt
-            self._material = self._made(self._material.files, self._material.shelved)
+            old = self._material
+            self._material = self._made(old.files, old.shelved, old.revocations.lists)
 
     @property
     def learnt(self) -> tuple[Certificate, ...]:
@@ -265,20 +266,24 @@ class TrustStore:
 
     def _renew(self, files: _Files | None, shelved: Shelved | None) -> None:
         old = self._material
-        self._material = made = self._made(files or old.files, shelved or old.shelved)
-        if files is None and shelved is not None and not shelved.lists_changed:
+        same_lists = files is None and shelved is not None and not shelved.lists_changed
+        self._material = made = self._made(
+            files or old.files, shelved or old.shelved, old.revocations.lists if same_lists else None
+        )
+        if same_lists and shelved is not None:
             # New answers about some say nothing of the others: what was worked out for those stays.
             made.kept.update(
                 (name, kept) for name, kept in old.kept.items() if not kept.names & shelved.changed
             )
 
-    def _made(self, files: _Files, shelved: Shelved) -> _Material:
+    def _made(self, files: _Files, shelved: Shelved, same: RevocationLists | None = None) -> _Material:
+        """``same``: the lists of before, whose signatures need not be checked again."""
         known: _Authorities = {}
         for certificate in (*files.intermediates, *self._learnt):
-            same = known.setdefault(certificate.x509.subject.public_bytes(), [])
-            if all(each.sha256 != certificate.sha256 for each in same):
-                same.append(certificate)
-        lists = RevocationLists((*files.lists, *shelved.lists.values()), files.unlisted)
+            group = known.setdefault(certificate.x509.subject.public_bytes(), [])
+            if all(each.sha256 != certificate.sha256 for each in group):
+                group.append(certificate)
+        lists = same or RevocationLists((*files.lists, *shelved.lists.values()), files.unlisted)
 
         def answered(certificate: Certificate, issuer: Certificate) -> Sequence[Listing]:
             answer = shelved.answers.get(certificate.sha256)
