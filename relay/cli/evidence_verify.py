@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from relay.evidence.headlist import HeadReader, Judge, StampCheck
     from relay.model.evidence import Record, SignedHead
     from relay.settings import Settings
+    from relay.trust.chain import TrustStore
 
 EXIT_UNVOUCHED: Final = 6
 _SHA256 = re.compile("[0-9a-f]{64}").fullmatch
@@ -138,10 +139,19 @@ def _leave(*, ok: bool, vouched: bool) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _Judges:
-    judge: Judge | None
+    store: TrustStore | None
     stamps: StampCheck | None
     known: frozenset[str]
     source: str  # where the anchors are from: "files", "configuration", "sandbox" or ""
+
+    @property
+    def judge(self) -> Judge | None:
+        """Whether a relay's certificate is to be trusted; None: there is nothing to judge by."""
+        from functools import partial
+
+        from relay.trust.chain import Purpose
+
+        return None if self.store is None else partial(self.store.check, purpose=Purpose.RECEIPT)
 
     def reader(self) -> HeadReader:
         from relay.evidence.headlist import HeadReader
@@ -159,9 +169,7 @@ def _judges(
     *,
     needed: bool,
 ) -> _Judges:
-    from functools import partial
-
-    from relay.trust.chain import Purpose, TrustStore, read_certificates
+    from relay.trust.chain import TrustStore, read_certificates
     from relay.trust.timestamp import TokenJudge
 
     settings = None if ca or known else _settings(config, home, needed=needed)
@@ -178,8 +186,7 @@ def _judges(
         store = trust_store(settings)
         stamps = stamps or token_judge(settings)
         source = "configuration" if config else "sandbox"
-    judge = None if store is None else partial(store.check, purpose=Purpose.RECEIPT)
-    return _Judges(judge, None if stamps is None else stamps.judge, known, source)
+    return _Judges(store, None if stamps is None else stamps.judge, known, source)
 
 
 def _settings(config: Path | None, home: Path, *, needed: bool) -> Settings | None:
@@ -198,10 +205,28 @@ def _settings(config: Path | None, home: Path, *, needed: bool) -> Settings | No
 
 
 def heads_of(files: tuple[Path, ...]) -> tuple[SignedHead, ...]:
-    """Read the heads of files that a person gave."""
+    """Read the heads of files that a person gave: heads as "truc evidence head --out" writes them, what another relay was
+    shown, or those in a proof or a case."""
     from relay.evidence.heads import load
 
-    return tuple(one for file in files for one in load(file.read_bytes()))
+    found: list[SignedHead] = []
+    for file in files:
+        octets = file.read_bytes()
+        found += _heads_in(_read_json(file)) if octets.lstrip()[:1] == b"{" else load(octets)
+    return tuple(found)
+
+
+def _heads_in(value: object) -> Sequence[SignedHead]:
+    from relay.evidence.case import FORMAT as CASE
+    from relay.evidence.proof import ascii_text, from_json, member
+    from relay.evidence.witness import FORMAT as SHOWN
+    from relay.model.evidence import SignedHead
+
+    content = member(value, dict)
+    if content.get("format") == SHOWN:
+        return [SignedHead(ascii_text(content, "head"), ascii_text(content, "signature"))]
+    proof = content.get("proof") if content.get("format") == CASE else content
+    return [one.head for one in from_json(proof).heads]
 
 
 # --- a whole log -------------------------------------------------------------------------------------------------------
@@ -429,12 +454,10 @@ def _read_json(file: Path) -> object:
 
 def _receipt_check(judges: _Judges) -> Callable[[bytes, Any], str] | None:
     from relay.evidence.receipts import ReceiptVerifier
-    from relay.trust.chain import TrustStore
 
-    store = getattr(getattr(judges.judge, "func", None), "__self__", None)
-    if not isinstance(store, TrustStore):
+    if judges.store is None:
         return None
-    verifier = ReceiptVerifier(store)
+    verifier = ReceiptVerifier(judges.store)
 
     def check(body: bytes, at: Any) -> str:  # noqa: ANN401
         verdict = verifier.verify(body, at).verdict

@@ -134,8 +134,12 @@ class LogVerifier:
             values |= {"stored": str(main.stored), "at": rfc3339(head.at)}
             left = next((bases[life] for life in sorted(bases) if life > head.life), None)
             if relay is not None and head.relay != relay:
-                reason, kind, values = "elsewhere-relay", FaultKind.SIGNATURE, {"relay": head.relay}
-            elif left is not None and head.size > left:
+                name, values = f"head {head.number} of {head.relay}", {"relay": head.relay}
+                self._notes.append(
+                    Fault(FaultKind.SIGNATURE, What.HEAD, name, "elsewhere-relay", values=values)
+                )
+                continue
+            if left is not None and head.size > left:
                 reason, kind, values = "elsewhere-restored", FaultKind.RESTORED, values | {"base": str(left)}
             elif head.size > main.stored:
                 reason, kind = "elsewhere-longer", FaultKind.TRUNCATED

@@ -193,6 +193,21 @@ def test_a_whole_log_as_files(truc: Truc, home: Path, kept: Kept, tmp_path: Path
     assert truc("evidence", "verify", folder, "--known", kept.signer).exit_code == 1
 
 
+def test_heads_from_elsewhere_come_in_several_forms(
+    truc: Truc, home: Path, kept: Kept, tmp_path: Path
+) -> None:
+    proof, case, shown = tmp_path / "proof.json", tmp_path / "case.json", tmp_path / "shown.json"
+    assert truc("evidence", "prove", kept.covered, "--out", proof, "--home", home).exit_code == 0
+    assert truc("evidence", "export", kept.covered, "--out", case, "--home", home).exit_code == 0
+    assert truc("evidence", "witness", "export", shown, "--home", home).exit_code == 0
+    for file in (kept.head, proof, case, shown):
+        facts = json.loads(truc("evidence", "verify", "--home", home, "--head", file, "--json").stdout)
+        assert facts["elsewhere"] == 1, file
+    other = tmp_path / "other"
+    other.write_text('{"format": "truc-witness-1"}')
+    assert truc("evidence", "verify", "--home", home, "--head", other).exit_code == 1
+
+
 def test_the_head(truc: Truc, home: Path, kept: Kept, tmp_path: Path) -> None:
     out = tmp_path / "own"
     done = truc("evidence", "head", "--out", out, "--home", home, "--json")

@@ -413,7 +413,10 @@ def test_heads_from_elsewhere_that_prove_nothing() -> None:
     other = relay_key("truc-b")
     theirs = small_log(other)[0].heads[0].head
     verifier = LogVerifier(known=frozenset({KEY.sha256, other.sha256}), elsewhere=[theirs])
-    assert [each.reason for each in verifier.verify(log).faults] == ["elsewhere-relay"]
+    report = verifier.verify(log)
+    assert report.ok
+    assert report.elsewhere == 0
+    assert [each.name for each in report.notes if each.reason == "elsewhere-relay"] == ["head 1 of truc-b"]
 
 
 def test_a_restore_that_the_log_declares() -> None:
