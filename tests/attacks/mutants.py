@@ -32,6 +32,7 @@ MODULES: Final = (
     "relay.trust.manifest",
     "relay.trust.content",
     "relay.trust.payload",
+    "relay.trust.cut",
     "relay.trust.verifier",
     "relay.trust.certificate",
     "relay.trust.path",
@@ -170,6 +171,8 @@ def _functions(tree: ast.Module) -> Iterator[tuple[str, ast.FunctionDef]]:
 def _refuses(node: ast.If) -> str | None:
     """Return what an ``if`` says when it refuses; None where it does something else."""
     last = node.body[-1]
+    if isinstance(last, ast.Raise) and last.exc is not None and "Ambiguous" in ast.unparse(last.exc):
+        return ast.unparse(node.test)[:70]  # not refused, but read again without the short way
     if isinstance(last, ast.Raise) and isinstance(last.exc, ast.Call):
         if "Refused" in ast.unparse(last.exc.func) or "NotBase64" in ast.unparse(last.exc.func):
             texts = [_text(each) for each in last.exc.args[-1:]]
@@ -208,6 +211,8 @@ def _codes(node: ast.If) -> frozenset[str]:
     }
     if "Outcome." in ast.unparse(node.body[-1]) or _silent(node):
         found.add(Code.REVOCATION_UNKNOWN.value)
+    if "Ambiguous" in ast.unparse(node.body[-1]):
+        found |= {Code.DIGEST_MISMATCH.value, Code.ATTACHMENT_ALTERED.value, Code.BAD_VALUE.value}
     if "NotBase64" in ast.unparse(node.body[-1]):
         found.add(Code.ATTACHMENT_ALTERED.value)
     return frozenset(found)

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import warnings
 import zipfile
@@ -108,6 +109,7 @@ VALUES.add(
     "a document for nobody",
     lambda forge: forge.good(to=()),
 )
+VALUES.add("a subject of forty thousand letters", Code.BAD_VALUE, "fields.text_of", "what stands for long text is read in its place", lambda forge: forge.good(subject="A" * 40_000), source="CWE-400")  # fmt: skip
 VALUES.add("an endless DocumentId", Code.BAD_VALUE, "fields.text_of", "memory, logs and listings", lambda forge: forge.good(document_id="x" * 5000), source="CWE-400")  # fmt: skip
 VALUES.add("an odd BussinessDocType", Code.BAD_DOCUMENT_TYPE, "format._business_type", "a revocation that one reader sees and another does not", _before("<edXML:BussinessDocType>0<", "<edXML:BussinessDocType>01<"))  # fmt: skip
 
@@ -203,6 +205,18 @@ FILES.add("two big attachments swapped", _DIGEST, "verifier.check_digest", "whic
 FILES.add("a big attachment cut short", _DIGEST, "verifier.check_digest", "bytes that are digested beside the parser", _big(lambda body: replaced(body, b64(_BIG[0])[-400:], "")))  # fmt: skip
 FILES.add("a big attachment that stands for the other", _DIGEST, "verifier.check_digest", "the sign that stands for bytes taken for them", _big(lambda body: replaced(body, b64(_BIG[1]), "TrucBulkText00000000")))  # fmt: skip
 FILES.add("markup inside a big attachment", _DIGEST, "verifier.check_digest", "what stands for the bytes hides markup", _big(lambda body: replaced(body, b64(_BIG[0])[-400:], "<x></x>" + b64(_BIG[0])[-400:])))  # fmt: skip
+
+
+def _spelt(forge: Forge) -> bytes:
+    """Signed: long text in an unknown element, and a file whose base64 is the sign for long text. Then they change places."""
+    mark, text = "TrucBulkText00000000", b64(_BIG[0])[:40_000]
+    body = forge.unsigned(files=(("a.bin", base64.b64decode(mark)),))
+    signed = forge.sign(inserted(body, "<edXML:TraceHeaderList>", f"<edXML:Note>{text}</edXML:Note>"))
+    turned = replaced(signed, f">{mark}<", f">{text}<")
+    return replaced(turned, f"<edXML:Note>{text}<", f"<edXML:Note>&#84;{mark[1:]}<")
+
+
+FILES.add("the sign that stands for bytes spelt by a reference", _DIGEST, "verifier.check_digest", "a file that was signed as something else", _spelt)  # fmt: skip
 
 
 def _without_files(forge: Forge) -> bytes:

@@ -253,6 +253,13 @@ def _unpadded(forge: Forge) -> bytes:
     return _outside(text, text.rstrip("="))(sealed(forge, prepared(forge, (("a.txt", _A[:298]),))))
 
 
+def _sign_in_envelope(forge: Forge) -> bytes:
+    """The envelope holds an element of bytes with the sign in it; what came to stand there is long."""
+    held = f"<edXML:{_PAYLOAD}>TrucBulkText00000000</edXML:{_PAYLOAD}>"
+    signed = sealed(forge, inserted(prepared(forge), "<edXML:TraceHeaderList>", held))
+    return replaced(signed, "TrucBulkText00000000", "A" * _BIG)
+
+
 def _loose_end(forge: Forge) -> bytes:
     content = _A[:298]  # one octet in the last group: four bits are loose
     text = b64(content)
@@ -315,6 +322,7 @@ FAMILY.add("an end of a section inside a big attachment", Code.NOT_XML, "parse.p
 FAMILY.add("an attachment that is the sign for a big one", _ALTERED, "manifest.check_payload", "the sign that stands for bytes taken for them", _big(_outside(b64(_B), "TrucBulkText00000000")))  # fmt: skip
 FAMILY.add("base64 that goes on behind a megabyte that ends", _ALTERED, "verifier._attached", "readers that decode piece by piece", lambda forge: _goes_on(forge), source="RFC 4648, section 3.3")  # fmt: skip
 FAMILY.add("long text that is no attachment", Code.UNSIGNED_CONTENT, "manifest.check_root_children", "bytes that nobody digests", _big(_hidden_before("A" * 40_000)))  # fmt: skip
+FAMILY.add("the sign for a big one inside the envelope, turned into long text", Code.DIGEST_MISMATCH, "verifier.check_digest", "long text that was signed as its sign", lambda forge: _sign_in_envelope(forge))  # fmt: skip
 FAMILY.add("the sign for a big one as text beside", (_UNSIGNED,), "manifest.check_no_text", "the sign that stands for bytes taken for text", _big(_put("<AttachmentEncoded>", "TrucBulkText00000000")))  # fmt: skip
 
 
