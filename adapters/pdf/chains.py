@@ -6,10 +6,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any, Final
 
-from asn1crypto import algos, cms, keys
+from asn1crypto import algos, cms, crl, keys
 from asn1crypto import x509 as asn1
 from pyhanko.sign.validation.generic_cms import extract_certs_for_validation, validate_tst_signed_data
 from pyhanko.sign.validation.status import TimestampSignatureStatus
@@ -41,6 +41,15 @@ _ASKED: Final = CertRevTrustPolicy(
     retroactive_revinfo=True,  # today's list speaks of the past too
 )
 _UNASKED: Final = CertRevTrustPolicy(NO_REVOCATION)
+
+
+@lru_cache(maxsize=256)
+def revocation_list(der: bytes) -> crl.CertificateList:
+    """Return a list parsed to its last entry. Parsed once for all files: a large one takes seconds."""
+    parsed = crl.CertificateList.load(der)
+    for entry in parsed["tbs_cert_list"]["revoked_certificates"]:
+        _ = entry["user_certificate"].native, entry["revocation_date"].native, entry["crl_entry_extensions"]
+    return parsed
 
 
 class Algorithms(CMSAlgorithmUsagePolicy):
@@ -123,6 +132,10 @@ class Chains:
     def _others(self) -> list[asn1.Certificate]:
         return [asn1.Certificate.load(one) for one in self._material.others]
 
+    @cached_property
+    def _lists(self) -> list[crl.CertificateList]:
+        return [revocation_list(one) for one in self._material.lists]
+
     def legacy_at(self, moment: datetime) -> bool:
         """Whether SHA-1 is trusted in what is proven to have been made at that moment."""
         return moment < self._policy.sha1_until
@@ -202,7 +215,7 @@ class Chains:
             other_certs=self._others,
             moment=moment,
             allow_fetching=False,
-            crls=self._material.lists,
+            crls=self._lists,
             revinfo_policy=revocation,
             algorithm_usage_policy=Algorithms(legacy=legacy),
         )

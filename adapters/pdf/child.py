@@ -21,6 +21,7 @@ import time
 from datetime import datetime
 from typing import Any, BinaryIO, Final
 
+from adapters.pdf.chains import revocation_list
 from adapters.pdf.judge import Judged, judged
 from adapters.pdf.material import JudgePolicy, Material, from_json
 from adapters.pdf.wire import HEAD, LENGTH, as_json
@@ -53,6 +54,8 @@ def main() -> None:
     if first is None:
         return
     material, policy = from_json(first[0])
+    for one in material.lists:
+        revocation_list(one)
     _tell(telling, {"ready": True})
     while (request := _frame(taking)) is not None:
         facts, content = request
