@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -97,6 +98,32 @@ def import_(
         )
         return
     click.echo(_line(taken))
+
+
+@witness.command("ls")
+@config_option
+@home_option
+@json_option
+def ls_(config: Path | None, home: Path, as_json: bool) -> None:
+    """Show which heads of other relays are kept, and which heads of this one others have vouched for."""
+    from relay.cli.operating import relay_of
+    from relay.evidence.witness import overview
+
+    with relay_of(home, config) as relay:
+        found = overview(relay.registry.evidence)
+    if as_json:
+        print_json([asdict(one) for one in found])
+    elif not found:
+        click.echo(words("no other relay is known", "chưa có trục nào khác"))
+    else:
+        shown, vouched = words("has shown", "đã đưa"), words("has vouched for", "đã làm chứng cho")
+        head = words("head", "đầu nhật ký")
+        print_table(
+            [
+                (one.relay, shown if one.shown else vouched, f"{head} {one.number}", people_time(one.at))
+                for one in found
+            ]
+        )
 
 
 @witness.command("forks")

@@ -77,6 +77,29 @@ class Vouched:
     new: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """The latest that is known of another relay."""
+
+    relay: str
+    shown: bool  # its own head; else its statement about one of ours
+    number: int
+    at: datetime  # when it was seen, or as the statement says
+
+
+def overview(store: EvidenceStore) -> tuple[Standing, ...]:
+    """Return the newest head of each other relay, and the newest of ours that each has vouched for."""
+    latest: dict[tuple[str, bool], Standing] = {}
+    for known in store.witnessed():
+        head = h.read_head(known.text)
+        if (head.relay, True) not in latest:
+            newest = max(store.known_heads(head.relay), key=lambda one: one.seen_at)
+            latest[head.relay, True] = Standing(head.relay, True, newest.number, newest.seen_at)
+    for stated in store.statements():
+        latest[stated.witness, False] = Standing(stated.witness, False, stated.number, stated.at)
+    return tuple(latest[key] for key in sorted(latest))
+
+
 # --- handing out -----------------------------------------------------------------------------------------------------
 
 

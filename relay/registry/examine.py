@@ -307,3 +307,20 @@ def _evidence(connection: Connection, found: Examination) -> Examination:
         ),
         unsealed=Waiting(len(times), from_us(min(times)) if times else None),
     )
+
+
+def evidence_bytes(url: str) -> int:
+    """Return the bytes that the evidence takes in a SQLite file: its tables and their indices, whole pages.
+
+    Raises:
+        RegistryError: REGISTRY-UNUSABLE: not a file of SQLite.
+    """
+    file = dialect.file_of(url)
+    if file is None:
+        raise RegistryError(Code.REGISTRY_UNUSABLE, "only a registry in a SQLite file is measured")
+    query = "SELECT coalesce(sum(pgsize), 0) FROM dbstat WHERE aggregate = TRUE AND name LIKE '%evidence!_%' ESCAPE '!'"
+    try:
+        with closing(sqlite3.connect(f"file:{quote(file)}?mode=ro", uri=True, timeout=10)) as database:
+            return int(database.execute(query).fetchone()[0])
+    except sqlite3.Error as error:
+        raise RegistryError(Code.REGISTRY_UNUSABLE, f"{file}: {error}") from error

@@ -57,6 +57,7 @@ _TITLES: Final = {
     "topology": "Topology",
     "permissions": "Permissions",
     "registry": "Registry",
+    "evidence": "Evidence",
     "disk": "Disks",
     "keys": "The relay's key",
     "trust": "Anchors and revocation lists",

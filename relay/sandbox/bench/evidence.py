@@ -8,15 +8,13 @@ from __future__ import annotations
 
 import os
 import shutil
-import sqlite3
-from contextlib import closing
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, Literal
 
 from relay.model.times import rfc3339
-from relay.registry.dialect import file_of
+from relay.registry.examine import evidence_bytes
 from relay.sandbox.bench import machine
 from relay.sandbox.bench.figures import Spread
 from relay.sandbox.bench.legs import Runner
@@ -114,15 +112,15 @@ def run_evidence(
 
         runner = Runner(place, plan, sender, reader, fill)
         stock = Stock(folder / "documents", size, place.signers, RECIPIENTS, _SEED)
-        registry = Path(file_of(place.home.registry_url) or "")
+        registry = place.home.registry_url
         try:
             guess = runner.calibrate("relay", stock)
             for pair in range(pairs):
                 ways: tuple[Way, Way] = ("relay", "unrecorded")
                 for way in ways if pair % 2 == 0 else reversed(ways):
-                    before = _evidence(registry)
+                    before = evidence_bytes(registry)
                     full, missing = runner.full(way, stock, guess)
-                    grown = _evidence(registry) - before
+                    grown = evidence_bytes(registry) - before
                     guess = max(full.rate, 1.0)
                     turns.append(
                         Turn(
@@ -149,13 +147,6 @@ def run_evidence(
         load_before=load_before,
         turns=tuple(turns),
     )
-
-
-def _evidence(registry: Path) -> int:
-    """Return the bytes that the tables of the evidence and their indices take, whole pages."""
-    with closing(sqlite3.connect(f"file:{registry}?mode=ro", uri=True, timeout=10)) as database:
-        query = "SELECT coalesce(sum(pgsize), 0) FROM dbstat WHERE aggregate = TRUE AND name LIKE '%evidence\\_%' ESCAPE '\\'"
-        return int(database.execute(query).fetchone()[0])
 
 
 def told(turn: Turn, pairs: int) -> str:
