@@ -26,6 +26,7 @@ from relay.model.times import rfc3339
 
 FORMAT: Final = "truc-log-1"
 _NUMBERED: Final = re.compile(r"([1-9][0-9]{0,17})-([0-9]{1,4})\.tst").fullmatch
+_CHAIN: Final = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}").fullmatch
 _CHUNK: Final = 1 << 20
 
 Progress = Callable[[int], None]
@@ -48,10 +49,9 @@ class FileLog:
         """Return the chains, by the names of their files."""
         found = []
         for path in sorted((self._folder / "chains").iterdir()):
-            try:
-                found.append(uuid.UUID(path.name))
-            except ValueError:
+            if not _CHAIN(path.name):  # in one spelling: two files of one chain would hide one another
                 refuse(f"chains/{path.name} is named like no chain")
+            found.append(uuid.UUID(path.name))
         return found
 
     def records(self, chain: uuid.UUID, start: int = 1, end: int | None = None) -> Iterator[bytes]:

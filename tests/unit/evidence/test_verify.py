@@ -185,6 +185,19 @@ def test_a_whole_chain_is_gone(folder: tuple[LogFolder, MemoryLog, uuid.UUID, uu
     assert said(check(files.write())) == [("truncated", "record", 1, 37)]
 
 
+def test_a_file_that_is_named_like_no_chain(
+    folder: tuple[LogFolder, MemoryLog, uuid.UUID, uuid.UUID],
+) -> None:
+    files, _, one, _ = folder
+    log = files.write()
+    for name in ("other", str(one).upper(), one.hex):
+        (files.path / "chains" / name).write_bytes(b"")
+        report = check(log)
+        assert [each.kind for each in report.faults] == [FaultKind.MALFORMED]
+        assert report.records == 105  # what the headers speak of is read all the same
+        (files.path / "chains" / name).unlink()
+
+
 def test_forked(folder: tuple[LogFolder, MemoryLog, uuid.UUID, uuid.UUID]) -> None:
     files, log, one, two = folder
     sealed, tail = files.chains[one], files.chains[two]
