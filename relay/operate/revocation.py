@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from datetime import datetime, timedelta
 
 from relay.directory.authorities import signers_of
 from relay.errors import ConfigurationError
 from relay.model.agency import Agency
 from relay.settings import Settings
-from relay.trust.chain import Purpose, TrustStore, read_certificates
+from relay.trust.chain import Purpose, TrustStore
 from relay.trust.fetch import Fetcher, FetchRules
+from relay.trust.keys import chain_of
 from relay.trust.renew import Renewer, RenewPolicy, Signer
 from relay.trust.shelf import Shelf
 
@@ -33,11 +35,8 @@ def renewer_of(settings: Settings, store: TrustStore) -> Renewer | None:
 
 def signers(settings: Settings, agencies: Callable[[], Iterable[Agency]], now: datetime) -> Iterator[Signer]:
     """Yield the certificates in use: the relay's own, then those that may sign now for agencies and gateways."""
-    try:
-        own = [one for path in settings.relay.certificates for one in read_certificates(path)]
-    except ConfigurationError:
-        own = []  # watched elsewhere, and no reason to fetch nothing for the others
-    if own:
-        yield Purpose.RECEIPT, own
+    for place in filter(None, (settings.relay.place(), settings.relay.second.place())):
+        with suppress(ConfigurationError):  # watched elsewhere, and no reason to fetch nothing for the others
+            yield Purpose.RECEIPT, chain_of(place)
     for certificate in signers_of(agencies(), now):
         yield Purpose.DOCUMENT, (certificate,)
