@@ -123,3 +123,25 @@ def test_a_refusal_waits_too() -> None:
         sim.check()
 
     simulated(body)
+
+
+def test_what_was_taken_before_the_absence_was_looked_at_is_not_published() -> None:
+    """Between two looks of the worker: documents go round the ladder, their deliveries stay planned."""
+
+    async def body(sim: Simulation) -> None:
+        device, process = Device(), sim.start()
+        device.into(process)
+        process.worker._guard = tuple
+        await asyncio.sleep(1)
+        device.there, device.known_away = False, True
+        sim.send(edoc("H26", "H29"))
+        await asyncio.sleep(60)
+        assert not [one for one in process.link.published if one.exchange.startswith("level.")]
+        assert not sim.told("H26")
+        device.there, device.known_away = True, False
+        await sim.quiet()
+        assert sim.told("H26") == [("acknowledgement", "accepted", "")]
+        await sim.stop(process)
+        sim.check()
+
+    simulated(body)
