@@ -1,9 +1,9 @@
 """In whose name a certificate stands: an organisation's or a person's, by its subject.
 
-Vietnamese authorities write the identity of the holder into the subject (Circular 16/2019/TT-BTTTT and the authorities'
-own practice statements): a person has an identity number in UID (``CMND:``, ``CCCD:``, ``CC:``, ``HC:``), a given name, a
-surname or a title; an organisation has a tax or budget number (``MST:``, ``MSN:``, ``MNS:``, ``MQHNS:``) or an
-organizationIdentifier, and its common name is its name.
+Vietnamese authorities write the identity of the holder into the subject, each by its own practice statement: a person has
+an identity number in UID (``CMND:``, ``CCCD:``, ``CC:``, ``HC:``), a given name, a surname or a title; an organisation has
+a tax or budget number (``MST:``, ``MSN:``, ``MNS:``, ``MQHNS:``) or an organizationIdentifier, and its common name is its
+name.
 """
 
 from __future__ import annotations
