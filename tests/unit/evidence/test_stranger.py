@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import uuid
 from collections.abc import Callable
 from dataclasses import replace
@@ -13,6 +14,7 @@ import pytest
 
 from relay.evidence import heads as h
 from relay.evidence import proof as pr
+from relay.evidence.files import FileLog
 from relay.evidence.record import Writer, decode, leaf_hash
 from relay.evidence.synthetic import MemoryLog, filled, relay_key
 from relay.evidence.verify import LogVerifier
@@ -161,8 +163,6 @@ def test_both_name_the_same(
         (kind, what, names[where], first, last) for kind, what, where, first, last in theirs.faults
     } == wanted
     assert theirs.ok == (not wanted)
-    from relay.evidence.files import FileLog
-
     report = LogVerifier(known=frozenset({KEY.sha256})).verify(FileLog(folders[case]))
     ours = {
         (
@@ -235,3 +235,45 @@ def _spoilt(value: dict[str, Any], what: str) -> dict[str, Any]:
     else:
         found["heads"][0]["text"] = found["heads"][0]["text"].replace("life 0", "life 1")
     return found
+
+
+def test_both_find_whatever_is_done(tmp_path: Path) -> None:
+    """Changes at random: of a single one both name the same, of several both say that something is wrong."""
+    rnd = random.Random(20)
+    done: dict[Path, int] = {}
+    for number in range(40):
+        log, one, two = small_log(KEY)
+        files = exported(log, tmp_path / str(number))
+        done[files.path] = changes = 1 if number < 25 else 3
+        for _ in range(changes):
+            _at_random(files, rnd, rnd.choice((one, two)))
+        files.write()
+    theirs = ask(list(done), known=KEY.sha256)
+    for path, changes in done.items():
+        report = LogVerifier(known=frozenset({KEY.sha256})).verify(FileLog(path))
+        ours = {
+            (each.kind.value, each.what.value, str(each.chain or "-"), each.first, each.last)
+            for each in report.faults
+        }
+        assert bool(ours) == bool(theirs[path].faults), (path, ours)
+        if changes == 1:
+            assert ours == set(theirs[path].faults), path
+
+
+def _at_random(files: LogFolder, rnd: random.Random, chain: uuid.UUID) -> None:
+    records = files.chains[chain]
+    at, other = rnd.randrange(1, len(records)), rnd.randrange(len(records))
+    how = rnd.randrange(6)
+    if how == 0:
+        records[at] = _flip(records[at], rnd.randrange(len(records[at])))
+    elif how == 1:
+        del records[at : at + rnd.choice((1, 3))]
+    elif how == 2:
+        records[at], records[other] = records[other], records[at]
+    elif how == 3:
+        records.insert(at, records[other])
+    elif how == 4:
+        del records[at:]
+    else:
+        place = rnd.randrange(len(files.batches))
+        files.batches[place] = _flip(files.batches[place], rnd.randrange(37, 141))

@@ -279,6 +279,8 @@ public class CheckEvidence {
         final String chain;
         final long number, first;
         final int count;
+        int place; // in the main log, from 1
+        boolean vouched = true; // by a head, or by the chain's next header; or nothing speaks against it
         final byte[] root = new byte[32], last = new byte[32], previous = new byte[32];
 
         Batch(byte[] octets) {

@@ -85,6 +85,7 @@ final class Log {
             long count = 0;
             try {
                 Batch batch = new Batch(octets);
+                batch.place = leaves.size();
                 chains.computeIfAbsent(batch.chain, name -> new ArrayList<>()).add(batch);
                 count = batch.count;
             } catch (IllegalStateException e) {
@@ -92,21 +93,30 @@ final class Log {
             }
             counts.add(counts.get(counts.size() - 1) + count);
         }
-        for (var chain : chains.entrySet()) joined(chain.getKey(), chain.getValue());
         long good = 0;
+        Head misfit = null;
+        long missing = 0;
         for (Head head : heads) {
             if (head.size() > leaves.size()) {
-                fault("truncated", "batch", "-", leaves.size() + 1, head.size());
-                return;
+                missing = head.size();
+                break;
             }
             if (!Arrays.equals(root(leaves.subList(0, (int) head.size())), head.root())) {
-                if (faults == before) misfit(head, (int) good);
-                return;
+                misfit = head;
+                break;
             }
             if (counts.get((int) head.size()) != head.records())
                 fault("malformed", "head", "-", head.number(), head.number());
             good = head.size();
         }
+        for (var chain : chains.entrySet()) joined(chain.getKey(), chain.getValue(), good);
+        if (missing > 0) fault("truncated", "batch", "-", leaves.size() + 1, missing);
+        if (misfit != null && faults == before) misfit(misfit, (int) good);
+        if (missing == 0 && misfit == null) return;
+        for (List<Batch> batches : chains.values())
+            for (int i = 0; i < batches.size(); i++)
+                batches.get(i).vouched = batches.get(i).place <= good || i + 1 < batches.size()
+                    && Arrays.equals(batches.get(i + 1).previous, batches.get(i).hash);
     }
 
     /** Two headers exchanged, or somewhere between the last good head and this one. */
@@ -124,19 +134,24 @@ final class Log {
         fault("altered", "batch", "-", good + 1, head.size());
     }
 
-    void joined(String chain, List<Batch> batches) {
+    void joined(String chain, List<Batch> batches, long good) {
         long last = 0, end = 0;
+        boolean covered = true;
         byte[] previous = NOTHING;
         for (Batch batch : batches) {
             if (batch.number > last + 1) fault("removed", "batch", chain, last + 1, batch.number - 1);
             else if (batch.number <= last) {
                 fault("inserted", "batch", chain, batch.number, batch.number);
                 continue;
-            } else if (!Arrays.equals(batch.previous, previous)) fault("altered", "batch", chain, last, last);
+            } else if (!Arrays.equals(batch.previous, previous)) {
+                long which = covered ? batch.number : last; // a head vouches for the one before
+                fault("altered", "batch", chain, which, which);
+            }
             else if (batch.first != end + 1) fault("altered", "batch", chain, batch.number, batch.number);
             last = batch.number;
             end = batch.end();
             previous = batch.hash;
+            covered = batch.place <= good;
         }
     }
 
@@ -174,7 +189,16 @@ final class Log {
         records += entries.size();
         if (!whole) fault("malformed", "record", chain, entries.size() + 1, entries.size() + 1);
         if (fits(chain, entries, batches)) return;
+        int before = faults;
         new Naming(chain, entries, batches).name();
+        if (faults > before) return;
+        for (Batch batch : batches) { // the records hold together: the header does not
+            List<byte[]> hashes = new ArrayList<>();
+            for (Entry entry : entries)
+                if (batch.first <= entry.seq && entry.seq <= batch.end()) hashes.add(entry.hash);
+            if (!Arrays.equals(root(hashes), batch.root) || !Arrays.equals(hashes.get(hashes.size() - 1), batch.last))
+                fault("altered", "batch", chain, batch.number, batch.number);
+        }
     }
 
     boolean fits(String chain, List<Entry> entries, List<Batch> batches) {

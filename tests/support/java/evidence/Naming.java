@@ -35,7 +35,10 @@ final class Naming {
         if (tail > sealed) walk(sealed + 1, tail, bySeq.get(tail).get(0).name());
         for (int i = batches.size() - 1; i >= 0; i--) {
             Batch batch = batches.get(i);
-            walk(batch.first, batch.end(), HexFormat.of().formatHex(batch.last, 0, 16));
+            String want = batch.vouched ? HexFormat.of().formatHex(batch.last, 0, 16) : next(batch.end());
+            walk(batch.first, batch.end(), want);
+            long end = i == 0 ? 0 : batches.get(i - 1).end();
+            if (batch.first > end + 1 && batch.first - end < 100_000) walk(end + 1, batch.first - 1, next(batch.first - 1));
         }
         Map<Integer, Entry> spare = new TreeMap<>();
         for (Entry entry : entries) spare.put(entry.place, entry);
@@ -43,6 +46,12 @@ final class Naming {
         missing(spare);
         order();
         rest(spare);
+    }
+
+    /** What the record behind says of this one; without it, the one that says that it is it. */
+    String next(long seq) {
+        if (genuine.containsKey(seq + 1)) return genuine.get(seq + 1).link;
+        return bySeq.containsKey(seq) ? bySeq.get(seq).get(0).name() : null;
     }
 
     void walk(long first, long last, String want) {
