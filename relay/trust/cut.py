@@ -17,6 +17,7 @@ SMALLEST: Final = 32 * 1024  # bytes of a stretch; below, the parser is as fast
 _PREFIX: Final = b"TrucBulkText"
 _MARK: Final = "TrucBulkText%08d"
 _MOST: Final = 4096
+_MOST_TAGS: Final = 100_000
 
 
 class AmbiguousMarkError(Exception):
@@ -44,7 +45,11 @@ def cut(body: bytes) -> Cut | None:
     texts: dict[str, memoryview] = {}
     done = 0
     at = body.find(b"<")
+    tags = 0
     while at >= 0:
+        tags += 1
+        if tags > _MOST_TAGS:
+            return None  # the parser's bounds refuse it
         # the next tag is near, in most places; a stretch is looked for only where it is not
         following = body.find(b"<", at + 1)
         if following - at > SMALLEST:

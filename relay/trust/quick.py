@@ -19,7 +19,7 @@ from relay.model.verdict import XMLDSIG
 from relay.trust import names
 from relay.trust.signature import MAX_CERTIFICATES, MAX_SIGNATURE_BYTES, SignatureParts
 
-_W: Final = r"(?:[ \t\n]|&#xD;)*"
+_W: Final = r"(?:[ \t\n]++|&#xD;)*+"  # possessive: nothing is kept to come back to
 _TEXT: Final = r"([^<]*)"
 
 
@@ -72,6 +72,7 @@ _SIGNATURE: Final = re.compile(
 _SIGNATURES: Final = {uri.encode(): algorithm for uri, algorithm in names.SIGNATURES.items()}
 _DIGESTS: Final = {uri.encode(): name for uri, name in names.DIGESTS.items()}
 _SPACES: Final = b" \t\n"
+_LONGEST: Final = 256 * 1024  # bytes; eight of the largest certificates, and room
 _MOST: Final = 4 * (MAX_SIGNATURE_BYTES // 3 + 2)
 
 
@@ -83,6 +84,8 @@ def read(signature: Any, *, by_manifest: bool) -> tuple[SignatureParts, bytes] |
     try:
         octets = etree.tostring(signature, method="c14n", exclusive=True, with_comments=True)
     except etree.LxmlError:
+        return None
+    if len(octets) > _LONGEST:
         return None
     match = _SIGNATURE.fullmatch(octets)
     if match is None:

@@ -166,7 +166,14 @@ class DocumentVerifier:
     def _of_tree(
         self, source: bytes, without: Cut | None, place: SignaturePlace, known: _Known, with_opaque: bool
     ) -> tuple[Node, tuple[Certificate, ...]]:
-        root = parse(source, place.root, place.opaque, self._limits)
+        try:
+            root = parse(source, place.root, place.opaque, self._limits)
+        except RefusedError as error:
+            if without is None:
+                raise
+            raise AmbiguousMarkError from error  # white space became a mark, perhaps
+        if without is not None:
+            _check_marks(root, without, place)
         if place.stub is not None and next(root.iter(place.stub), None) is not None:
             known.detail = "a stub signature stands in the package; it is signed content and proves nothing"
         parts, chain = self.signature(locate(root, place), by_manifest=place.manifest is not None)
@@ -176,7 +183,6 @@ class DocumentVerifier:
             known.profile = MANIFEST
             signed = manifest.open_envelope(root, place.manifest, parts.fragment)
         if without is not None:
-            _check_marks(root, without, place)
             if signed is root:
                 self._check_plain(without, with_opaque=with_opaque)
             elif next(signed.iter(*place.opaque), None) is not None:

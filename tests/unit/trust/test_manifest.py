@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import time
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -434,6 +435,50 @@ def test_what_looks_like_bulk_or_its_mark(world: World, profile: str, change: Ca
     assert held is not None
     texts = [one.first(q("bulk")) for one in held.children]
     assert [base64.b64decode(text.text or "") for text in texts if text] == [one.octets for one in files]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda d: d + " " * 40_000 + "<?pi x?>",
+        lambda d: d.replace("<r ", " " * 40_000 + "<r "),
+        lambda d: d.replace("<from>", "<from>\n" + " " * 40_000).replace(
+            "</from>", "\n" * 20_000 + "</from>"
+        ),
+        lambda d: d.replace("<from>", " " * 40_000 + "<from>"),
+        lambda d: d.replace("<from>", f"<!--c-->{' ' * 40_000}<!--c--><from>"),
+        lambda d: d.replace("<files>", "\n" * 40_000 + "<files>").replace(
+            "<file>", " " * 40_000 + "<file>", 1
+        ),
+    ],
+)
+@pytest.mark.parametrize("profile", [WHOLE, MANIFEST])
+def test_long_white_space_is_white_space(world: World, profile: str, change: Callable[[str], str]) -> None:
+    text = change(document((A, BIG)))
+    if profile == MANIFEST:
+        if text.endswith("?>"):
+            text = text.removesuffix("<?pi x?>")
+        body = sealed(world, text)
+    else:
+        unsigned = text.replace("<!--here-->", "").replace(' Id="e1"', "").encode()
+        body = sign_document(unsigned, PLACE, world.ec.key, world.ec.chain_pem)
+    found = judged(world, body)
+    assert (found.verdict.reason, found.verdict.profile) == (Code.OK, profile)
+
+
+def test_tags_without_end_cost_little(world: World) -> None:
+    for body in (b"<" * 8_000_000, b"<r>" + b"<a>" * 4_000_000, b"<" + b"<>" * 4_000_000):
+        started = time.process_time()
+        assert not world.verifier.verify(body, PLACE, pki.NOW).verdict.intact
+        assert time.process_time() - started < 5
+
+
+def test_much_white_space_inside_a_signature(world: World) -> None:
+    body = sealed(world, document())
+    wide = body.replace(b"<SignedInfo xmlns", b" \n" * 30_000 + b"<SignedInfo xmlns")
+    assert judged(world, wide).verdict.accepted
+    inside = body.replace(b"<SignatureMethod", b" " * 60_000 + b"<SignatureMethod")
+    assert code(world, inside) is Code.SIGNATURE_INVALID
 
 
 @pytest.mark.parametrize("at", [40, 60_000, -40])
