@@ -31,7 +31,10 @@ _UTF16: Final = {
     b"<\x00": "utf-16-le",
     b"\x00<": "utf-16-be",
 }
-_BYTE_RANGE: Final = re.compile(rb"/ByteRange\s*\[\s*(\d{1,12})\s+(\d{1,12})\s+(\d{1,12})\s+(\d{1,12})\s*\]")
+_RANGE: Final = re.compile(rb"/ByteRange\s{0,1000}(?:\[|\d{1,10}\s{1,1000}\d{1,10}\s{1,1000}R)")
+_BYTE_RANGE: Final = re.compile(
+    rb"/ByteRange\s{0,1000}\[\s{0,1000}(\d{1,12})\s{1,1000}(\d{1,12})\s{1,1000}(\d{1,12})\s{1,1000}(\d{1,12})\s{0,1000}\]"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,9 +78,9 @@ def signed_ends(content: bytes) -> list[int]:
 
 
 def byte_ranges(content: bytes) -> int:
-    """Return how often a PDF speaks of the range of a signature: a signature's dictionary stands in no compressed stream
-    (ISO 32000-2, 12.8.1), so whatever a viewer can take for one is counted."""
-    return content.count(b"/ByteRange")
+    """Return how many ranges of signatures stand in a PDF: a signature's dictionary stands in no compressed stream
+    (ISO 32000-2, 12.8.1), so whatever a viewer can take for one is counted; a text that merely mentions the word is not."""
+    return sum(1 for _ in _RANGE.finditer(content))
 
 
 # --- ZIP: Office Open XML and OpenDocument

@@ -130,6 +130,7 @@ def test_ranges_of_a_signed_file() -> None:
     ends = signed_ends(by_both())
     assert ends[-1] == len(by_both())
     assert len(ends) == byte_ranges(by_both()) == 2
+    assert byte_ranges(b"/ByteRange\n[ /ByteRange 5 0 R (the word /ByteRange) /ByteRanges [") == 2
     assert signed_ends(b"/ByteRange [0 5 3 9]") == []  # the hole would begin behind its end
 
 
