@@ -14,10 +14,11 @@ import pytest
 from relay.errors import Code, RefusedError
 from relay.evidence import heads as h
 from relay.evidence.synthetic import relay_key
-from relay.evidence.witness import Shown, Vouched, Witness, contradiction, export
+from relay.evidence.witness import Shown, Vouched, Witness, contradiction, export, overview
 from relay.model.evidence import Head, SignedHead
 from relay.model.keeping import ForkKind, StoredHead
 from relay.registry import SqlRegistry
+from relay.registry.evidence import SqlEvidence
 from relay.trust.detached import open_detached
 from tests.support.evidence import EvidentRelay, HandClock
 from tests.support.registry import Maker, accepted
@@ -284,3 +285,24 @@ def test_contradictions() -> None:
     later = _signed(replace(base, number=6, size=20))
     assert contradiction(*life, *later) is None
     assert StoredHead(3, 10, old[1]).signed is old[1]
+
+
+def test_who_has_shown_and_vouched_for_what(pair: Pair) -> None:
+    store = pair.sides["truc-a"][1].evidence
+    assert overview(store) == ()
+    for _ in range(2):
+        pair.work("truc-a")
+        pair.work("truc-b")
+        shown = pair.witness("truc-b").take(pair.export("truc-a", witness="truc-b"))
+        assert isinstance(shown, Shown)
+        pair.witness("truc-a").take(shown.statement)
+        pair.witness("truc-a").take(pair.export("truc-b", since=_size(store)))
+    assert [(one.relay, one.shown, one.number) for one in overview(store)] == [
+        ("truc-b", False, 2),
+        ("truc-b", True, 2),
+    ]
+
+
+def _size(store: SqlEvidence) -> int:
+    known = store.known_heads("truc-b")
+    return h.read_head(known[-1].signed.text).size if known else 0
