@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import pytest
+from lxml import etree
 
 from adapters.edxml.attachments import received_files
 from adapters.edxml.format import EdxmlFormat
+from adapters.edxml.reader import survey
+from adapters.edxml.schema import Mode, schema_faults
 from relay.errors import Code, RefusedError
 from relay.model.message import Kind
+from relay.model.verdict import MANIFEST, WHOLE
 from relay.trust.chain import TrustStore
 from relay.trust.sign import sign_document
 from relay.trust.verifier import DocumentVerifier
@@ -17,6 +21,7 @@ from tests.support.spelling import SPELLINGS
 from tests.support.views import view_of
 
 EDXML = EdxmlFormat()
+_MODES: tuple[Mode, ...] = ("strict", "tolerant")
 FILES = tuple(kinds_of_attachments().values())
 PACKAGES = {
     Kind.EDOC: build_document("H53", ["G22", "000.00.13.H53"], document_id="7", attachments=FILES),
@@ -75,3 +80,28 @@ def test_a_comment_cannot_split_a_code(signer: Entity) -> None:
     with pytest.raises(RefusedError) as caught:
         sign_document(package, EDXML.place(Kind.EDOC), signer.key, signer.chain_pem)
     assert caught.value.code is Code.COMMENT_IN_TEXT
+
+
+@pytest.mark.parametrize("profile", [WHOLE, MANIFEST])
+def test_signed_packages_are_those_of_the_schemas_and_of_the_reader(
+    signer: Entity, verifier: DocumentVerifier, profile: str
+) -> None:
+    plain, place = PACKAGES[Kind.EDOC], EDXML.place(Kind.EDOC)
+    signed = sign_document(plain, place, signer.key, signer.chain_pem, profile=profile)
+    verification = verifier.verify(signed, place, NOW, with_opaque=True)
+    assert (verification.verdict.accepted, verification.verdict.profile) == (True, profile)
+    assert verification.view is not None
+    assert EDXML.read(verification.view, Kind.EDOC) == EDXML.read(view_of(plain), Kind.EDOC)
+    assert [file.content for file in received_files(verification.view)] == [file.content for file in FILES]
+    for mode in _MODES:
+        assert not schema_faults(etree.fromstring(signed), mode)
+    found = survey(signed)
+    assert (found.faults, found.package and found.package.kept) == ((), ())
+
+
+def test_a_status_knows_the_whole_profile_alone(signer: Entity) -> None:
+    with pytest.raises(RefusedError) as caught:
+        sign_document(
+            PACKAGES[Kind.STATUS], EDXML.place(Kind.STATUS), signer.key, signer.chain_pem, profile=MANIFEST
+        )
+    assert caught.value.code is Code.MANIFEST_MALFORMED
