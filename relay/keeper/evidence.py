@@ -139,7 +139,7 @@ class EvidenceDuty:
         )
         if len(faults) > max(self._known_faults, 0):
             for fault in faults[max(self._known_faults, 0) :]:
-                logs.event(_log, logging.ERROR, "evidence-fault", object=fault.place, detail=fault.what)
+                logs.event(_log, logging.ERROR, "evidence-fault", detail=f"{fault.place}: {fault.what}")
         self._known_faults = len(faults)
 
     # --- time-stamps
