@@ -57,6 +57,7 @@ CHANGES = {
     "package extract",
     "package repair",
     "evidence export",
+    "evidence faults",
     "evidence head",
     "evidence witness import",
     "trust fetch",
