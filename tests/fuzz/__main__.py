@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 
 from tests.fuzz.coverage import reached
-from tests.fuzz.mutations import inputs, seeds
+from tests.fuzz.mutations import inputs, seeds, signature_mutated
 from tests.fuzz.targets import TARGETS, run_one
 
 _MEMORY = 512 * 1024 * 1024
@@ -120,10 +120,20 @@ def covered(name: str, runs: int, seed: int) -> int:
         f"-seed={seed}",
         "-timeout=30",  # of the clock, for what waits; `run_one` holds the processor's time to a second
         "-rss_limit_mb=512",
-        "-max_len=16384",
+        f"-max_len={65536 if name == 'signature' else 16384}",  # bulk that is cut out begins at 32 KiB
         str(folder),
     ]
-    atheris.Setup([sys.argv[0], *flags], lambda data: run_one(target, data))
+    more = {}
+    if name == "signature":
+
+        def mutate(data: bytes, most: int, seed: int) -> bytes:
+            if seed % 3 == 0:
+                changed: bytes = atheris.Mutate(data, most)
+                return changed
+            return signature_mutated(data, most, seed)
+
+        more["custom_mutator"] = mutate
+    atheris.Setup([sys.argv[0], *flags], lambda data: run_one(target, data), **more)
     atheris.Fuzz()
     return 0
 

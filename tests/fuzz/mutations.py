@@ -140,6 +140,15 @@ def inputs(target: str, seed: int) -> Iterator[bytes]:
         yield bytes(body)
 
 
+def signature_mutated(data: bytes, most: int, seed: int) -> bytes:
+    """Return an input of the target ``signature`` with whole elements changed; for a fuzzer that mutates bytes alone."""
+    rng = random.Random(seed)
+    body = bytearray(data or rng.choice(seeds("signature")))
+    for _ in range(rng.choice((1, 1, 2, 3))):
+        change_elements(body, rng)
+    return bytes(body[:most])
+
+
 def _change(body: bytearray, rng: random.Random, pool: tuple[bytes, ...], tokens: tuple[bytes, ...]) -> None:
     at = rng.randrange(len(body) + 1)
     end = min(len(body), at + rng.choice((0, 1, 1, 2, 8, 60, 400)))
