@@ -106,7 +106,7 @@ def test_moves_fates_and_receipts_hold(
                 await sim.bury(process)
                 deaths += 1
                 process = sim.start()
-        await sim.quiet(limit=9000.0)
+        await sim.quiet(limit=14 * 3600.0)  # as many times an hour as there are answers
         await sim.stop(process)
         await asyncio.sleep(1)
         await sim.keep(2)
