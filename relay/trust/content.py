@@ -27,8 +27,8 @@ def ids(elements: Iterable[Attributes]) -> list[str]:
 
 
 def check_ids(elements: Iterable[Attributes]) -> None:
-    """Refuse an id that stands twice. FOREIGN-ID."""
-    found = ids(elements)
+    """Refuse an id that stands twice; an empty one names nothing. FOREIGN-ID."""
+    found = list(filter(None, ids(elements)))
     if len(found) != len(set(found)):
         raise RefusedError(Code.FOREIGN_ID, "an id stands twice")
 
