@@ -22,6 +22,8 @@ FOREIGN = {
     "SHA-256",
     "SHA-384",
     "SHA-512",
+    "RSA-PSS",
+    "UBND-VX",  # the notation of a sample document
     "P-256",
     "P-384",
     "P-521",

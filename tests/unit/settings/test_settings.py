@@ -219,7 +219,7 @@ def test_a_wrong_value_is_named_with_its_line(write: Write, key: str, value: obj
     ],
 )
 def test_fetching_needs_a_folder(write: Write, key: str, value: object) -> None:
-    with pytest.raises(ConfigurationError, match="trust.fetch.folder: is missing"):
+    with pytest.raises(ConfigurationError, match=r"trust\.fetch\.folder: is missing"):
         load(write({f"trust.fetch.{key}": value}))
     found = load(write({f"trust.fetch.{key}": value, "trust.fetch.folder": "fetched"}))
     assert found.trust.fetch.folder is not None
