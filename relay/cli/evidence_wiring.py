@@ -36,7 +36,6 @@ def evidence_duty(
             SealingPolicy(timedelta(seconds=own.seal_s), own.batch_records, timedelta(seconds=own.head_s)),
             own.check_records,
             timedelta(seconds=own.stamp_s),
-            timedelta(seconds=own.witness_s),
         ),
         clock,
         authority(settings),

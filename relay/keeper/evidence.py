@@ -41,7 +41,6 @@ class EvidencePolicy:
     sealing: SealingPolicy
     check_records: int  # in one round
     stamp: timedelta  # between two time-stamps
-    witness: timedelta  # a witness that was silent for longer is missed
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,10 +49,3 @@ class EvidenceSettings:
     authority_timeout_s: float = setting(
         10.0, "How long an answer of the authority is waited for.", unit="seconds", low=0.1, high=120
     )
-    witness_s: float = setting(
-        86_400.0,
-        "A relay whose heads were shown to this one, or that has vouched for a head of this one, is missed after that"
-        " time.",
-        unit="seconds",
-        low=60,
-    )

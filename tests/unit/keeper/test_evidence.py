@@ -29,9 +29,7 @@ from tests.support.registry import Maker, accepted
 from tests.support.tsa import Authority, serving
 
 T = TypeVar("T")
-POLICY = EvidencePolicy(
-    SealingPolicy(timedelta(0), 64, timedelta(0)), 1000, timedelta(seconds=60), timedelta(days=1)
-)
+POLICY = EvidencePolicy(SealingPolicy(timedelta(0), 64, timedelta(0)), 1000, timedelta(seconds=60))
 
 
 @dataclass
