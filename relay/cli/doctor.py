@@ -20,7 +20,7 @@ _SHOWN: Final = 10
 _FEW: Final = 5
 _AREAS: Final = (
     *("config", "broker", "clock", "queue", "topology", "permissions", "registry", "disk", "keys", "trust"),
-    *("directory", "workers", "library", "sandbox"),
+    *("directory", "workers", "evidence", "library", "sandbox"),
 )
 
 

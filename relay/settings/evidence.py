@@ -29,7 +29,7 @@ class EvidenceSettings:
         high=86_400,
     )
     check_records: int = setting(
-        20_000,
+        4000,  # about one hundredth of a core; a million records in twenty minutes
         "Sealed records that the keeper checks again in each of its rounds, round and round over the whole log.",
         unit="records",
         low=0,

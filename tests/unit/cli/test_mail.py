@@ -413,6 +413,8 @@ def test_the_packages_on_the_protocol_page_are_good_once_signed(
     told = []
     for block in blocks:
         file = tmp_path / "example.edxml"
+        if "<From>" not in block:  # an outline, with nothing in it to send
+            continue
         file.write_text(re.sub(r"<Signature .*?</Signature>", "", block, flags=re.DOTALL), encoding="utf-8")
         sender = re.findall(r"<From><OrganId>(.*?)<", block)[0]
         result = truc("send", "--as", sender, file, "--home", home)

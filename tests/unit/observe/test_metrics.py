@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from relay.errors import Code
+from relay.model.inspection import InspectionResult
 from relay.model.levels import Level
 from relay.model.message import Lane
 from relay.model.receipt import LineState, ReceiptKind
@@ -58,6 +59,15 @@ CASES: list[tuple[Count, str, dict[str, str], float]] = [
         AT.timestamp(),
     ),
     (lambda m: m.refused(Code.UNSIGNED), "truc_refusals_total", {"code": "UNSIGNED"}, 1),
+    (lambda m: m.asked_to_inspect("put-off"), "truc_inspections_asked_total", {"outcome": "put-off"}, 1),
+    (
+        lambda m: m.inspected(InspectionResult.ALTERED, 0.5),
+        "truc_inspections_total",
+        {"result": "altered"},
+        1,
+    ),
+    (lambda m: m.inspected(InspectionResult.ALTERED, 0.5), "truc_inspection_seconds_sum", {}, 0.5),
+    (lambda m: m.inspection_failed(), "truc_inspection_failures_total", {}, 1),
     (
         lambda m: m.delivery(Level.COMMUNE, LineState.QUEUED),
         "truc_deliveries_total",
