@@ -189,3 +189,34 @@ def test_an_accepted_document_does_not_wait_again() -> None:
         sim.check()
 
     simulated(body)
+
+
+def test_a_worker_that_dies_at_any_step_of_putting_off_loses_nothing() -> None:
+    """Dead before the copy is on the ladder, between that and the acknowledgement, or afterwards."""
+
+    def die(at: int) -> bool:
+        died = []
+
+        async def body(sim: Simulation, verifier: Outage) -> None:
+            process = sim.start(die_at=at)
+            sim.send(edoc("H26", "H29"))
+            await asyncio.sleep(30)
+            died.append(not process.life.alive)
+            if died[0]:
+                await sim.bury(process)
+                process = sim.start()
+                await asyncio.sleep(30)
+            assert on_the_ladder(sim) >= 1
+            assert sim.copies("H29") == []
+            verifier.down = False
+            await sim.quiet(2400)
+            await sim.stop(process)
+            assert len({one.properties.headers[names.H_DELIVERY_ID] for one in sim.copies("H29")}) == 1
+            assert ("acknowledgement", "accepted", "") in sim.told("H26")
+            sim.check(copies=2)
+
+        simulated(body)
+        return died[0]
+
+    deaths = [die(at) for at in range(1, 5)]
+    assert deaths[:2] == [True, True], "the first deferral has a publish and an acknowledgement"
