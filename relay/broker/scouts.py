@@ -142,14 +142,12 @@ class Scouts:
                 if slot.deadline <= now:
                     slot.end(Published.UNDECIDED)
 
-    def look_for_stall(self, now: float) -> bool:
-        """Leave scouts without an answer; say whether there were any."""
-        stalled = [line for line in self.lines if line.stalled(now)]
-        for line in stalled:
+    def look_for_stall(self, now: float) -> None:
+        """Leave scouts without an answer."""
+        for line in [line for line in self.lines if line.stalled(now)]:
             self.lines.remove(line)
             self.left.append(line)
             self._suspect(line.culprit())
-        return bool(stalled)
 
     def renew(self, line: Line) -> None:
         """Take an idle scout out of use: its channel may know a leader that is no more."""
