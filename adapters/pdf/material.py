@@ -97,7 +97,7 @@ def _certificates(sources: tuple[Path, ...]) -> tuple[bytes, ...]:
                     if _PEM in octets
                     else [x509.load_der_x509_certificate(octets)]
                 )
-            except (OSError, ValueError) as error:
+            except (OSError, ValueError, x509.InvalidVersion) as error:
                 raise ConfigurationError(
                     Code.CONFIG_INVALID, f"{path}: no certificate that can be used"
                 ) from error

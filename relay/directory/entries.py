@@ -174,7 +174,7 @@ class Entries:
         try:
             # Of a chain the first one is the agency's.
             found, *chain = x509.load_pem_x509_certificates(pem)
-        except ValueError as fault:
+        except (ValueError, x509.InvalidVersion) as fault:
             raise _WrongError("certificates: not a certificate in PEM") from fault
         if len(chain) > _MAX_CHAIN:
             raise _WrongError(f"certificates: more than {_MAX_CHAIN} authorities behind one")

@@ -229,7 +229,7 @@ def check_case(
 def _readable(read: Callable[[bytes], object], der: bytes, what: str, faults: list[str]) -> None:
     try:
         read(der)
-    except ValueError:
+    except (ValueError, x509.InvalidVersion):
         faults.append(f"{what} cannot be read")
 
 

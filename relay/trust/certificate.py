@@ -73,7 +73,7 @@ def read_pem(pem: str) -> Certificate:
     """Read the first certificate of a PEM text. Raises as ``read_certificate``."""
     try:
         found = x509.load_pem_x509_certificate(pem.encode())
-    except ValueError as error:
+    except (ValueError, x509.InvalidVersion) as error:
         raise RefusedError(Code.KEYINFO_MALFORMED, "not a certificate") from error
     return read_certificate(found.public_bytes(Encoding.DER))
 

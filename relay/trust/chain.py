@@ -367,7 +367,7 @@ def read_certificates(path: Path) -> list[Certificate]:
         else:
             found = [x509.load_der_x509_certificate(octets)]
         return [read_certificate(each.public_bytes(_DER)) for each in found]
-    except (ValueError, RefusedError) as error:
+    except (ValueError, x509.InvalidVersion, RefusedError) as error:
         raise ConfigurationError(
             Code.CONFIG_INVALID, f"{path}: no certificate that can be used ({error})"
         ) from error
@@ -388,7 +388,7 @@ def read_lists(path: Path) -> list[x509.CertificateRevocationList]:
             found = [x509.load_pem_x509_crl(b"-----BEGIN X509 CRL-----" + part) for part in parts]
         for one in found:
             check_readable(one)
-    except ValueError as error:
+    except (ValueError, x509.InvalidVersion) as error:
         raise ConfigurationError(Code.CONFIG_INVALID, f"{path}: no revocation list ({error})") from error
     return found
 

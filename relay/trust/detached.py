@@ -60,7 +60,7 @@ def sign_detached(payload: bytes, key: PrivateKey, chain_pem: bytes, kind: str) 
     """
     try:
         chain = x509.load_pem_x509_certificates(chain_pem)
-    except ValueError as error:
+    except (ValueError, x509.InvalidVersion) as error:
         raise ConfigurationError(Code.KEY_UNUSABLE, "no certificate for the key") from error
     if chain[0].public_key().public_bytes(*_SPKI) != key.public_key().public_bytes(*_SPKI):
         raise ConfigurationError(Code.KEY_UNUSABLE, "the first certificate is not that of the key")

@@ -146,7 +146,7 @@ def load_chain(path: Path) -> bytes:
     pem = _octets(path)
     try:
         x509.load_pem_x509_certificates(pem)
-    except ValueError as error:
+    except (ValueError, x509.InvalidVersion) as error:
         raise ConfigurationError(Code.KEY_UNUSABLE, f"{path}: no certificate") from error
     return pem
 
@@ -185,7 +185,7 @@ def _read(pem: bytes, where: str) -> tuple[bytes, tuple[Certificate, ...]]:
     try:
         found = x509.load_pem_x509_certificates(pem)
         return pem, tuple(read_certificate(one.public_bytes(Encoding.DER)) for one in found)
-    except ValueError as error:
+    except (ValueError, x509.InvalidVersion) as error:
         raise ConfigurationError(Code.KEY_UNUSABLE, f"{where}: no certificate") from error
     except RefusedError as error:
         raise ConfigurationError(Code.KEY_UNUSABLE, f"{where}: {error}") from error

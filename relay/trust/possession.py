@@ -76,7 +76,7 @@ def requested_by(certificate: Certificate, request: bytes) -> None:
         )
         holds = found.is_signature_valid and isinstance(found.signature_hash_algorithm, _STRONG)
         same = found.public_key() == certificate.key
-    except (ValueError, UnsupportedAlgorithm) as error:
+    except (ValueError, UnsupportedAlgorithm, x509.InvalidVersion) as error:
         raise RefusedError(Code.PROOF_INVALID, "not a PKCS#10 request") from error
     if not holds:
         raise RefusedError(Code.PROOF_INVALID, "the request's own signature does not hold")

@@ -95,7 +95,7 @@ def _pen(key: PrivateKey, chain_pem: bytes) -> _Pen:
     try:
         chain = x509.load_pem_x509_certificates(chain_pem)
         leaf = read_certificate(chain[0].public_bytes(Encoding.DER))
-    except ValueError as error:
+    except (ValueError, x509.InvalidVersion) as error:
         raise ConfigurationError(Code.KEY_UNUSABLE, "no certificate for the key") from error
     except RefusedError as error:
         raise ConfigurationError(Code.KEY_UNUSABLE, error.detail) from error

@@ -131,7 +131,8 @@ class TokenJudge:
             nonce: of the question, where the answer has just come; None for a token that is kept.
 
         Raises:
-            RefusedError: TIME-STAMP-INVALID with what is wrong; WEAK-ALGORITHM, BAD-CERTIFICATE of a certificate.
+            RefusedError: TIME-STAMP-INVALID with what is wrong; WEAK-ALGORITHM, BAD-CERTIFICATE, KEYINFO-MALFORMED of a
+                certificate.
         """
         try:
             return self._judge(token, message, nonce)
