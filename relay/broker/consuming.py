@@ -36,7 +36,10 @@ class LaneConsumer:
         on_message: Callable[[Lane, Incoming], None],
         new_session: Callable[[], int],
         timeout: float,
+        *,
+        paused: bool = False,
     ) -> None:
+        """``paused``: takes nothing until ``resume``."""
         self.lane = lane
         self.queue = lane_queue(lane)
         self.registered = False
@@ -47,16 +50,26 @@ class LaneConsumer:
         self._timeout = timeout
         self._channel: Foreign = None
         self._tag: str | None = None
+        self._deliver: Foreign = None
         self._ended: asyncio.Event = asyncio.Event()
         self._wanted = True
+        self._registering = False
+        self._open: asyncio.Event = asyncio.Event()  # not paused
+        if not paused:
+            self._open.set()
 
     async def run(self, connection: WireConnection) -> None:
         """Consume until the connection ends or ``cancel``; register anew after whatever else."""
         pause = FIRST_PAUSE
         while self._still(connection):
+            await self._open.wait()
             self._ended.clear()
             try:
-                await self._register(connection)
+                self._registering = True
+                try:
+                    await self._register(connection)
+                finally:
+                    self._registering = False
                 pause = FIRST_PAUSE
                 await self._ended.wait()
             except (BrokerError, exceptions.AMQPError) as error:
@@ -92,19 +105,35 @@ class LaneConsumer:
                     self.settle(message, ack=False)
 
             # The queue may have no leader: then this is never answered.
-            self._tag = channel._generate_consumer_tag()  # noqa: SLF001 - known before the answer, for `cancel`
-            await call(
-                channel.basic_consume,
-                self.queue,
-                deliver,
-                channel=channel,
-                timeout=self._timeout,
-                consumer_tag=self._tag,
-            )
+            self._deliver = deliver
+            await self._start_consuming(channel)
         except (BrokerError, exceptions.AMQPError):
             _close(channel)
             raise
+
+    async def _start_consuming(self, channel: Foreign) -> None:
+        self._tag = channel._generate_consumer_tag()  # noqa: SLF001 - known before the answer, for `cancel`
+        await call(
+            channel.basic_consume,
+            self.queue,
+            self._deliver,
+            channel=channel,
+            timeout=self._timeout,
+            consumer_tag=self._tag,
+        )
         self.registered = True
+        if not self._open.is_set():  # paused while the broker was asked
+            await self._stop_consuming()
+
+    async def _stop_consuming(self) -> None:
+        channel, tag = self._channel, self._tag
+        if channel is None or not channel.is_open or not self.registered or tag is None:
+            return
+        self.registered = False
+        try:
+            await call(channel.basic_cancel, tag, channel=channel, timeout=self._timeout)
+        except (BrokerError, exceptions.AMQPError):
+            logs.event(log, logging.WARNING, "consumer-cancel-unanswered", queue=self.queue)
 
     def _cancelled(self, _frame: Foreign) -> None:
         logs.event(log, logging.ERROR, "consumer-cancelled", queue=self.queue)
@@ -133,16 +162,34 @@ class LaneConsumer:
         else:
             channel.basic_nack(message.tag, requeue=True)
 
+    async def pause(self) -> None:
+        """Take nothing more until ``resume``; what is in hand may still be settled."""
+        self._open.clear()
+        await self._stop_consuming()
+
+    def give_back(self) -> None:
+        """While paused: give back whatever is in hand, by closing the channel that it came on."""
+        if not self._open.is_set():
+            self._ended.set()
+
+    async def resume(self) -> None:
+        """Take again: on the same channel if it is open, so that what is in hand stays there."""
+        if self._open.is_set():
+            return
+        self._open.set()
+        channel = self._channel
+        if channel is None or not channel.is_open or self._registering or self._ended.is_set():
+            return  # `run` does it
+        try:
+            await self._start_consuming(channel)
+        except (BrokerError, exceptions.AMQPError) as error:
+            logs.event(log, logging.ERROR, "consumer-failed", queue=self.queue, detail=str(error))
+            self._ended.set()
+
     async def cancel(self) -> None:
         """Take nothing more; what is in hand may still be settled on the open channel."""
         self._wanted = False
-        channel, tag = self._channel, self._tag
-        if channel is not None and channel.is_open and self.registered and tag is not None:
-            self.registered = False
-            try:
-                await call(channel.basic_cancel, tag, channel=channel, timeout=self._timeout)
-            except (BrokerError, exceptions.AMQPError):
-                logs.event(log, logging.WARNING, "consumer-cancel-unanswered", queue=self.queue)
+        await self._stop_consuming()
         self._ended.set()
 
 

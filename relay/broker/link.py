@@ -74,6 +74,7 @@ class AmqpLink:
         self._session = 0
         self._publishing: WireConnection | None = None
         self._taking = True
+        self._paused = False
         self._up = asyncio.Event()
         self._gone = asyncio.Event()
         self._supervisor: asyncio.Task[None] | None = None
@@ -105,6 +106,21 @@ class AmqpLink:
         """Stop taking; what is in hand may still be settled."""
         self._taking = False
         await asyncio.gather(*(consumer.cancel() for consumer in self._consumers))
+
+    async def pause(self) -> None:
+        """Take nothing more until ``resume``, over new connections too; what is in hand may still be settled."""
+        self._paused = True
+        await asyncio.gather(*(consumer.pause() for consumer in self._consumers))
+
+    async def give_back(self) -> None:
+        """While paused: give back whatever is in hand. Its session is gone then."""
+        for consumer in self._consumers:
+            consumer.give_back()
+
+    async def resume(self) -> None:
+        """Take again after ``pause``."""
+        self._paused = False
+        await asyncio.gather(*(consumer.resume() for consumer in self._consumers))
 
     async def renew(self) -> None:
         """Drop both connections and connect anew."""
@@ -188,7 +204,9 @@ class AmqpLink:
 
     def _consume(self, connection: WireConnection) -> list[asyncio.Task[None]]:
         self._consumers = tuple(
-            LaneConsumer(lane, prefetch, self._on_message, self._new_session, self._times.answer)
+            LaneConsumer(
+                lane, prefetch, self._on_message, self._new_session, self._times.answer, paused=self._paused
+            )
             for lane, prefetch in self._prefetch.items()
         )
         loop = asyncio.get_running_loop()

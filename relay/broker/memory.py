@@ -281,6 +281,7 @@ class MemoryLink:
         self._prefetch: dict[Lane, int] = {}
         self._session = 0
         self._taking = True
+        self._paused = False
         self._up = asyncio.Event()
         self._gone = asyncio.Event()
         self._attached = False
@@ -308,6 +309,25 @@ class MemoryLink:
         for consumer in self._consumers:
             consumer.active = False
 
+    async def pause(self) -> None:
+        """Take nothing more until ``resume``."""
+        self._paused = True
+        for consumer in self._consumers:
+            consumer.active = False
+
+    async def give_back(self) -> None:
+        """While paused: give back whatever is in hand."""
+        if self._paused:
+            consumers, self._consumers = self._consumers, []
+            self._broker.drop(consumers)
+
+    async def resume(self) -> None:
+        """Take again."""
+        self._paused = False
+        for consumer in self._consumers:
+            consumer.active = self._taking
+        self._broker.pump()
+
     async def renew(self) -> None:
         """Connect anew."""
         self.lose()
@@ -334,7 +354,7 @@ class MemoryLink:
                 self._attached = True
                 if self.on_connected is not None:
                     await self.on_connected()
-                if self._taking:
+                if self._taking and not self._paused:
                     self._register()
                 self._up.set()
                 while not self._gone.is_set():
@@ -357,7 +377,7 @@ class MemoryLink:
         self._broker.consume(consumer)
 
     def _renew_cancelled(self) -> None:
-        if not self._taking:
+        if not self._taking or self._paused:
             return
         self._consumers = [one for one in self._consumers if one.queue in self._broker.queues]
         there = {one.lane for one in self._consumers}

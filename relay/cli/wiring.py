@@ -267,6 +267,7 @@ def build_worker(settings: Settings) -> tuple[Worker, Common]:
                 Lane.DUE: own.prefetch.due,
             },
             stall=own.stall_seconds,
+            give_back=own.give_back_after_s,
         ),
         metrics=parts.metrics,
         clock=parts.clock,

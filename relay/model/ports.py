@@ -408,6 +408,18 @@ class BrokerLink(Publisher, MessageSource, Protocol):
         """Stop taking; what is in hand may still be settled."""
         ...
 
+    async def pause(self) -> None:
+        """Take nothing more until ``resume``, over new connections too; what is in hand may still be settled."""
+        ...
+
+    async def give_back(self) -> None:
+        """While paused: give back whatever is in hand. Its session is gone then."""
+        ...
+
+    async def resume(self) -> None:
+        """Take again after ``pause``."""
+        ...
+
     def current(self, message: Incoming) -> bool:
         """Whether the session that delivered the message still lives, so that it can be acknowledged."""
         ...

@@ -27,6 +27,7 @@ from relay.registry.group import GroupCommitter
 _log = logs.get("pipeline.worker")
 _TICK = 0.5
 _FINISH = 20.0  # seconds that documents in hand have at a stop
+_PAUSE: Final = 1 / 6  # of the time after which all is given back, before nothing more is taken
 COUNTED: Final[dict[Ending, CountedEnding]] = {
     Ending.ACCEPTED: "accepted",
     Ending.REFUSED: "refused",
@@ -44,6 +45,7 @@ class WorkerPolicy:
     prefetch: dict[Lane, int]
     stall: float = 30.0  # seconds without a settled document while some are in hand
     registry_quiet: float = 15.0  # seconds without a successful commit before the worker is not ready
+    give_back: float = 60.0  # seconds that what the broker handed out may wait for a cause to pass
 
 
 class Worker:
@@ -84,6 +86,9 @@ class Worker:
         self._guard = guard
         self._hindered: Sequence[Reason] = ()
         self._waits = False  # for a cause in WAITED_FOR to pass
+        self._held_up: float | None = None  # monotonic: since when nothing may be started
+        self._paused = False
+        self._gave_back = False
         self._tasks: set[asyncio.Task[None]] = set()
         self._alone = False  # a message that was seen before is in hand: nothing else starts
         self._last_settled = clock.monotonic()
@@ -110,12 +115,14 @@ class Worker:
     def ready(self) -> tuple[bool, dict[str, object]]:
         """Whether the worker can do its work now, and why not."""
         silent = self._clock.monotonic() - self._last_settled
+        busy = self._lanes.documents or self._lanes.waiting()
         facts: dict[str, object] = {
             "consuming": self._link.consuming,
             "blocked": self._link.blocked,
             "registry": self._commits.healthy(limit=self._policy.registry_quiet),
-            "moving": not (self._lanes.documents or self._lanes.waiting()) or silent < self._policy.stall,
+            "moving": not busy or self._held_up is not None or silent < self._policy.stall,
             "stopping": self._stopping.is_set(),
+            "paused": self._paused,
             "in_hand": self._lanes.documents,
             "waiting": self._lanes.waiting(),
             **self._watched,
@@ -123,7 +130,7 @@ class Worker:
         reasons = [*self._hindered]
         if not self._link.connected:
             reasons.append(Reason.BROKER_GONE)
-        elif not facts["consuming"]:
+        elif not facts["consuming"] and not self._paused:
             reasons.append(Reason.CONSUMER_MISSING)
         if facts["blocked"]:
             reasons.append(Reason.BROKER_BLOCKED)
@@ -144,13 +151,7 @@ class Worker:
 
     def _start_next(self) -> None:
         """Start what the window has room for, unless we stop or the registry or the broker is in trouble."""
-        while (
-            not self._alone
-            and not self._stopping.is_set()
-            and not self._link.blocked
-            and not self._waits
-            and self._commits.accepting
-        ):
+        while not self._alone and not self._stopping.is_set() and self._may_start():
             if (taken := self._lanes.take()) is None:
                 return
             lane, message = taken
@@ -212,6 +213,7 @@ class Worker:
         self._metrics.in_flight(self._lanes.documents, self._lanes.bytes)
         self._watched = self._facts()
         self._look_out()
+        await self._let_others()
         now = self._clock.monotonic()
         if not (self._lanes.documents or self._lanes.waiting()):
             self._last_settled = now
@@ -226,11 +228,49 @@ class Worker:
         self._hindered = self._guard()
         self._waits = not WAITED_FOR.isdisjoint(self._hindered)
 
+    def _may_start(self) -> bool:
+        return not self._link.blocked and not self._waits and self._commits.accepting
+
+    def _is_held_up(self) -> bool:
+        """Whether something keeps us from working that lasts; a registry that is only busy writing does not."""
+        return self._link.blocked or self._waits or self._commits.failure is not None
+
+    async def _let_others(self) -> None:
+        """Keep nothing from workers that can do what we cannot: take nothing more after a while, then give back what waits
+        here; take again once the cause is gone. Being handed out for half an hour would end a channel anyhow
+        (``consumer_timeout``).
+
+        First the one, then the other: where all workers wait for the same cause, what is given back goes round among
+        them otherwise, each round counts, and what was handed out too often is set aside.
+        """
+        now = self._clock.monotonic()
+        if not self._is_held_up():
+            if self._held_up is not None:
+                self._last_settled = now  # nothing could be settled meanwhile: no stall
+            self._held_up = None
+            if self._paused:
+                logs.event(_log, logging.INFO, "worker-takes")
+                self._paused = self._gave_back = False
+                await self._link.resume()
+            return
+        if self._held_up is None:
+            self._held_up = now
+        waited = now - self._held_up
+        if not self._paused and waited >= self._policy.give_back * _PAUSE:
+            self._paused = True
+            logs.event(_log, logging.WARNING, "worker-pauses", detail=" ".join(words(self._hindered)) or None)
+            await self._link.pause()
+        # An alarm holds up all workers; what is being published goes on after it, and would be done twice.
+        if not self._gave_back and waited >= self._policy.give_back and not self._link.blocked:
+            self._gave_back = True
+            logs.event(_log, logging.WARNING, "worker-gives-back", count=self._lanes.waiting())
+            self._lanes.drain()  # closing the channels gives it back, and what is in hand and waits too
+            await self._link.give_back()
+
     def _may_move(self) -> bool:
         """Whether nothing but the link can be the reason. Each renewal counts as a delivery of all that is in hand, and
         what was delivered too often is set aside: no renewal for the registry's or an alarm's sake."""
-        clear = not self._link.blocked and not self._waits
-        return clear and self._link.connected and self._commits.accepting
+        return self._may_start() and self._link.connected
 
     async def _finish(self) -> None:
         await self._link.cancel()

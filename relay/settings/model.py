@@ -451,6 +451,14 @@ class WorkerSettings:
         low=1,
         high=3600,
     )
+    give_back_after_s: float = setting(
+        60.0,
+        "While the relay's key, the registry, the clock or the directory keeps a worker from working, it stops taking after a"
+        " sixth of this time, and after all of it gives what it has back to the queues, for other workers.",
+        unit="seconds",
+        low=1,
+        high=900,
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

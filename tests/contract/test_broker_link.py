@@ -315,6 +315,80 @@ def test_prefetch_bounds_each_lane_by_itself(world: World) -> None:
     assert world.depth("ingress.normal") == 6
 
 
+def test_a_pause_keeps_what_is_in_hand_and_ends(world: World) -> None:
+    world.put(Lane.NORMAL, b"1", SENT)
+
+    async def body(hand: Hand) -> None:
+        _, message = await hand.next()
+        await hand.link.pause()
+        await until(lambda: not hand.link.consuming)
+        world.put(Lane.NORMAL, b"2", SENT)
+        await asyncio.sleep(0.5)
+        assert hand.taken.empty()
+        assert hand.link.current(message)
+        await hand.link.resume()
+        _, other = await hand.next()
+        assert (other.body, other.delivery_count) == (b"2", 0)
+        await until(lambda: hand.link.consuming)
+        assert hand.link.current(message), "the same session"
+        hand.link.ack(message)
+        hand.link.ack(other)
+        await asyncio.sleep(0.1)
+
+    run(world, body)
+    assert world.depth("ingress.normal") == 0
+
+
+def test_while_paused_all_can_be_given_back_and_nothing_is_taken(world: World) -> None:
+    for number in (b"1", b"2"):
+        world.put(Lane.NORMAL, number, SENT)
+
+    async def body(hand: Hand) -> None:
+        (_, first), (_, second) = await hand.next(), await hand.next()
+        await hand.link.give_back()
+        assert hand.link.current(first), "only while paused"
+        await hand.link.pause()
+        await hand.link.give_back()
+        await until(lambda: not hand.link.current(first) and not hand.link.current(second))
+        await asyncio.sleep(1.5)
+        assert hand.taken.empty()
+        assert hand.link.connected
+        assert not hand.link.consuming
+        hand.link.ack(first)  # of a session that is gone: ignored
+        await hand.link.resume()
+        again = [await hand.next(), await hand.next()]
+        assert sorted((one.body, one.delivery_count) for _, one in again) == [(b"1", 1), (b"2", 1)]
+        for _, one in again:
+            hand.link.ack(one)
+        await until(lambda: hand.link.consuming)
+        await asyncio.sleep(0.1)
+
+    run(world, body)
+    assert world.depth("ingress.normal") == 0
+
+
+def test_a_link_that_paused_before_it_connected_takes_nothing(world: World) -> None:
+    world.put(Lane.NORMAL, b"1", SENT)
+
+    async def body(hand: Hand) -> None:
+        await hand.link.pause()
+        await hand.link.give_back()
+        await hand.link.renew()
+        await asyncio.sleep(0.3)
+        await hand.link.wait_connected()
+        while not hand.taken.empty():  # what came before the pause
+            hand.taken.get_nowait()
+        await asyncio.sleep(0.5)
+        assert hand.taken.empty()
+        await hand.link.resume()
+        _, message = await hand.next()
+        hand.link.ack(message)
+        await asyncio.sleep(0.1)
+
+    run(world, body)
+    assert world.depth("ingress.normal") == 0
+
+
 def test_after_cancel_nothing_comes_and_what_is_in_hand_can_be_settled(world: World) -> None:
     world.put(Lane.NORMAL, b"1", SENT)
 

@@ -139,6 +139,7 @@ class PointedLink:
         self.on_ack = on_ack
         self.on_connected: Callable[[], Awaitable[None]] | None = None
         self.renewals = 0
+        self.returns = 0
         self.published: list[Outgoing] = []
 
     async def start(self, on_message: Callable[[Lane, Incoming], None], prefetch: dict[Lane, int]) -> None:
@@ -150,6 +151,16 @@ class PointedLink:
 
     async def cancel(self) -> None:
         await self.inner.cancel()
+
+    async def pause(self) -> None:
+        await self.inner.pause()
+
+    async def give_back(self) -> None:
+        self.returns += 1
+        await self.inner.give_back()
+
+    async def resume(self) -> None:
+        await self.inner.resume()
 
     async def renew(self) -> None:
         self.renewals += 1

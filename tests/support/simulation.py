@@ -137,6 +137,7 @@ class Simulation:
         name: str = "w1",
         prefetch: int = 50,
         stall: float = 30.0,
+        give_back: float = 60.0,
         set_aside_after: int = 5,
         window: tuple[int, int] = (16, 1 << 20),
     ) -> Process:
@@ -194,7 +195,7 @@ class Simulation:
             handler=handler,
             lanes=Lanes(WEIGHTS, *window),
             epoch=EpochWatch(link, self.registry, commits, self._epoch, self.clock),
-            policy=WorkerPolicy(dict.fromkeys(Lane, prefetch), stall=stall),
+            policy=WorkerPolicy(dict.fromkeys(Lane, prefetch), stall=stall, give_back=give_back),
             metrics=metrics,
             clock=self.clock,
         )
