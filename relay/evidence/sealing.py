@@ -67,6 +67,7 @@ class Sealer:
             uuid.UUID, tuple[int, float]
         ] = {}  # sealed chains: their tip, and since when it stands
         self._headers_of: dict[uuid.UUID, bytes] = {}  # the last header of each chain
+        self._torn = False  # the main log contradicts its last head
         self.waiting = 0
         """Records that no batch holds, as of the last look."""
         self.broken: dict[uuid.UUID, str] = {}
@@ -75,21 +76,26 @@ class Sealer:
     def seal(self, until: float) -> int:
         """Seal what is due. Stops at ``until`` (monotonic). Returns how many batches were joined.
 
+        Nothing is joined to a main log that contradicts the last head over it: the fault is noted, the records wait.
+
         Raises:
             RegistryError: what was joined before stands.
         """
         size = self._read()
         now = self._clock.monotonic()
         standings = self._store.standings(self._clock.now(), QUIET.total_seconds())
+        standings = [chain for chain in standings if self._readable(chain)]
         self._note_waiting(standings, now)
+        if self._torn:
+            return 0
         joined, gathered = 0, list[NewBatch]()
-        gone: list[uuid.UUID] = []
+        gone: list[ChainStanding] = []
         asked = self._store.asked() is not None  # whoever asks for a head wants it over what is on record
         for chain in standings:
             sealed = _sealed(chain)
             if sealed.end >= chain.tip:
                 if self._over(chain, now):
-                    gone.append(chain.chain)
+                    gone.append(chain)
                 continue
             if chain.chain in self.broken:
                 continue
@@ -126,13 +132,7 @@ class Sealer:
         last = self._store.last_head()
         life, base = self._store.life()
         before = None if last is None else heads.read_head(last.signed.text)
-        if before is not None and before.life == life and before.size > size:
-            self._fault(
-                f"main log, head {before.number}",
-                f"the head is over {before.size} batches, stored are {size}: the end of the log is missing",
-            )
-            return None
-        if size == 0 or self._main is None:
+        if size == 0 or self._main is None or self._torn:
             return None
         grown = before is None or size > before.size
         restored = before is not None and before.life != life
@@ -206,6 +206,16 @@ class Sealer:
         self._idle[chain.chain] = (chain.tip, since)
         return chain.quiet and now - since >= QUIET.total_seconds()
 
+    def _readable(self, chain: ChainStanding) -> bool:
+        """Whether the chain's last header can be read; if not, nothing can go on from it."""
+        try:
+            _sealed(chain)
+        except RefusedError as error:
+            if chain.chain not in self.broken:
+                self._break(chain.chain, f"chain {chain.chain} last batch", f"cannot be read: {error.detail}")
+            return False
+        return True
+
     def _join(self, place_: int, gathered: Sequence[NewBatch]) -> bool:
         main = self._main
         if main is None or not self._store.join(place_, gathered):
@@ -228,19 +238,30 @@ class Sealer:
         """Know the main log as it is stored; return its size."""
         size = self._store.size()
         if self._main is None or self._main.size != size:
-            main, records = merkle.Frontier(), 0
+            main, records, torn = merkle.Frontier(), 0, False
             last = self._store.last_head()
             head = None if last is None else heads.read_head(last.signed.text)
             while found := self._store.headers(main.size, _HEADERS):
                 for header in found:
                     main.add(leaf_hash(header))
-                    records += decode_batch(header).count
+                    try:
+                        records += decode_batch(header).count
+                    except RefusedError as error:
+                        torn = True
+                        self._fault(f"main log batch {main.size}", f"cannot be read: {error.detail}")
                     if head is not None and main.size == head.size and main.root() != head.root:
+                        torn = True
                         self._fault(
                             f"main log, head {head.number}",
                             f"the first {head.size} headers have another root than the head",
                         )
-            self._main, self._records = main, records
+            if head is not None and main.size < head.size:
+                torn = True
+                self._fault(
+                    f"main log, head {head.number}",
+                    f"the head is over {head.size} batches, stored are {main.size}: the end of the log is missing",
+                )
+            self._main, self._records, self._torn = main, records, torn
         return self._main.size
 
     def _break(self, chain: uuid.UUID, where: str, what: str) -> None:

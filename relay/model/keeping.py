@@ -143,8 +143,9 @@ class EvidenceStore(LogReader, Protocol):
         """Return the chains that are not known to be over and sealed."""
         ...
 
-    def retire(self, chains: Sequence[uuid.UUID]) -> None:
-        """Look no more at chains that are over and sealed; one that is written to again comes back."""
+    def retire(self, gone: Sequence[ChainStanding]) -> None:
+        """Look no more at chains that are over and sealed, if they still stand where they did; one that is written to
+        again comes back."""
         ...
 
     def size(self) -> int:

@@ -28,7 +28,7 @@ from relay.model.keeping import (
 )
 from relay.registry import acts, dialect
 from relay.registry.journal import Journal, split
-from relay.registry.rows import from_us, in_slices, to_us
+from relay.registry.rows import from_us, to_us
 from relay.registry.schema import evidence_asked as asked
 from relay.registry.schema import evidence_batches as batches
 from relay.registry.schema import evidence_chains as chains
@@ -45,6 +45,8 @@ from relay.registry.schema import workers
 _SLICE: Final = 1000  # rows in one read: no reader holds a transaction for long
 # whatever a stranger's hand has put there: bytes
 _OCTETS: Final = cast(frames.c.octets, LargeBinary).label("octets")
+_HEADER: Final = cast(batches.c.header, LargeBinary).label("header")
+_RETIRED: Final = 50  # chains in one transaction
 _FRAMES: Final = 32  # each of up to some hundred kilobytes
 
 Writing: TypeAlias = Callable[[], AbstractContextManager[Connection]]
@@ -162,7 +164,7 @@ class SqlEvidence:
                     uuid.UUID(row.chain),
                     self._tip(connection, row.id),
                     connection.execute(
-                        select(batches.c.header)
+                        select(_HEADER)
                         .where(batches.c.chain == row.id)
                         .order_by(batches.c.number.desc())
                         .limit(1)
@@ -182,11 +184,21 @@ class SqlEvidence:
         )
         return connection.execute(query).scalar() or 0
 
-    def retire(self, gone: Sequence[uuid.UUID]) -> None:
-        """Look no more at chains that are over and sealed; one that is written to again comes back."""
-        with self._write() as connection:
-            for names in in_slices(str(one) for one in gone):
-                connection.execute(update(chains).where(chains.c.chain.in_(names)).values(open=0))
+    def retire(self, gone: Sequence[ChainStanding]) -> None:
+        """Look no more at chains that are over and sealed, if they still stand where they did; one that is written to
+        again comes back."""
+        for start in range(0, len(gone), _RETIRED):
+            with self._write() as connection:
+                for one in gone[start : start + _RETIRED]:
+                    # The row first: whoever wakes up and appends takes it too, so that one of the two comes after.
+                    row = connection.execute(
+                        update(chains)
+                        .where(chains.c.chain == str(one.chain))
+                        .values(open=0)
+                        .returning(chains.c.id)
+                    ).scalar()
+                    if row is not None and self._tip(connection, row) != one.tip:
+                        connection.execute(update(chains).where(chains.c.id == row).values(open=1))
 
     def size(self) -> int:
         """Return how many batches the main log has."""
@@ -195,9 +207,7 @@ class SqlEvidence:
 
     def headers(self, start: int, limit: int) -> Sequence[bytes]:
         """Return headers of the main log from place ``start`` (0 is the first)."""
-        query = (
-            select(batches.c.header).where(batches.c.place >= start).order_by(batches.c.place).limit(limit)
-        )
+        query = select(_HEADER).where(batches.c.place >= start).order_by(batches.c.place).limit(limit)
         with self._read() as connection:
             return connection.execute(query).scalars().all()
 

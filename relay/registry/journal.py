@@ -17,6 +17,7 @@ from typing import Final
 
 from sqlalchemy import Connection, insert, select, update
 
+from relay.errors import Code, RegistryError
 from relay.model.evidence import ChainEnd, ChainStart, DirectoryChange, Draft, Facts, KeyChange, Tip, Written
 from relay.model.keeping import Chronicler
 from relay.registry import dialect
@@ -67,15 +68,22 @@ class Chronicle:
         self._next: tuple[Tip, int, Sequence[Facts]] | None = None
         self._appended = who.clock.monotonic()
         self._current: dict[type[Facts], Facts] = {}  # key and directory, as this chain has them
+        self._ending = False  # what is being committed is the last record
+        self._over = False
 
     @contextmanager
     def turn(self) -> Iterator[Journal]:
         """Hold the chain for one transaction, from before it begins until after it was committed.
 
         Whoever leaves by an exception may or may not have committed: where the chain stands is then read again.
+
+        Raises:
+            RegistryError: REGISTRY-UNUSABLE: the chain is over. What cannot be put on record is not stored either.
         """
         with self._lock:
-            self._next = None
+            if self._over:
+                raise RegistryError(Code.REGISTRY_UNUSABLE, "closed: nothing can be put on record any more")
+            self._next, self._ending = None, False
             try:
                 yield Journal()
             except BaseException:
@@ -88,6 +96,7 @@ class Chronicle:
             self._tip, self._row, told = self._next
             self._current.update((type(one), one) for one in told)
             self._appended = self._who.clock.monotonic()
+            self._over = self._ending
 
     def flush(self, connection: Connection, journal: Journal, *, look: bool = False) -> None:
         """Store what the transaction has noted, before it commits.
@@ -108,7 +117,7 @@ class Chronicle:
             start = ChainStart(self._chain, who.relay, who.writer, who.role, who.version)
             before.append(Draft(who.clock.now(), start))
         elif who.clock.monotonic() - self._appended > _REOPEN:
-            connection.execute(update(chains).where(chains.c.id == row, chains.c.open == 0).values(open=1))
+            connection.execute(update(chains).where(chains.c.id == row).values(open=1))
         if told:
             now = who.clock.now()
             before += [Draft(now, one) for one in told]
@@ -123,6 +132,12 @@ class Chronicle:
             journal = Journal()
             journal.note(self._who.clock.now(), ChainEnd(reason))
             self.flush(connection, journal)
+            self._ending = True
+
+    def close(self) -> None:
+        """Put nothing more on record, whether the end could be told or not; waits for who is at it."""
+        with self._lock:
+            self._over = True
 
     @property
     def begun(self) -> bool:

@@ -495,11 +495,18 @@ class SqlRegistry:
         return self._ask(lambda connection: looks.in_hand(connection, owner))
 
     def close(self) -> None:
-        """End the chain of this process, if it has one, and close connections."""
-        if self._chronicle is not None and self._chronicle.begun:
-            with suppress(RegistryError), self._record() as (connection, _):  # its end is told without it too
-                self._chronicle.end(connection, "closed")
-            self._chronicle = None
+        """End the chain of this process, if it has one, and close connections. May be called twice.
+
+        Whoever still commits afterwards gets REGISTRY-UNUSABLE: it could not be put on record.
+        """
+        if self._chronicle is not None:
+            if self._chronicle.begun:
+                with (
+                    suppress(RegistryError),
+                    self._record() as (connection, _),
+                ):  # its end is told without it too
+                    self._chronicle.end(connection, "closed")
+            self._chronicle.close()
         self._engine.dispose()
         if isinstance(self._writers, Turn):
             self._writers.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import threading
 import uuid
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -308,6 +309,115 @@ def test_a_lost_tail_of_the_main_log_is_found_and_no_head_is_signed_over_it(
     assert sealer.head() is None
     (fault,) = store.faults()
     assert "end of the log is missing" in fault.what
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "DELETE FROM evidence_batches WHERE place = 1",
+        "UPDATE evidence_batches SET header = zeroblob(140) || X'01' WHERE place = 1",
+        "UPDATE evidence_batches SET header = replace(header, X'01', X'02') WHERE place = 0",
+    ],
+)
+def test_a_keeper_that_finds_another_main_log_than_its_head_goes_on_with_neither(
+    relay: EvidentRelay, make: Maker, sql: str
+) -> None:
+    """A head over what was put there would be the relay's own signature under a second history."""
+    registry = relay.registry()
+    store = registry.evidence
+    _work(registry, make, 30)
+    relay.seal_all(store)
+    _raw(relay, sql)
+    size, last = store.size(), store.last_head()
+    later = relay.sealer(store)  # after a restart
+    for _ in range(3):
+        _work(registry, make, 30)
+        relay.clock.pass_by(61)
+        store.ask_head(relay.clock.now())
+        assert later.seal(_far(relay)) == 0
+        assert later.head() is None
+    assert (store.size(), store.last_head()) == (size, last)
+    assert later.waiting >= 90 or later.broken
+    assert store.faults()
+
+
+def test_a_header_that_is_damaged_under_a_running_keeper_stops_that_chain_alone(
+    relay: EvidentRelay, make: Maker
+) -> None:
+    registry, other = relay.registry("w1"), relay.registry("w2")
+    store = registry.evidence
+    _work(registry, make, 30)
+    _work(other, make, 30)
+    sealer = relay.seal_all(store)
+    _raw(
+        relay,
+        "UPDATE evidence_batches SET header = 'no octets' WHERE place = (SELECT max(place) FROM evidence_batches)",
+    )
+    _work(registry, make, 30)
+    _work(other, make, 30)
+    size = store.size()
+    relay.seal_all(store, sealer)
+    assert store.size() > size
+    assert len(sealer.broken) == 1
+    assert any("cannot be read" in fault.what for fault in store.faults())
+
+
+def test_a_chain_that_grows_while_it_is_taken_off_the_list_stays_on_it(
+    relay: EvidentRelay, make: Maker
+) -> None:
+    """A process that stood still for hours wakes up between the keeper's look and its decision."""
+    registry = relay.registry("w1")
+    store = registry.evidence
+    _work(registry, make, 1)
+    relay.seal_all(store)
+    seen = store.standings(relay.clock.now(), 10)
+    relay.clock.pass_by(7200)
+    _work(registry, make, 1)
+    store.retire(seen)
+    assert len(store.standings(relay.clock.now(), 10)) == 1
+    relay.seal_all(store)
+    store.retire(store.standings(relay.clock.now(), 10))
+    assert store.standings(relay.clock.now(), 10) == []
+    assert relay.verify(store).ok
+
+
+def test_after_the_end_of_its_chain_a_process_stores_nothing(relay: EvidentRelay, make: Maker) -> None:
+    """What cannot be put on record must not be stored: a thread that is late is refused, whoever ends the process."""
+    registry = relay.registry("w1")
+    _work(registry, make, 1)
+    late = relay.registry("w2")
+    late_start, ended = threading.Event(), threading.Event()
+    refused: list[Code] = []
+
+    def commit_late() -> None:
+        late_start.wait(60)
+        try:
+            late.note_act(Act(relay.clock.now(), "nga", "user.add", "H53"))
+        except RegistryError as error:
+            refused.append(error.code)
+        ended.set()
+
+    thread = threading.Thread(target=commit_late)
+    late.note_act(Act(relay.clock.now(), "nga", "user.add", "H29"))
+    chronicle = late._chronicle
+    assert chronicle is not None
+    thread.start()
+    with chronicle.turn():  # who ends the chain has it in hand
+        late_start.set()
+        chronicle._ending = True
+        chronicle._next = (chronicle._tip, chronicle._row, ())  # type: ignore[assignment]
+    assert ended.wait(60)
+    thread.join()
+    assert refused == [Code.REGISTRY_UNUSABLE]
+    late.close()
+    late.close()
+    for again in (registry, late):
+        again.close()
+        with pytest.raises(RegistryError):
+            again.note_act(Act(relay.clock.now(), "nga", "user.add", "H26"))
+    reader = open_registry(relay.url)
+    assert [act.subject for act in reader.acts()] == ["H29"]
+    reader.close()
 
 
 @pytest.mark.parametrize(
