@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from relay.directory.jsontext import loads
 from relay.directory.write import entry
 from relay.errors import Code, ConfigurationError, RefusedError
 from relay.model.agency import Agency
@@ -130,7 +131,7 @@ def read(content: bytes, store: TrustStore, at: datetime) -> Edition | Differenc
     except RefusedError as refused:
         raise _invalid(f"{refused.code.value}: {refused.detail}") from refused
     try:
-        raw = json.loads(payload)
+        raw = loads(payload.decode("utf-8"))
         found = _read(raw, payload)
     except (ValueError, KeyError, TypeError, RecursionError) as fault:
         raise _invalid("signed, but not a directory of version 1") from fault
@@ -148,7 +149,7 @@ def opened(content: bytes) -> Edition:
     """
     payload = content.partition(b"\n")[2]
     try:
-        found = _read(json.loads(payload), payload)
+        found = _read(loads(payload.decode("utf-8")), payload)
     except (ValueError, KeyError, TypeError, RecursionError) as fault:
         raise _invalid("not a published edition") from fault
     if isinstance(found, Difference):

@@ -37,7 +37,6 @@ from __future__ import annotations
 
 import gc
 import hashlib
-import json
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -48,6 +47,7 @@ from typing import Any, Final
 import yaml
 
 from relay.directory.entries import Entries, Finding
+from relay.directory.jsontext import loads
 from relay.directory.snapshot import AgencyDirectory
 from relay.errors import Code, ConfigurationError
 
@@ -156,7 +156,7 @@ def _failed(problem: str, line: int | None = None) -> Checked:
 def _parse(content: bytes, file: Path) -> Any:  # noqa: ANN401 - anything may stand in a file
     text = content.decode("utf-8")
     if file.suffix == ".json":
-        return json.loads(text)
+        return loads(text)
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     return yaml.load(text, Loader=loader)  # noqa: S506 - one of the safe loaders
 
