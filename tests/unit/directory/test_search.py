@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from relay.directory.file import load
-from relay.directory.search import AgencyIndex, _words, fold, search
+from relay.directory.search import AgencyIndex, _in_full, _tokens, search
 from relay.model.agency import Agency, FormerName
 from relay.model.levels import Level
 from relay.resources import shipped
@@ -31,6 +31,74 @@ def test_abbreviations_are_read_in_full() -> None:
 def test_initials() -> None:
     assert "G09" in codes("BNV")
     assert codes("bgdvđt") == ["G03"]
+
+
+def listed(*entries: tuple[str, str] | tuple[str, str, str]) -> AgencyIndex:
+    """Return an index of agencies given by code, name and perhaps parent."""
+    return AgencyIndex(
+        Agency(
+            code=entry[0], name=entry[1], level=Level.PROVINCE, parent=entry[2] if len(entry) > 2 else None
+        )
+        for entry in entries
+    )
+
+
+def test_names_are_found_by_what_clerks_call_them() -> None:
+    index = listed(
+        ("H29", "Ủy ban nhân dân thành phố Hồ Chí Minh"),
+        ("H53", "Ủy ban nhân dân tỉnh Tây Ninh"),
+        ("H53.01", "Văn phòng UBND tỉnh", "H53"),
+        ("H53.05", "Sở Kế hoạch và Đầu tư", "H53"),
+        ("H53.07", "Sở Lao động - Thương binh và Xã hội", "H53"),
+        ("H53.13", "Sở Thông tin và Truyền thông", "H53"),
+        ("H53.13.01", "TT Công nghệ thông tin - Sở TTTT", "H53.13"),
+    )
+    for text, code in {
+        "STTTT": "H53.13",
+        "Sở TTTT": "H53.13",
+        "Sở TT&TT": "H53.13",
+        "so tt & tt": "H53.13",
+        "tt cntt": "H53.13.01",
+        "sở KHĐT": "H53.05",
+        "SKHĐT": "H53.05",
+        "Sở KH&ĐT": "H53.05",
+        "LĐTBXH": "H53.07",
+        "VPUBND": "H53.01",
+        "VP UBND": "H53.01",
+        "TPHCM": "H29",
+        "UBND TP HCM": "H29",
+        "hcm": "H29",
+    }.items():
+        assert index.search(text, 1)[0].code == code, text
+    assert index.search("UBND TPHN") == []
+
+
+def test_a_body_is_found_with_the_place_that_stands_only_in_the_name_above_it() -> None:
+    index = listed(
+        ("H26", "Ủy ban nhân dân thành phố Hà Nội"),
+        ("H53", "Ủy ban nhân dân tỉnh Tây Ninh"),
+        ("H26.09", "Sở Nội vụ", "H26"),
+        ("H53.09", "Sở Nội vụ", "H53"),
+        ("H53.09.01", "Ban Tôn giáo", "H53.09"),
+        ("H53.31", "UBND huyện Bến Cầu", "H53"),
+        ("H53.31.21", "UBND xã An Thạnh", "H53.31"),
+    )
+    assert [one.code for one in index.search("Sở Nội vụ Tây Ninh")] == ["H53.09"]
+    assert [one.code for one in index.search("snv ha noi")] == ["H26.09"]
+    assert [one.code for one in index.search("xã An Thạnh, huyện Bến Cầu")] == ["H53.31.21"]
+    assert [one.code for one in index.search("tay ninh")] == ["H53"]  # what is below does not count alone
+    assert index.search("Sở Nội vụ Bến Cầu") == []
+
+
+def test_who_is_called_so_comes_before_who_is_called_so_and_more() -> None:
+    index = listed(("H01", "Bộ Y tế dự phòng"), ("H01.02", "Bộ Y tế"), ("H02", "Vụ Tổ chức cán bộ"))
+    assert [one.code for one in index.search("bộ y tế")] == ["H01.02", "H01"]
+    assert [
+        one.code for one in listed(("H01", "Bộ Tài chính công"), ("H01.02", "Bộ Tài chính")).search("BTC")
+    ] == [
+        "H01.02",
+        "H01",
+    ]
 
 
 def test_old_names_and_other_names() -> None:
@@ -72,21 +140,26 @@ def test_all_and_only_what_holds_each_word(listed: list[str], asked: str) -> Non
     agencies = [
         Agency(code=f"Z01{number:03d}", name=name, level=Level.CENTRAL) for number, name in enumerate(listed)
     ]
-    words = _words(asked)
+    words = _in_full(_tokens(asked))
     expected = {
         agency.code
         for agency in agencies
-        if all(any(part.startswith(word) for part in _words(agency.name)) for word in words)
+        if all(any(part.startswith(word) for part in _in_full(_tokens(agency.name))) for word in words)
     }
     found = [agency.code for agency in search(agencies, asked, 100)]
     assert len(found) == len(set(found))
     assert expected <= set(found)
-    initials = {
-        agency.code
-        for agency in agencies
-        if "".join(part[0] for part in _words(agency.name)).startswith(fold(asked))
-    }
-    assert set(found) <= expected | initials
+    for agency in agencies:
+        if agency.code in found:
+            parts = _in_full(_tokens(agency.name))
+            known = {*parts, *_tokens(agency.name)}
+            letters = "".join(part[0] for part in parts)
+            assert all(
+                any(one.startswith(token) for one in known)
+                or token in letters
+                or all(any(one.startswith(part) for one in known) for part in _in_full([token]))
+                for token in _tokens(asked)
+            )
 
 
 @settings(max_examples=300, deadline=None)
