@@ -11,25 +11,38 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Final
 
+from relay.errors import RefusedError
 from relay.evidence.faults import Fault, FaultKind, What
+from relay.evidence.record import decode
 from relay.model.delivery import ENDED, State
-from relay.model.evidence import Deliveries, Ledger, ReceiptSealed, Record, RecordKind, Submission
+from relay.model.evidence import (
+    Deliveries,
+    Ledger,
+    LogReader,
+    ReceiptSealed,
+    Record,
+    RecordKind,
+    Submission,
+)
 from relay.model.times import rfc3339
 
 _ORDER: Final = tuple(State)
+_LOOKS: Final = 6  # a delivery moves less often than that
 
 
 class Tally:
-    """Collects from the log what the registry should hold; give ``seen`` to the verifier, then ask ``compare``."""
+    """Collects from the log what the registry should hold; give ``seen`` to the verifier, then ask ``settle``."""
 
     def __init__(self) -> None:
         self._receipts: dict[str, bytes] = {}
         self._twice: list[str] = []
         self._deliveries: dict[str, int] = {}  # id: a bit for each state that is on record
         self._began: datetime | None = None
+        self._ends: dict[uuid.UUID, int] = {}  # of each chain: the last record that was taken
 
-    def seen(self, _chain: uuid.UUID, record: Record) -> None:
+    def seen(self, chain: uuid.UUID, record: Record) -> None:
         """Take one record."""
+        self._ends[chain] = max(record.seq, self._ends.get(chain, 0))
         if self._began is None or record.at < self._began:
             self._began = record.at
         facts = record.facts
@@ -50,12 +63,43 @@ class Tally:
     def _note(self, delivery_id: str, state: State) -> None:
         self._deliveries[delivery_id] = self._deliveries.get(delivery_id, 0) | 1 << _ORDER.index(state)
 
-    def compare(self, ledger: Ledger, until: datetime) -> tuple[list[Fault], int]:
-        """Hold the registry against what was collected.
+    def settle(self, ledger: Ledger, log: LogReader) -> tuple[list[Fault], int]:
+        """Hold the registry against the log while both may grow.
+
+        What was committed between reading the one and the other differs, but only once: a difference counts if it stands
+        in each of several looks, with the log read on before each. Times play no part, so that no clock that jumped hides
+        anything.
 
         Args:
             ledger: the registry.
-            until: when reading the log began; what came later is left out.
+            log: where the records came from.
+
+        Returns:
+            As ``compare``.
+        """
+        faults, before = self.compare(ledger)
+        for _ in range(_LOOKS - 1):
+            if not faults:
+                break
+            self._read_on(log)
+            again, before = self.compare(ledger)
+            stands = {(one.kind, one.what, one.name) for one in again}
+            faults = [one for one in faults if (one.kind, one.what, one.name) in stands]
+        return faults, before
+
+    def _read_on(self, log: LogReader) -> None:
+        for chain in log.chains():
+            try:
+                for octets in log.records(chain, self._ends.get(chain, 0) + 1):
+                    self.seen(chain, decode(octets))
+            except RefusedError:
+                continue  # the verifier has named it
+
+    def compare(self, ledger: Ledger) -> tuple[list[Fault], int]:
+        """Hold the registry, as it stands now, against what was collected.
+
+        Args:
+            ledger: the registry.
 
         Returns:
             The faults, and how many receipts and deliveries are older than the log itself (a relay that had none yet).
@@ -68,8 +112,6 @@ class Tally:
         rest = dict(self._receipts)
         for receipt in ledger.receipts():
             recorded = rest.pop(receipt.number, None)
-            if receipt.at >= until:
-                continue
             if recorded is None and self._older(receipt.at):
                 before += 1
             elif recorded is None:
@@ -89,8 +131,6 @@ class Tally:
         states = dict(self._deliveries)
         for delivery in ledger.deliveries():
             known = states.pop(delivery.delivery_id, None)
-            if delivery.at >= until:
-                continue
             if known is None and self._older(delivery.at):
                 before += 1
             elif known is None:
