@@ -247,7 +247,6 @@ def _verify_log(
     from relay.evidence.crosscheck import Tally
     from relay.evidence.files import FileLog
     from relay.evidence.verify import LogVerifier
-    from relay.observe.clock import SystemClock
 
     tally = Tally() if ledger else None
     verifier = LogVerifier(
@@ -260,12 +259,11 @@ def _verify_log(
     )
     if folder is not None:
         return verifier.verify(FileLog(folder)), 0
-    started = SystemClock().now()
     with relay_of(home, config) as relay:
         report = verifier.verify(relay.registry.evidence)
         if tally is None:
             return report, 0
-        faults, before = tally.compare(relay.registry.ledger, started)
+        faults, before = tally.settle(relay.registry.ledger, relay.registry.evidence)
     return replace(report, faults=(*report.faults, *faults)), before
 
 
