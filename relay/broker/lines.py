@@ -183,12 +183,14 @@ async def open_line(
 
 
 def close(line: Line) -> None:
-    """Close a line on which nothing is awaited."""
+    """Close a line on which nothing is awaited, unless the broker did."""
+    channel, line.channel = line.channel, None
+    if channel is None:
+        return
     try:
-        line.channel.close()
+        channel.close()
     except exceptions.AMQPError:
         pass
-    line.channel = None
 
 
 def tell(level: int, event: str, slot: Slot) -> None:

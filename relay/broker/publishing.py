@@ -193,7 +193,13 @@ class ConfirmedPublisher:
 
     def _sweep(self) -> None:
         loop = asyncio.get_running_loop()
-        now = loop.time()
+        try:
+            self._look_over(loop.time())
+        finally:  # without a sweeper nothing would ever be out of time
+            busy = self._count or self.waiting or any(line.unanswered for line in self._lines())
+            self._sweeper = loop.call_later(SWEEP, self._sweep) if busy else None
+
+    def _look_over(self, now: float) -> None:
         every = self._lines()
         for line in every:
             for slot in line.expire(now):
@@ -213,11 +219,10 @@ class ConfirmedPublisher:
             lines.close(line)
         self._scouts.sweep(now)
         missing = self._scouts.wanted or self._main is None or self._side is None
-        if missing and self._connection is not None and not self._opening.locked():
+        # a broker that has blocked a connection answers nothing on it, and no answer would end the connection
+        if missing and not self.blocked and self._connection is not None and not self._opening.locked():
             self._spawn(self._open_lines())
         self._pump()
-        busy = self._count or self.waiting or any(line.unanswered for line in every)
-        self._sweeper = loop.call_later(SWEEP, self._sweep) if busy else None
 
     def _lines(self) -> list[Line]:
         own = [line for line in (self._main, self._side, *self._draining) if line is not None]
@@ -255,8 +260,8 @@ class ConfirmedPublisher:
             elif line is self._side:
                 self._side = None
                 self._draining.append(line)
-            elif line in self._scouts.lines and not line.unanswered:
-                self._scouts.renew(line)
+            elif line in self._scouts.lines:
+                self._scouts.leave(line)
 
     def _suspect(self, slot: Slot) -> None:
         if slot.where not in self._suspects:
@@ -304,6 +309,8 @@ class ConfirmedPublisher:
             self._main = None
         if line is self._side:
             self._side = None
+        if line in self._draining:
+            self._draining.remove(line)
         was_in_use |= self._scouts.forget(line)
         line.abandon()
         if not was_in_use or self._connection is None or not self._connection.is_open:
@@ -319,7 +326,8 @@ class ConfirmedPublisher:
             reply_code=getattr(error, "reply_code", 0),
             detail=reason,
         )
-        self._spawn(self._open_lines())
+        if not self.blocked:
+            self._spawn(self._open_lines())
 
     def _spawn(self, work: Foreign) -> None:
         task = asyncio.get_running_loop().create_task(self._or_close(work))
@@ -331,13 +339,16 @@ class ConfirmedPublisher:
             await work
         except BrokerError:
             connection = self._connection
-            if connection is not None and connection.is_open:
+            if connection is not None and connection.is_open and not self.blocked:
                 connection.close()
 
     def _set_blocked(self, blocked: bool) -> None:
         self.blocked = blocked
         logs.event(log, logging.WARNING, "publish-blocked" if blocked else "publish-unblocked")
         if not blocked:
+            now = asyncio.get_running_loop().time()
+            for line in self._lines():
+                line.progress = now  # it was not the queues that kept silent
             self._pump()
 
     def detach(self) -> None:

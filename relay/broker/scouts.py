@@ -145,14 +145,13 @@ class Scouts:
     def look_for_stall(self, now: float) -> None:
         """Leave scouts without an answer."""
         for line in [line for line in self.lines if line.stalled(now)]:
-            self.lines.remove(line)
-            self.left.append(line)
+            self.leave(line)
             self._suspect(line.culprit())
 
-    def renew(self, line: Line) -> None:
-        """Take an idle scout out of use: its channel may know a leader that is no more."""
+    def leave(self, line: Line) -> None:
+        """Take a scout out of use; it is closed once it has its answer."""
         self.lines.remove(line)
-        lines.close(line)
+        self.left.append(line)
 
     def forget(self, line: Line) -> bool:
         """A channel is gone; say whether it was a scout in use."""

@@ -140,6 +140,33 @@ def test_a_stuck_queue_that_nobody_knew_holds_up_no_other(ground: Ground) -> Non
         ground.node.resume_queue(ground.vhost, "agency.H5")
 
 
+def test_a_line_left_to_drain_that_the_broker_closes_stops_nothing(ground: Ground) -> None:
+    """Behind a queue without a leader waits a publish to an exchange that is taken away meanwhile."""
+
+    async def main() -> None:
+        link = link_of(ground.endpoint(RELAY), seconds=5.0)
+        await link.start(lambda _lane, _one: None, {})
+        await asyncio.wait_for(link.wait_connected(), 60)
+        doomed = message("H530", "level.district")
+        for one in (message("H5"), doomed, message("H53")):
+            assert await link.publish(one) is Published.CONFIRMED
+        await asyncio.to_thread(ground.node.suspend_queue, ground.vhost, "agency.H5")
+        stuck, behind = link.submit(message("H5")), link.submit(doomed)
+        await until(lambda: bool(link._publisher._draining))
+        with BlockingClient(ground.admin, name="operator") as operator:
+            operator.raw.exchange_delete("level.district")
+        await asyncio.to_thread(ground.node.resume_queue, ground.vhost, "agency.H5")
+        await asyncio.wait_for(asyncio.gather(stuck, behind), 60)
+        await until(lambda: not link._publisher._draining)
+        assert await asyncio.wait_for(link.publish(message("H53")), 60) is Published.CONFIRMED
+        await asyncio.to_thread(ground.node.suspend_queue, ground.vhost, "agency.H5")
+        assert await asyncio.wait_for(link.publish(message("H5")), 60) is Published.UNDECIDED
+        await asyncio.to_thread(ground.node.resume_queue, ground.vhost, "agency.H5")
+        await link.stop()
+
+    asyncio.run(main())
+
+
 def test_a_queue_that_becomes_full_ends_no_channel(ground: Ground) -> None:
     async def main() -> None:
         link = link_of(ground.endpoint(RELAY))
