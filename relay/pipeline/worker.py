@@ -143,9 +143,7 @@ class Worker:
         return not reasons, {"reasons": words(reasons), **facts}
 
     def _on_message(self, lane: Lane, message: Incoming) -> None:
-        if self._stopping.is_set():
-            self._link.requeue(message)
-            return
+        # Also while we stop: given back before the broker knows that we take no more, it would come again, and count.
         self._lanes.put(lane, message)
         self._start_next()
 

@@ -268,3 +268,36 @@ def test_one_line_for_each_message_without_its_content(caplog: pytest.LogCapture
 
     with caplog.at_level("INFO", logger="truc"):
         simulated(body)
+
+
+def test_what_comes_while_the_worker_stops_is_given_back_once() -> None:
+    """The broker hands it out again at once, counting, until it has read that nothing more is wanted."""
+
+    async def body(sim: Simulation) -> None:
+        process = sim.start()
+        await sim.quiet()
+        given_back: list[Incoming] = []
+        cancel, requeue = process.link.inner.cancel, process.link.inner.requeue
+
+        async def slow() -> None:
+            await asyncio.sleep(0.5)
+            await cancel()
+
+        def counted(message: Incoming) -> None:
+            given_back.append(message)
+            assert len(given_back) < 20, "round and round"
+            requeue(message)
+
+        process.link.inner.cancel = slow  # type: ignore[method-assign]
+        process.link.inner.requeue = counted  # type: ignore[method-assign]
+        process.worker.stop()
+        for number in range(3):
+            sim.send(edoc("H26", "H29", name=f"d{number}"))
+        await process.task
+        assert [one.delivery_count for one in given_back] == [0, 0, 0]
+        process = sim.start()
+        await sim.quiet()
+        await sim.stop(process)
+        sim.check()
+
+    simulated(body)
