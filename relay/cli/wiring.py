@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import uuid
 from contextlib import suppress
@@ -379,7 +380,7 @@ def _examiner(settings: Settings, store: TrustStore) -> Examiner:
         verifier,
         form,
         mode=verify.mode,
-        workers=verify.workers or 2,
+        workers=verify.workers or len(os.sched_getaffinity(0)),
         inline_max=settings.worker.inline_max_bytes,
         **extra,
     )

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import BrokenExecutor, Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 
@@ -154,22 +154,42 @@ class Examiner:
         self._verifier = verifier
         self._form = form
         self._inline_max = inline_max if mode == "inline" else 0
-        self._pool: Executor
+        self._workers = workers
+        self._initializer = initializer
         self._remote = mode == "processes"
-        if self._remote:
-            self._pool = ProcessPoolExecutor(max_workers=workers, initializer=initializer)
-        else:
-            self._pool = ThreadPoolExecutor(max_workers=workers, thread_name_prefix="verify")
+        self._pool: Executor = (
+            self._processes(workers)
+            if self._remote
+            else ThreadPoolExecutor(max_workers=workers, thread_name_prefix="verify")
+        )
 
     async def examine(self, body: bytes, kind: Kind, at: datetime) -> Examined:
-        """Return what the bytes say, from wherever it is cheapest to compute."""
+        """Return what the bytes say, from wherever it is cheapest to compute.
+
+        Raises:
+            concurrent.futures.BrokenExecutor: the bytes have ended two processes, the second one alone.
+        """
         if len(body) <= self._inline_max:
             return examine(self._verifier, self._form, body, kind, at)
         loop = asyncio.get_running_loop()
-        if self._remote:
-            authorities = self._authorities()
-            return await loop.run_in_executor(self._pool, examine_remotely, body, kind, at, authorities)
-        return await loop.run_in_executor(self._pool, examine, self._verifier, self._form, body, kind, at)
+        if not self._remote:
+            return await loop.run_in_executor(self._pool, examine, self._verifier, self._form, body, kind, at)
+        pool = self._pool
+        try:
+            return await loop.run_in_executor(pool, examine_remotely, body, kind, at, self._authorities())
+        except BrokenExecutor:
+            if self._pool is pool:
+                self._pool = self._processes(self._workers)  # one that is broken stays so
+                pool.shutdown(wait=False)
+        # One body has ended a process, and all that were with it are here: each by itself now.
+        alone = self._processes(1)
+        try:
+            return await loop.run_in_executor(alone, examine_remotely, body, kind, at, self._authorities())
+        finally:
+            alone.shutdown(wait=False)
+
+    def _processes(self, workers: int) -> Executor:
+        return ProcessPoolExecutor(max_workers=workers, initializer=self._initializer)
 
     def close(self) -> None:
         """Give the pool back."""
