@@ -24,6 +24,7 @@ from relay.pipeline.settle import Settler
 from relay.registry.group import GroupCommitter
 
 _HELD_NS: Final = uuid.uuid5(uuid.NAMESPACE_URL, "urn:truc:held")
+_REMEMBERED: Final = 1000
 _log = logs.get("pipeline.quarantine")
 
 
@@ -57,6 +58,9 @@ class Quarantine:
         self._clock = clock
         self._relay_user = relay_user
         self._gateway_of = gateway_of
+        self._put: dict[
+            tuple[int, int], str
+        ] = {}  # in the broker, not yet noted: by the message's session and tag
 
     async def set_aside(self, lane: Lane, message: Incoming, code: Code, detail: str) -> None:
         """Store the body in ``quarantine``, confirmed, then note it and tell its user. The caller acknowledges."""
@@ -83,12 +87,20 @@ class Quarantine:
             headers=headers,
             as_self=True,
         )
-        pause = 0.1
-        while (result := await self._link.publish(copy)) is not Published.CONFIRMED:
-            if not self._link.current(message):
-                raise BrokerError(Code.BROKER_UNREACHABLE, f"quarantine: {result.value}")
-            await asyncio.sleep(pause)
-            pause = min(pause * 2, 5.0)
+        if (
+            self._put.get((message.session, message.tag)) != identity
+        ):  # else: tried again, since it was not noted
+            await self._keep(message, copy)
+            self._remember(message, identity)
+            self._metrics.quarantined(code)
+            logs.event(
+                _log,
+                logging.WARNING,
+                "quarantined",
+                code=code,
+                transport_id=transport_id,
+                queue=message.queue,
+            )
         entry = HeldEntry(
             held_id=identity,
             code=code,
@@ -108,9 +120,20 @@ class Quarantine:
                 user, transport_id, properties.message_id, properties.type or "", digest, len(message.body)
             )
             receipts = (self._reporter.held(subject, self._gateway_of(user), code, "", now, None),)
-        self._metrics.quarantined(code)
-        logs.event(
-            _log, logging.WARNING, "quarantined", code=code, transport_id=transport_id, queue=message.queue
-        )
         if await self._commits.run(lambda: self._registry.hold(entry, receipts)):
             await self._settler.publish(new.receipt for new in receipts)
+        self._put.pop((message.session, message.tag), None)
+
+    async def _keep(self, message: Incoming, copy: Outgoing) -> None:
+        """Return once the broker has the copy. Raises ``BrokerError`` when the session of the message is gone."""
+        pause = 0.1
+        while (result := await self._link.publish(copy)) is not Published.CONFIRMED:
+            if not self._link.current(message):
+                raise BrokerError(Code.BROKER_UNREACHABLE, f"quarantine: {result.value}")
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, 5.0)
+
+    def _remember(self, message: Incoming, identity: str) -> None:
+        if len(self._put) >= _REMEMBERED:  # of sessions that are gone, nearly all
+            self._put.clear()
+        self._put[message.session, message.tag] = identity
