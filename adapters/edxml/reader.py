@@ -191,7 +191,7 @@ class _Reader:
         if len(_SPELT.findall(self._skeleton.body)) != 2 or not traces or traces[0].find(_BUSSINESS) is None:
             self._misplaced_business(header, inside)
         if message.find(_STATUS_CODE) is not None:
-            return self._status(message, [*traces, *bodies], holders, signature, inside)
+            return self._status(message, traces, bodies, holders, signature)
         if message.find(names.q("To")) is None and message.find(names.q("DocumentId")) is None:
             walker.fault(
                 Code.MISSING_VALUE,
@@ -232,13 +232,13 @@ class _Reader:
     def _status(
         self,
         message: Any,
-        extras: list[Any],
+        traces: list[Any],
+        bodies: list[Any],
         holders: list[Any],
         signature: SignatureKind,
-        path: str,
     ) -> StatusMessage:
         walker = self._walker
-        here = f"{path}/MessageHeader"
+        here = "edXMLEnvelope/edXMLHeader/MessageHeader"
         recipient = message.find(names.q("To"))
         if recipient is not None:
             walker.fault(
@@ -250,9 +250,18 @@ class _Reader:
         for holder in holders:
             if holder.find(names.ATTACHMENT) is not None:
                 walker.fault(Code.TYPE_MISMATCH, holder, "AttachmentEncoded", "a status has no attachments")
-        for extra in [*extras, *holders]:
-            name = names.local_name(extra.tag)
-            walker.find(Oddity.STATUS_EXTRA, extra, name, name)
+        for above, extras in (
+            ("edXMLEnvelope/edXMLHeader/", traces),
+            ("edXMLEnvelope/", bodies),
+            ("", holders),
+        ):
+            for extra in extras:
+                name = names.local_name(extra.tag)
+                walker.find(Oddity.STATUS_EXTRA, extra, f"{above}{name}", name)
+                if (
+                    extra.find(names.ATTACHMENT) is None
+                ):  # payloads are no more to be shown than those of a document
+                    walker.keep(extra, f"{above}{name}")
         facts = walker.part(message, shape_of(StatusHeader), here)
         if facts.status_code and facts.status_code not in _STATUS_CODES:
             node = message.find(_STATUS_CODE)

@@ -6,7 +6,9 @@ Nothing is guessed: what cannot be read without a guess is refused, what only a 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from enum import StrEnum
 
+from adapters.edxml.check import check
 from adapters.edxml.checks import check_package
 from adapters.edxml.content import Source
 from adapters.edxml.model import (
@@ -22,7 +24,7 @@ from adapters.edxml.model import (
 )
 from adapters.edxml.oddities import Finding, Oddity
 from adapters.edxml.quick import SPACE
-from adapters.edxml.reader import Reading, read
+from adapters.edxml.reader import Reading
 from adapters.edxml.sense import bare_id, paired
 from relay.errors import RefusedError
 
@@ -43,13 +45,40 @@ _DROPPED = frozenset(
         Oddity.OUT_OF_RANGE,
     }
 )
+# What stands there is in no new writing either, and nobody is asked.
+_LEFT_OUT = frozenset(
+    {
+        *(Oddity.BYTE_ORDER_MARK, Oddity.LEADING_BYTES, Oddity.TRAILING_BYTES, Oddity.EMPTY, Oddity.REPEATED),
+        *(Oddity.UNKNOWN_ELEMENT, Oddity.UNKNOWN_ATTRIBUTE, Oddity.SDK_ATTRIBUTE, Oddity.LEGACY_ELEMENT),
+        *(Oddity.MISSPELT, Oddity.MISPLACED, Oddity.FOREIGN_NAMESPACE, Oddity.STRAY_TEXT),
+        *(Oddity.ELEMENTS_IN_TEXT, Oddity.TO_REPEATED, Oddity.REPLACEMENT_REPEATED, Oddity.STATUS_EXTRA),
+        *(Oddity.SIGNATURE_STUB, Oddity.REFERENCE_ALONE),
+    }
+)
+_ADDED = frozenset(
+    {Oddity.MISSING, Oddity.BUSINESS_TYPE_MISSING, Oddity.ATTACHMENT_ALONE, Oddity.CONTENT_ID_MISSING}
+)
+# A line of the manifest, an id or a name is given, whoever left it out.
+_GIVEN = ("/ContentId", "/AttachmentName", "/edXMLBody", "/edXMLManifest", "/@version")
+_OF_BYTES = frozenset({Oddity.BASE64_FOLDED, Oddity.BASE64_UNPADDED})
+SIGNATURE = "signature"
+"""Code of the change that every signed package undergoes: what is written anew has to be signed anew."""
+
+
+class Action(StrEnum):
+    """What was done at a place."""
+
+    REWRITTEN = "rewritten"
+    LEFT_OUT = "left-out"
+    ADDED = "added"
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One thing that the proposal has otherwise."""
+    """One thing that the proposal has otherwise. ``code`` is that of an oddity, or ``SIGNATURE``."""
 
-    oddity: Oddity
+    code: str
+    action: Action
     path: str
     line: int
     before: str
@@ -77,19 +106,28 @@ def propose(source: Source | bytes) -> Proposal:
     Raises:
         RefusedError: it cannot be read without a guess, as ``reader.read``; the base64 of an attachment is none.
     """
-    return proposal_of(read(source))
+    checked = check(source)
+    if checked.faults:
+        raise checked.faults[0].error()
+    return proposal_of(checked.reading, checked.findings[len(checked.reading.findings) :])
 
 
-def proposal_of(reading: Reading) -> Proposal:
-    """Return a proposal for a package that was read without faults. Errors as ``propose``."""
+def proposal_of(reading: Reading, of_files: tuple[Finding, ...] = ()) -> Proposal:
+    """Return a proposal for a package that was read without faults.
+
+    Args:
+        reading: what came out of reading it.
+        of_files: what was found in the bytes of its attachments, which stay as they are.
+    """
     package = reading.package
     assert package is not None
-    changes = [
-        Change(one.oddity, one.path, one.line, one.found, one.read)
-        for one in reading.findings
-        if not _for_people(one) or _is_dropped(one)
-    ]
-    left = tuple(one for one in reading.findings if _for_people(one))
+    found = (*reading.findings, *(one for one in of_files if one.oddity in _OF_BYTES))
+    changes = [_change(one) for one in found if not _for_people(one) or _is_dropped(one)]
+    left = tuple(one for one in found if _for_people(one))
+    left += tuple(one for one in of_files if one.oddity not in _OF_BYTES and one.entry.level == "warning")
+    if package.signature is SignatureKind.XMLDSIG:
+        path = "edXMLEnvelope/edXMLHeader/Signature"
+        changes.append(Change(SIGNATURE, Action.LEFT_OUT, path, 0, "", ""))
     mended = _mended_document(package, changes) if isinstance(package, Document) else _mended_status(package)
     mended = replace(mended, kept=(), signature=SignatureKind.NONE)
     try:
@@ -97,10 +135,27 @@ def proposal_of(reading: Reading) -> Proposal:
         objection = None
     except RefusedError as error:
         objection = error
-    return Proposal(mended, tuple(changes), left, objection)
+    return Proposal(mended, _once(changes), left, objection)
+
+
+def _once(changes: list[Change]) -> tuple[Change, ...]:
+    """Return the changes; of those that add something at one place the last, which says what."""
+    last = {one.path: one for one in changes if one.action is Action.ADDED}
+    return tuple(one for one in changes if last.get(one.path, one) is one)
+
+
+def _change(finding: Finding) -> Change:
+    action = Action.REWRITTEN
+    if finding.oddity in _LEFT_OUT or _is_dropped(finding):
+        action = Action.LEFT_OUT
+    elif finding.oddity in _ADDED:
+        action = Action.ADDED
+    return Change(finding.oddity.value, action, finding.path, finding.line, finding.found, finding.read)
 
 
 def _for_people(finding: Finding) -> bool:
+    if finding.oddity is Oddity.MISSING and finding.path.endswith(_GIVEN):
+        return False
     # a date of another document is said again as that one wrote it
     return finding.oddity in _FOR_PEOPLE or _is_echo(finding)
 
@@ -178,7 +233,7 @@ def _mended_files(
                 number += 1
             content_id = f"attachment-{number}"
             path = f"AttachmentEncoded/Attachment[{index}]/ContentId"
-            changes.append(Change(Oddity.CONTENT_ID_MISSING, path, 0, "", content_id))
+            changes.append(Change(Oddity.CONTENT_ID_MISSING.value, Action.ADDED, path, 0, "", content_id))
         used.add(content_id)
         name = attachment.attachment_name or (listed.attachment_name if listed else "")
         content_type = attachment.content_type or (listed.content_type if listed else "")

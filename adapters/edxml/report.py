@@ -10,12 +10,14 @@ from adapters.edxml.check import Checked, CheckedFile
 from adapters.edxml.codelists import meaning
 from adapters.edxml.diff import Difference
 from adapters.edxml.jsonform import as_json
-from adapters.edxml.model import Document, Package
-from adapters.edxml.oddities import Fault, Finding, oddities
-from adapters.edxml.repair import Change
+from adapters.edxml.model import Document, Package, SignatureKind
+from adapters.edxml.oddities import Fault, Finding, Oddity, oddities
+from adapters.edxml.repair import SIGNATURE, Action, Change
 from adapters.edxml.rules import Shape, Value, shape_of
+from adapters.edxml.schema import SchemaFault
 from adapters.edxml.show import one_line
 from adapters.edxml.walker import written
+from adapters.edxml.wording import objection, vietnamese
 from relay.errors import Code, RefusedError
 from relay.errors.catalogue import Language, entry
 
@@ -25,6 +27,30 @@ _OWNERS: Final[dict[str, tuple[str, str]]] = {
     "gateway": ("phần mềm của điểm kết nối", "the gateway's software"),
     "relay": ("trục", "the relay"),
     "operator": ("người vận hành", "the operator"),
+}
+_SIGNATURES: Final[dict[SignatureKind, tuple[str, str]]] = {
+    SignatureKind.NONE: ("không có", "none"),
+    SignatureKind.XMLDSIG: (
+        "có, chưa kiểm tra ở đây (xem truc verify)",
+        "there, not verified here (see truc verify)",
+    ),
+    SignatureKind.STUB: (
+        "chỉ có khung trong không gian tên edXML, không kiểm tra được",
+        "a stub in the namespace of edXML, which nobody can verify",
+    ),
+}
+_REWRITE: Final = (
+    "viết lại những chỗ này theo docs/edxml.md; truc package repair đề xuất bản đúng",
+    "write these places as docs/edxml.md has them; truc package repair proposes a right one",
+)
+_SIGN_ANEW: Final = (
+    "Gói tin viết lại thì chữ ký cũ không còn đúng: phải ký lại.",
+    "What is written anew has to be signed anew: the old signature would not hold.",
+)
+_ACTIONS: Final[dict[Action, tuple[str, str]]] = {
+    Action.REWRITTEN: ("viết lại", "rewritten"),
+    Action.LEFT_OUT: ("bỏ đi", "left out"),
+    Action.ADDED: ("thêm vào", "added"),
 }
 
 
@@ -55,7 +81,7 @@ def facts(checked: Checked) -> dict[str, Any]:
         "faults": [fault_facts(one) for one in checked.faults],
         "findings": [finding_facts(one) for one in checked.findings],
         "relay": None if checked.relay is None else _refusal(checked.relay),
-        "schema": [{"line": one.line, "message": one.message} for one in checked.schema],
+        "schema": [_objection(one) for one in checked.schema],
     }
 
 
@@ -92,11 +118,26 @@ def finding_facts(finding: Finding) -> dict[str, Any]:
 
 def fault_facts(fault: Fault) -> dict[str, Any]:
     """Return a fault with the texts of its code in both languages."""
-    return {**_code(fault.code), "line": fault.line, "path": fault.path, "detail": fault.detail}
+    place = {"line": fault.line, "path": fault.path}
+    return {**_code(fault.code), **place, "detail": fault.detail, "explained": _explained(fault.detail)}
 
 
 def _refusal(error: RefusedError) -> dict[str, Any]:
-    return {**_code(error.code), "detail": error.detail}
+    return {**_code(error.code), "detail": error.detail, "explained": _explained(error.detail)}
+
+
+def _explained(detail: str) -> dict[str, str]:
+    return {"vi": vietnamese(detail), "en": detail}
+
+
+def _objection(fault: SchemaFault) -> dict[str, Any]:
+    said = objection(fault.message)
+    return {
+        "line": fault.line,
+        "owner": "gateway",
+        "message": fault.message,
+        "explained": {"vi": said.vi, "en": said.en},
+    }
 
 
 def _code(code: Code) -> dict[str, Any]:
@@ -112,7 +153,8 @@ def _code(code: Code) -> dict[str, Any]:
 def change_facts(change: Change) -> dict[str, Any]:
     """Return a change that a repair proposes."""
     return {
-        "code": change.oddity.value,
+        "code": change.code,
+        "action": change.action.value,
         "path": change.path,
         "line": change.line,
         "before": change.before,
@@ -137,6 +179,7 @@ def page(checked: Checked, lang: Language) -> Iterator[str]:
                 yield "  " + two(lang, "tệp đính kèm:", "attachments:")
             for file in checked.files:
                 yield "    " + _file_line(file, lang)
+        yield f"  {two(lang, 'chữ ký XML', 'XML signature')}: {two(lang, *_SIGNATURES[package.signature])}"
         for kept in package.kept:
             yield f"  {two(lang, 'giữ nguyên', 'kept')} ({kept.line}, {kept.path}): {one_line(kept.xml)}"
     count = len(checked.findings)
@@ -196,7 +239,8 @@ def verdict(checked: Checked, lang: Language) -> Iterator[str]:
     for fault in checked.faults:
         one = entry(fault.code)
         yield f"{_place(fault.line, fault.path, lang)}{fault.code.value}: {one.message[lang]}"
-        yield from _more(("", fault.detail), one.owner, one.remedy[lang], lang)
+        detail = _explained(fault.detail)[lang]
+        yield from _more(("", detail), one.owner, one.remedy[lang], lang)
     for finding in checked.findings:
         texts = finding.entry
         mark = two(lang, "lưu ý", "note") if texts.level == "note" else two(lang, "cảnh báo", "warning")
@@ -208,10 +252,14 @@ def verdict(checked: Checked, lang: Language) -> Iterator[str]:
         yield two(lang, "trục sẽ từ chối: ", "the relay would refuse it: ") + (
             f"{checked.relay.code.value}: {one.message[lang]}"
         )
-        yield from _more(("", checked.relay.detail), one.owner, one.remedy[lang], lang)
+        detail = _explained(checked.relay.detail)[lang]
+        yield from _more(("", detail), one.owner, one.remedy[lang], lang)
     if checked.mode == "strict":
-        for objection in checked.schema:
-            yield f"{_place(objection.line, '', lang)}strict.xsd: {objection.message}"
+        for one_fault in checked.schema:
+            plain = objection(one_fault.message)
+            yield f"{_place(one_fault.line, '', lang)}strict.xsd: {one_line(two(lang, plain.vi, plain.en))}"
+        if checked.schema:
+            yield from _more(("", ""), "gateway", two(lang, *_REWRITE), lang)
     yield _conclusion(checked, lang)
 
 
@@ -250,6 +298,26 @@ def difference_line(one: Difference, lang: Language) -> str:
 
 
 def change_line(one: Change, lang: Language) -> str:
-    """Return a proposed change as a line."""
+    """Return a proposed change as a line: where, what was done, why."""
     said = " -> ".join(part for part in (one.before, one.after) if part)
-    return f"{_place(one.line, one.path, lang)}{oddities()[one.oddity].message[lang]}{f'  {said}' if said else ''}"
+    why = two(lang, *_SIGN_ANEW) if one.code == SIGNATURE else oddities()[Oddity(one.code)].message[lang]
+    done = f"{two(lang, *_ACTIONS[one.action])}{f' {one_line(said)}' if said else ''}"
+    return f"{_place(one.line, one.path, lang)}{done}. {why}"
+
+
+def left_lines(one: Finding, lang: Language) -> Iterator[str]:
+    """Yield what a repair leaves to people: where, what, and what to do."""
+    said = f" {one_line(one.found)}" if one.found else ""
+    yield f"{_place(one.line, one.path, lang)}{two(lang, 'còn lại', 'left')}{said}. {one.entry.message[lang]}"
+    yield f"    {one.entry.remedy[lang]}"
+
+
+def objection_line(error: RefusedError, lang: Language) -> str:
+    """Return why the strict writer would not write a proposal yet."""
+    detail = _explained(error.detail)[lang]
+    return two(lang, f"chưa đúng chuẩn: {error.code} {detail}", f"not yet right: {error.code} {detail}")
+
+
+def objection_facts(error: RefusedError) -> dict[str, Any]:
+    """Return the same for programs."""
+    return _refusal(error)

@@ -62,9 +62,16 @@ def explain(code: Code, detail: str, lang: str) -> str:
     labels = ("khắc phục", "phụ trách") if vi else ("remedy", "owner")
     lines = [f"{code.value}: {message}"]
     if detail:
-        lines.append(f"  {detail}")
+        lines.append(f"  {_in_words(detail) if vi else detail}")
     lines += [f"  {labels[0]}: {remedy}", f"  {labels[1]}: {owner_name(one.owner, lang)}"]
     return "\n".join(lines)
+
+
+def _in_words(detail: str) -> str:
+    """Return the detail of an error in Vietnamese, where it speaks of a package."""
+    from adapters.edxml.wording import vietnamese
+
+    return vietnamese(detail)
 
 
 def owner_name(owner: str, lang: str) -> str:

@@ -233,13 +233,14 @@ def repair(file: Path, out: Path, dry_run: bool, as_json: bool) -> None:
     """Propose a package that is right, in the new file OUT, and name each change. FILE is never touched.
 
     Nothing is guessed: what cannot be read without a guess is refused, what only a person knows is listed and stays. The
-    result is unsigned. Exit code 0: the strict writer takes it; 1: something is left to do.
+    result is written anew and unsigned: a signature, comments and white space between elements are not in it. Exit code
+    0: the strict writer takes it; 1: something is left to do, or it cannot be read.
     """
     from adapters.edxml import report
     from adapters.edxml.repair import propose
     from adapters.edxml.writer import write_package
 
-    with _sources(file) as source:
+    with _of_file(file), _sources(file) as source:
         proposal = propose(source)
         _write(out, lambda target: write_package(proposal.package, target, checked=False), dry_run=dry_run)
     objection = proposal.objection
@@ -251,22 +252,18 @@ def repair(file: Path, out: Path, dry_run: bool, as_json: bool) -> None:
                 "complete": proposal.complete,
                 "changes": [report.change_facts(one) for one in proposal.changes],
                 "left": [report.finding_facts(one) for one in proposal.left],
-                "objection": None
-                if objection is None
-                else {"code": objection.code.value, "detail": objection.detail},
+                "objection": None if objection is None else report.objection_facts(objection),
                 **({"dry_run": True} if dry_run else {}),
             }
         )
     else:
         for change in proposal.changes:
-            click.echo(words("changed: ", "đã sửa: ") + report.change_line(change, _lang()))
+            click.echo(report.change_line(change, _lang()))
         for finding in proposal.left:
-            click.echo(words("left: ", "còn lại: ") + f"{finding.path}: {finding.entry.message[_lang()]}")
-            click.echo(f"    {finding.entry.remedy[_lang()]}")
+            for line in report.left_lines(finding, _lang()):
+                click.echo(line)
         if objection is not None:
-            click.echo(
-                words("not yet right: ", "chưa đúng chuẩn: ") + f"{objection.code.value} {objection.detail}"
-            )
+            click.echo(report.objection_line(objection, _lang()))
         _tell_written(out, dry_run=dry_run, as_json=False, kind=proposal.package.kind.value)
     if not proposal.complete:
         click.get_current_context().exit(1)
@@ -290,9 +287,9 @@ def _sources(file: Path) -> Iterator[Any]:
         raise unusable(error) from error
 
 
-def unusable(error: OSError) -> OperationError:
-    """Return a trouble with a file as the error that people see."""
-    name = Path(str(error.filename)).name if error.filename else ""
+def unusable(error: OSError, meant: Path | None = None) -> OperationError:
+    """Return a trouble with a file as the error that people see; ``meant``: the file that they know."""
+    name = str(meant or "") or (Path(str(error.filename)).name if error.filename else "")
     return OperationError(
         Code.FILE_UNUSABLE, f"{name}: {error.strerror or type(error).__name__}".lstrip(": ")
     )
@@ -308,10 +305,19 @@ def _checked(file: Path, *, strict: bool = False) -> Checked:
 def _read(file: Path) -> Package:
     from adapters.edxml.reader import read
 
-    with _sources(file) as source:
+    with _of_file(file), _sources(file) as source:
         found = read(source).package
     assert found is not None
     return found
+
+
+@contextmanager
+def _of_file(file: Path) -> Iterator[None]:
+    """Say of which file an error is, where two are dealt with."""
+    try:
+        yield
+    except RefusedError as error:
+        raise RefusedError(error.code, f"{file.name}: {error.detail}".removesuffix(": ")) from error
 
 
 def _sha256(file: Path) -> str:
@@ -332,7 +338,7 @@ def _write(out: Path, fill: Any, *, dry_run: bool) -> None:  # noqa: ANN401 - a 
         with _new_file(out.parent, out.name) as file:
             fill(file)
     except OSError as error:
-        raise unusable(error) from error
+        raise unusable(error, out) from error
 
 
 @contextmanager

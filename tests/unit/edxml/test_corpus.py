@@ -7,8 +7,9 @@ import pytest
 from adapters.edxml.check import Checked, check
 from adapters.edxml.oddities import Oddity
 from adapters.edxml.reader import read, survey
-from adapters.edxml.repair import proposal_of
+from adapters.edxml.repair import SIGNATURE, Action, proposal_of, propose
 from adapters.edxml.schema import schema_faults
+from adapters.edxml.wording import objection, vietnamese
 from adapters.edxml.writer import package_bytes
 from relay.errors import RefusedError
 from tests.support.edxml_corpus import CORPUS, Case
@@ -79,14 +80,62 @@ def test_a_repair_of_what_can_be_read_is_right_but_for_what_people_have_to_say(c
     again = survey(body)
     assert not again.faults
     left = {one.oddity for one in proposal.left}
-    dropped = (
-        {Oddity.MISSING} if left or any(one.oddity is Oddity.EMPTY for one in proposal.changes) else set()
-    )
+    dropped = {Oddity.MISSING} if left or any(one.code == Oddity.EMPTY for one in proposal.changes) else set()
     assert {one.oddity for one in again.findings} <= left | dropped
     if proposal.complete and not left:
         assert not schema_faults(again.tree, "strict")
         assert not again.findings
         assert proposal_of(again).changes == ()
+
+
+def test_a_repair_says_of_each_change_what_was_done() -> None:
+    seen: dict[str, set[Action]] = {}
+    for case in CORPUS:
+        reading = survey(case.body)
+        if not reading.faults:
+            for change in proposal_of(reading).changes:
+                seen.setdefault(change.code, set()).add(change.action)
+    for code in (
+        "unknown-element",
+        "misspelt",
+        "to-repeated",
+        "reference-alone",
+        "signature-stub",
+        SIGNATURE,
+    ):
+        assert seen[code] == {Action.LEFT_OUT}, code
+    for code in ("priority-five", "date-day-first", "order", "base64-folded", "organ-id-space"):
+        assert seen[code] == {Action.REWRITTEN}, code
+    for code in ("attachment-alone", "business-type-missing", "content-id-missing"):
+        assert seen[code] == {Action.ADDED}, code
+
+
+def test_a_repair_changes_no_byte_of_a_file_and_tells_what_is_odd_about_them() -> None:
+    damaged = propose(BY_NAME["a PDF damaged by a text editor"].body)
+    assert [one.oddity for one in damaged.left] == [Oddity.PDF_DAMAGED]
+    padded = propose(BY_NAME["base64 without padding"].body)
+    assert [one.code for one in padded.changes] == ["base64-unpadded"]
+
+
+def test_all_that_is_said_of_a_place_is_said_in_vietnamese_too() -> None:
+    said = 0
+    for case in CORPUS:
+        checked = check(case.body, "strict")
+        details = [one.detail for one in checked.faults] + ([checked.relay.detail] if checked.relay else [])
+        for detail in filter(None, details):
+            said += 1
+            assert vietnamese(detail) != detail, (case.name, detail)
+        for fault in checked.schema:
+            words = objection(fault.message)
+            assert words.vi != words.en, (case.name, fault.message)
+            assert not {"[facet", "Expected", "expected"} & set(words.en.split()), fault.message
+    assert said > 100
+    assert (
+        vietnamese("line 3, a/b: Subject stands more than once")
+        == "dòng 3, a/b: Subject xuất hiện hơn một lần"
+    )
+    assert vietnamese("a.edxml: no bytes") == "a.edxml: tệp rỗng"
+    assert vietnamese("something that nobody knows") == "something that nobody knows"
 
 
 def test_each_oddity_of_the_list_is_in_the_corpus() -> None:
