@@ -98,7 +98,8 @@ def read_answer(octets: bytes) -> bytes:
         texts = answer["status"]["status_string"].native or []
         failure = answer["status"]["fail_info"].native
         token = answer["time_stamp_token"]
-        there = not isinstance(token, core.Void) and token.native is not None
+        # Not by its value as Python: made of its parts, it is encoded anew, for seconds if it is long.
+        there = isinstance(token, cms.ContentInfo)
         token_octets: bytes = token.dump() if there else b""
     except (ValueError, TypeError, KeyError, OverflowError) as error:
         raise RefusedError(Code.TIME_STAMP_INVALID, "no answer of a time-stamp authority") from error

@@ -8,6 +8,7 @@ earlier run kept (``.fuzz/TARGET``) once more and says which lines of the target
 from __future__ import annotations
 
 import argparse
+import importlib
 import resource
 import subprocess
 import sys
@@ -15,12 +16,21 @@ import time
 from pathlib import Path
 
 from tests.fuzz.coverage import reached
-from tests.fuzz.mutations import inputs, seeds, signature_mutated
+from tests.fuzz.mutations import inputs, seeds
 from tests.fuzz.targets import TARGETS, run_one
 
 _MEMORY = 512 * 1024 * 1024
-_MODULES = ("adapters.edxml", "relay.model.codes", "relay.evidence", "relay.trust")
-_TARGETS = ("tests.fuzz.targets", "tests.fuzz.signature", "tests.fuzz.material")  # what imports them
+_MODULES = (
+    "adapters.edxml",
+    "adapters.pdf",
+    "relay.model.codes",
+    "relay.evidence",
+    "relay.trust",
+    "relay.directory",
+)
+_FOLLOWED = ("pyhanko.pdf_utils", "pyhanko.sign.validation", "pyhanko.sign.diff_analysis")
+"""Of libraries: followed for the target that is made of them."""
+_IMPORTING = ("tests.fuzz", "tests.support")  # the packages too: they hold their modules as attributes
 
 
 def main() -> int:
@@ -103,16 +113,21 @@ def _has_atheris() -> bool:
 
 
 def covered(name: str, runs: int, seed: int) -> int:
-    """Run under atheris, with the coverage of the format's modules as guide."""
+    """Run under atheris, with the coverage of the modules that are fuzzed as guide."""
     import atheris  # type: ignore[import-untyped, import-not-found, unused-ignore]
 
-    with atheris.instrument_imports(include=list(_MODULES)):
-        for module in [one for one in sys.modules if one.startswith((*_MODULES, *_TARGETS))]:
+    followed = (*_MODULES, *(_FOLLOWED if name == "pdf" else ()))
+    with atheris.instrument_imports(include=list(followed)):
+        for module in [one for one in sys.modules if one.startswith((*followed, *_IMPORTING))]:
             del sys.modules[module]
+        from tests.fuzz import mutations
         from tests.fuzz.targets import TARGETS as INSTRUMENTED
+
+        if name == "pdf":
+            importlib.import_module("adapters.pdf.judge")  # which the target imports when it is first run
     folder = Path(f".fuzz/{name}")
     folder.mkdir(parents=True, exist_ok=True)
-    for index, body in enumerate(seeds(name)):
+    for index, body in enumerate(mutations.seeds(name)):
         (folder / f"seed-{index}").write_bytes(body)
     target = INSTRUMENTED[name]
     flags = [
@@ -120,7 +135,7 @@ def covered(name: str, runs: int, seed: int) -> int:
         f"-seed={seed}",
         "-timeout=30",  # of the clock, for what waits; `run_one` holds the processor's time to a second
         "-rss_limit_mb=512",
-        f"-max_len={65536 if name == 'signature' else 16384}",  # bulk that is cut out begins at 32 KiB
+        f"-max_len={65536 if name in {'signature', 'pdf'} else 16384}",  # bulk that is cut out begins at 32 KiB
         str(folder),
     ]
     more = {}
@@ -130,7 +145,7 @@ def covered(name: str, runs: int, seed: int) -> int:
             if seed % 3 == 0:
                 changed: bytes = atheris.Mutate(data, most)
                 return changed
-            return signature_mutated(data, most, seed)
+            return mutations.signature_mutated(data, most, seed)
 
         more["custom_mutator"] = mutate
     atheris.Setup([sys.argv[0], *flags], lambda data: run_one(target, data), **more)

@@ -34,6 +34,15 @@ MODULES: Final = {
         *("relay.trust.certificate", "relay.trust.path", "relay.trust.constraints"),
         "relay.trust.policies",
     ),
+    "time-stamp": ("relay.trust.timestamp",),
+    "edition": ("relay.trust.detached", "relay.directory.edition"),
+    "proof-of-key": ("relay.trust.possession",),
+    "recognise": ("adapters.pdf.recognise", "inspecting"),
+    "pdf": ("adapters.pdf.judge", "adapters.pdf.chains", "adapters.pdf.subject"),
+    "evidence": tuple(
+        f"relay.evidence.{name}"
+        for name in ("record", "heads", "headlist", "merkle", "octets", "proof", "case", "page", "verify")
+    ),
 }
 
 

@@ -1,16 +1,24 @@
-"""Fuzzing what is decided about attachments before anything judges them: their kind, and whether they may be signed."""
+"""Fuzzing what is decided about attachments: their kind, whether they may be signed, and what signatures of a PDF say."""
 
 from __future__ import annotations
 
+import asyncio
 import base64
+import hashlib
 import io
+import logging
+import re
+import tempfile
 import zipfile
+from datetime import UTC, datetime
 from functools import cache
+from pathlib import Path
 from typing import Final
 
 from adapters.edxml.inspecting import EdxmlAttachments
+from adapters.pdf.material import JudgePolicy, Material, MaterialFiles
 from adapters.pdf.recognise import byte_ranges, recognise, signed_ends
-from relay.model.inspection import AttachmentKind, Finding
+from relay.model.inspection import AttachmentKind, CertificateState, Finding, Integrity
 
 _SOURCE: Final = EdxmlAttachments()
 TOKENS: Final = (
@@ -51,6 +59,107 @@ def fuzz_recognise(data: bytes) -> None:
     if signed or pdf or found.finding is Finding.NO_SIGNATURE:
         assert _SOURCE.may_be_signed(package, unsigned_too=True), found
     _SOURCE.may_be_signed(data, unsigned_too=False)
+
+
+# --- the judge of PDF files, without the process around it: it bounds time and memory, and hides what raises
+
+PDF_TOKENS: Final = (
+    *(
+        b"/ByteRange [0 10 20 30]",
+        b"/Contents <00>",
+        b"/SubFilter /adbe.pkcs7.detached",
+        b"/FT /Sig",
+        b"/V 1 0 R",
+    ),
+    *(
+        b"/Perms",
+        b"/DocMDP",
+        b"/Prev 0",
+        b"/XRefStm 1",
+        b"/Size 9999999",
+        b"/Type /ObjStm",
+        b"/Filter /FlateDecode",
+    ),
+    *(
+        b"endobj\n",
+        b"9 0 obj\n",
+        b"startxref\n0\n%%EOF\n",
+        b"trailer\n<< >>\n",
+        b"xref\n0 1\n",
+        b"<< >>",
+        b"[",
+        b"]",
+    ),
+    *(
+        b"1 0 R",
+        b"null",
+        b"stream\n",
+        b"\nendstream",
+        b"-1",
+        b"99999999999999999999",
+        b"(" * 500,
+        b"[" * 500,
+        b"%",
+    ),
+)
+_COVERED: Final = re.compile(rb"/ByteRange\s*\[\s*(\d{1,9})\s+(\d{1,9})\s+(\d{1,9})\s+(\d{1,9})\s*\]")
+
+
+@cache
+def pdf_seeds() -> tuple[bytes, ...]:
+    """Return the files of the tests that are judged good, and some that are not."""
+    from tests.unit.pdf.cases import CASES
+
+    names = (
+        *("good", "good, cross-reference streams", "good, CMS in BER", "time-stamp", "leader and agency"),
+        *("leader and agency, time-stamp over both", "good, by a word processor", "form filled in, allowed"),
+        *("no signature", "empty field"),
+    )
+    return tuple(CASES[name]() for name in names)
+
+
+@cache
+def _judging() -> tuple[Material, JudgePolicy]:
+    from tests.support import pdfs
+
+    logging.getLogger("pyhanko").setLevel(logging.CRITICAL)
+    logging.getLogger("pyhanko_certvalidator").setLevel(logging.CRITICAL)
+    with tempfile.TemporaryDirectory() as folder:
+        anchors, lists = pdfs.office().write(Path(folder))
+        material = MaterialFiles(tuple(anchors), (), tuple(lists)).read()
+    return material, JudgePolicy(sha1_until=datetime(2019, 1, 1, tzinfo=UTC))
+
+
+def _covered(content: bytes) -> set[bytes]:
+    """Return hashes of what the ranges in a file cover."""
+    found = set()
+    for match in _COVERED.finditer(content):
+        first, length, second, rest = map(int, match.groups())
+        found.add(hashlib.sha256(content[first : first + length] + content[second : second + rest]).digest())
+    return found
+
+
+@cache
+def _known() -> frozenset[bytes]:
+    return frozenset(one for seed in pdf_seeds() for one in _covered(seed))
+
+
+def fuzz_pdf(data: bytes) -> None:
+    """Any PDF: nothing raises, and what is called intact, by a certificate that holds, was signed so."""
+    from adapters.pdf.judge import judged
+    from tests.support import pdfs
+
+    material, policy = _judging()
+    try:
+        found = asyncio.run(judged(data, material, policy, pdfs.NOW))
+    except MemoryError:
+        return
+    good = [
+        one
+        for one in found.signatures
+        if one.integrity is Integrity.INTACT and one.certificate is CertificateState.VALID
+    ]
+    assert not good or _covered(data) & _known(), good
 
 
 @cache

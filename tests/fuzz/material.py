@@ -28,10 +28,10 @@ _SKEW: Final = dt.timedelta(minutes=5)
 
 
 class _Authority:
-    """Made once for each process, with keys that are always the same."""
+    """Made once for each process, with keys and numbers that are always the same: so is what they sign."""
 
     def __init__(self) -> None:
-        self.root = pki.issue("Root", ca=True, key=ec.derive_private_key(7, ec.SECP256R1()))
+        self.root = pki.issue("Root", ca=True, serial=1, key=ec.derive_private_key(7, ec.SECP256R1()))
         names = x509.NameConstraints(
             [x509.DNSName("a.vn"), x509.RFC822Name("a.vn")], [x509.DNSName("b.a.vn")]
         )
@@ -40,6 +40,7 @@ class _Authority:
             self.root,
             ca=True,
             path_length=0,
+            serial=2,
             key=ec.derive_private_key(8, ec.SECP256R1()),
             extra=[
                 (names, True),
@@ -53,11 +54,12 @@ class _Authority:
         self.leaf = pki.issue(
             "Leaf",
             self.issuing,
+            serial=3,
             key=ec.derive_private_key(9, ec.SECP256R1()),
             extra=[(alternatives, False), _policy(), *where],
         )
-        self.other = pki.issue("Other", self.issuing, extra=[_policy()])
-        self.delegate = responder(self.issuing, key=ec.derive_private_key(10, ec.SECP256R1()))
+        self.other = pki.issue("Other", self.issuing, serial=4, extra=[_policy()])
+        self.delegate = responder(self.issuing, serial=5, key=ec.derive_private_key(10, ec.SECP256R1()))
         self.certificates = {
             name: read_certificate(one.der)
             for name, one in (("root", self.root), ("issuing", self.issuing), ("leaf", self.leaf))

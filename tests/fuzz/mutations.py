@@ -5,11 +5,11 @@ from __future__ import annotations
 import base64
 import random
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
 from typing import Final
 
-from tests.fuzz import evidence, inspection, material
+from tests.fuzz import evidence, inspection, material, stamped
 from tests.fuzz.signature import TOKENS, change_elements, signature_seeds
 from tests.support.edxml_corpus import CORPUS, PDF, TEXT, archive
 
@@ -78,6 +78,22 @@ _CODES: Final = (
 )
 
 
+_SEEDS: Final[dict[str, Callable[[], tuple[bytes, ...]]]] = {
+    "recognise": inspection.seeds,
+    "pdf": inspection.pdf_seeds,
+    "time-stamp": stamped.stamp_seeds,
+    "edition": stamped.edition_seeds,
+    "proof-of-key": stamped.proof_seeds,
+}
+_TOKENS_OF: Final = {
+    "signature": TOKENS,
+    "recognise": inspection.TOKENS,
+    "pdf": inspection.PDF_TOKENS,
+    "time-stamp": stamped.DER_TOKENS,
+    "edition": stamped.JSON_TOKENS,
+}
+
+
 @cache
 def seeds(target: str) -> tuple[bytes, ...]:
     """Return where a target's inputs start from."""
@@ -87,8 +103,8 @@ def seeds(target: str) -> tuple[bytes, ...]:
         return material.seeds(target)
     if target == "signature":
         return signature_seeds()
-    if target == "recognise":
-        return inspection.seeds()
+    if target in _SEEDS:
+        return _SEEDS[target]()
     if target == "code":
         return tuple(code.encode() for code in _CODES)
     if target == "attachment":
@@ -129,7 +145,7 @@ def inputs(target: str, seed: int) -> Iterator[bytes]:
     """Yield inputs without end: seeds changed in a few places, and seeds crossed with each other."""
     rng = random.Random(zlib.crc32(target.encode()) + seed)
     pool = seeds(target)
-    tokens = {"signature": TOKENS, "recognise": inspection.TOKENS}.get(target, _TOKENS)
+    tokens = _TOKENS_OF.get(target, _TOKENS)
     while True:
         body = bytearray(rng.choice(pool))
         for _ in range(rng.choice((1, 1, 1, 2, 3, 8))):

@@ -15,6 +15,10 @@ RUNS = {"package": 4000, "attachment": 2500, "code": 20_000, "status": 2000, "ev
     "certificate": 4000,
     "signature": 2000,
     "recognise": 6000,
+    "time-stamp": 2000,
+    "edition": 2000,
+    "proof-of-key": 3000,
+    "pdf": 60,
 }
 
 

@@ -87,6 +87,7 @@ def issue(
     hash_algorithm: Any = None,
     basic: bool = True,
     subject: x509.Name | None = None,
+    serial: int | None = None,
 ) -> Entity:
     """Make a certificate; without an issuer it is self-signed."""
     key = key or ec_key()
@@ -96,7 +97,7 @@ def issue(
         .subject_name(subject)
         .issuer_name(issuer.certificate.subject if issuer else subject)
         .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
+        .serial_number(serial or x509.random_serial_number())
         .not_valid_before(not_before or NOW - 30 * DAY)
         .not_valid_after(not_after or NOW + 30 * DAY)
     )

@@ -118,6 +118,16 @@ def test_a_token_over_another_text_shows_nothing() -> None:
         _judge(authority).judge(_token(authority), TEXT + b"x")
 
 
+def test_a_token_is_taken_as_it_came_and_not_encoded_anew() -> None:
+    answer = Authority().answer(_question())
+    token = read_answer(answer)
+    at = answer.index(token)
+    assert answer[:2] + token[:2] == b"\x30\x82\x30\x82"
+    longer = b"\x30\x83\x00" + token[2:]  # its length, in one octet more than it takes
+    written = answer[:2] + (int.from_bytes(answer[2:4], "big") + 1).to_bytes(2, "big") + answer[4:at] + longer
+    assert read_answer(written) == longer
+
+
 def test_an_answer_that_grants_nothing_says_why() -> None:
     with pytest.raises(RefusedError) as caught:
         _token(Authority(status="rejection"))

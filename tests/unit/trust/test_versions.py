@@ -14,7 +14,6 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from adapters.pdf.material import MaterialFiles
 from relay.directory.file import check
 from relay.errors import Code, ConfigurationError, RefusedError
-from relay.evidence.case import _readable
 from relay.trust.certificate import read_certificate, read_pem
 from relay.trust.chain import TrustStore, read_certificates, read_lists
 from relay.trust.keys import load_chain
@@ -108,10 +107,3 @@ def test_a_directory(tmp_path: Path) -> None:
     )
     (finding,) = check(file).findings
     assert finding.problem == "certificates: not a certificate in PEM"
-
-
-def test_a_case() -> None:
-    faults: list[str] = []
-    _readable(x509.load_der_x509_certificate, CERTIFICATE, "a certificate", faults)
-    _readable(x509.load_der_x509_crl, LIST, "a revocation list", faults)
-    assert faults == ["a certificate cannot be read", "a revocation list cannot be read"]
