@@ -8,11 +8,12 @@ the ladder of this worker.
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
 from relay.errors import Code
-from relay.model.message import Lane
+from relay.model.message import Incoming, Lane, Properties
 from relay.model.ports import BrokerLink, Clock
 from relay.observe import logs
 from relay.observe.metrics import Metrics
@@ -45,7 +46,9 @@ class Waiting:
         self._policy = policy
         self._metrics = metrics
         self._clock = clock
-        self._there: dict[tuple[str, str, str], float] = {}  # on the ladder, until this monotonic time
+        # On the ladder until this monotonic time, and in the session of that message: what came before a connection was
+        # lost may have gone with the broker's data.
+        self._there: dict[tuple[str, str, str], tuple[float, Incoming]] = {}
 
     def may_wait(self, unproven: Unproven, now: datetime) -> bool:
         """Whether only revocation data are missing, and there is time left."""
@@ -55,11 +58,11 @@ class Waiting:
         """Put the body on the ladder, unless it is there, and acknowledge."""
         key = (submission.user, submission.transport_id, submission.sha256)
         now = self._clock.monotonic()
-        if submission.retry or self._there.get(key, now) <= now:
+        if submission.retry or not self._is_there(key, now):
             attempt = submission.attempt + 1
             step = min(attempt, _HIGHEST)
             await self._deferrer.put(submission, attempt, step)
-            self._remember(key, now, self._ladder.rung(step)[1])
+            self._remember(key, submission.message, now, self._ladder.rung(step)[1])
             self._metrics.deferred(code)
             logs.event(
                 _log,
@@ -82,8 +85,13 @@ class Waiting:
             return min(last, submission.first_seen + self._policy.normal_deadline)
         return last
 
-    def _remember(self, key: tuple[str, str, str], now: float, delay: timedelta) -> None:
+    def _is_there(self, key: tuple[str, str, str], now: float) -> bool:
+        until, message = self._there.get(key, (now, None))
+        return message is not None and until > now and self._link.current(message)
+
+    def _remember(self, key: tuple[str, str, str], message: Incoming, now: float, delay: timedelta) -> None:
         if len(self._there) >= _REMEMBERED:
-            self._there = {one: until for one, until in self._there.items() if until > now}
+            self._there = {one: there for one, there in self._there.items() if there[0] > now}
         if len(self._there) < _REMEMBERED:
-            self._there[key] = now + delay.total_seconds()
+            light = replace(message, body=b"", properties=Properties())
+            self._there[key] = (now + delay.total_seconds(), light)

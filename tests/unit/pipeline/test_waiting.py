@@ -152,6 +152,29 @@ def test_who_asks_again_meanwhile_puts_no_second_copy_there() -> None:
     simulated(body)
 
 
+def test_a_copy_that_the_broker_lost_with_its_data_is_not_counted_on() -> None:
+    async def body(sim: Simulation, verifier: Outage) -> None:
+        process = sim.start()
+        document = edoc("H26", "H29")
+        transport_id = sim.send(document)
+        await asyncio.sleep(2)
+        assert on_the_ladder(sim) == 1
+        for rung in names.RUNGS:
+            sim.broker.queues[names.retry_queue(rung)].ready.clear()
+        process.link.inner.lose()
+        await process.link.inner.wait_connected()
+        sim.send(document, transport_id=transport_id)
+        await asyncio.sleep(2)
+        assert on_the_ladder(sim) == 1, "acknowledged, and nowhere"
+        verifier.down = False
+        await sim.quiet(1200)
+        await sim.stop(process)
+        assert sim.told("H26") == [("acknowledgement", "accepted", "")]
+        assert len(sim.copies("H29")) == 1
+
+    simulated(body)
+
+
 def test_what_is_wrong_besides_is_refused_at_once() -> None:
     async def body(sim: Simulation, _verifier: Outage) -> None:
         process = sim.start()
