@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,12 +10,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from relay.cli.evidence_faults import faults
-from relay.cli.evidence_verify import head_option, heads_of, progress, verify
+from relay.cli.evidence_judges import head_option, heads_of
+from relay.cli.evidence_verify import progress, verify
 from relay.cli.options import (
     config_option,
     dry_run_option,
     home_option,
     json_option,
+    language,
     note,
     people_time,
     print_json,
@@ -137,6 +140,7 @@ def export(
 
 _NAMES = {
     "file": "tệp",
+    "sha256": "SHA-256",
     "page": "trang để đọc",
     "folder": "thư mục",
     "records": "bản ghi",
@@ -173,11 +177,13 @@ def _export_case(
 ) -> dict[str, Any]:
     from functools import partial
 
+    from adapters.edxml.show import STATUS_TEXTS
     from relay.cli.evidence_wiring import token_judge
     from relay.cli.wiring import trust_store
-    from relay.evidence.case import check_case, to_json
+    from relay.evidence.case import to_json
     from relay.evidence.headlist import HeadReader
-    from relay.evidence.page import render
+    from relay.evidence.judging import check_case
+    from relay.evidence.page import Beside, render
     from relay.observe.clock import SystemClock
     from relay.operate.evidence import gather
     from relay.trust.chain import Purpose
@@ -201,13 +207,17 @@ def _export_case(
     stamps = None if tokens is None else tokens.judge
     reader = HeadReader(partial(store.check, purpose=Purpose.RECEIPT), stamps=stamps)
     checked = check_case(case, reader, stamps=stamps, elsewhere=elsewhere)
+    content = json.dumps(to_json(case), ensure_ascii=False, indent=1) + "\n"
+    beside = Beside(out.name, hashlib.sha256(content.encode()).hexdigest())
+    shown = render(case, checked, beside, STATUS_TEXTS)
     if not dry_run:
-        _write(out, json.dumps(to_json(case), ensure_ascii=False, indent=1) + "\n")
-        _write(page, render(case, checked))
+        _write(out, content)
+        _write(page, shown)
     for one in (*checked.faults, *checked.notes):
-        note(one)
+        note(one.text(language()))
     return {
         "file": out,
+        "sha256": beside.sha256,
         "page": page,
         "records": len(case.proof.records),
         "receipts": len(case.receipts),

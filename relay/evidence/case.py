@@ -7,29 +7,18 @@ what stands beside it for the reader (verdicts in words, directory entries) is t
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
-from cryptography import x509
-from cryptography.x509.ocsp import load_der_ocsp_response
-
-from relay.errors import RefusedError
-from relay.evidence import heads as h
-from relay.evidence.headlist import HeadReader, StampCheck
 from relay.evidence.octets import refuse
-from relay.evidence.proof import Proof, Proven, b64, check, from_json, items, member, octets, speaks_of, text
+from relay.evidence.proof import Proof, b64, from_json, items, member, octets, text
 from relay.evidence.proof import to_json as proof_json
-from relay.model.evidence import KeyChange, ReceiptSealed, SignedHead, Submission
 from relay.model.times import rfc3339
 
 FORMAT: Final = "truc-evidence-1"
 MAX_BYTES: Final = 256 * 1024 * 1024
-
-ReceiptCheck = Callable[[bytes, datetime], str]
-"""Judges a receipt's bytes as of a moment; returns nothing, or what is wrong with its signature."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,150 +76,6 @@ def case_from_json(value: object) -> Case:
 
 def _list(found: Mapping[str, Any], name: str) -> tuple[bytes, ...]:
     return tuple(octets({"one": each}, "one") for each in items(found, name))
-
-
-@dataclass(frozen=True, slots=True)
-class Checked:
-    """What the checks of a case, or of a proof alone, came to."""
-
-    proven: Proven
-    faults: tuple[str, ...]  # in English: what does not hold
-    notes: tuple[str, ...]  # what could not be checked
-    receipts: int  # whose bytes a record in the log binds
-    time_stamps: int
-    covered: tuple[str, ...]  # of the heads from elsewhere: those that cover the records
-    extended: tuple[str, ...]  # ... those that the log goes on from
-    trusted: bool  # the head that all rests on is signed by somebody who is vouched for, or is known from elsewhere
-
-    @property
-    def ok(self) -> bool:
-        """Whether nothing is wrong."""
-        return not self.faults
-
-
-def check_proof(
-    proof: Proof,
-    reader: HeadReader,
-    *,
-    stamps: StampCheck | None = None,
-    elsewhere: Sequence[SignedHead] = (),
-) -> Checked:
-    """Check a proof, and hold it against heads from elsewhere.
-
-    Raises:
-        RefusedError: it does not hold.
-    """
-    proven = check(proof, reader)
-    faults, notes, stamped = [], [], 0
-    covered, extended = [], []
-    for signed in elsewhere:
-        head = h.read_head(signed.text)
-        name = f"head {head.number} of {rfc3339(head.at)}"
-        if proven.covered_by(signed):
-            covered.append(name)
-        elif proven.extends(signed):
-            extended.append(name)
-        else:
-            notes.append(f"{name} stands in no relation to this proof: make one with --head")
-    for _, _, checkpoint in proven.heads:
-        for token in checkpoint.time_stamps:
-            if stamps is None:
-                notes.append("a time-stamp was not judged: no anchor of its authority was given")
-                continue
-            try:
-                stamps(token, checkpoint.head.text)
-                stamped += 1
-            except RefusedError as error:
-                faults.append(f"time-stamp: {error.code.value} {error.detail}".strip())
-    trusted = bool(covered)
-    for head, signer, _ in proven.heads:
-        if signer.trusted:
-            trusted = True
-        elif not covered:
-            notes.append(
-                f"head {head.number}: nobody vouches for certificate {signer.certificate.sha256} "
-                f"({signer.code.value} {signer.detail})".replace(" )", ")")
-            )
-    return Checked(
-        proven,
-        tuple(faults),
-        tuple(dict.fromkeys(notes)),
-        0,
-        stamped,
-        tuple(covered),
-        tuple(extended),
-        trusted,
-    )
-
-
-def check_case(
-    case: Case,
-    reader: HeadReader,
-    *,
-    stamps: StampCheck | None = None,
-    elsewhere: Sequence[SignedHead] = (),
-    receipt: ReceiptCheck | None = None,
-) -> Checked:
-    """Check a case: its proof, then whatever stands beside the proof against the records.
-
-    Raises:
-        RefusedError: the proof does not hold.
-    """
-    base = check_proof(case.proof, reader, stamps=stamps, elsewhere=elsewhere)
-    faults, notes = list(base.faults), list(base.notes)
-    records = [record for _, record, _ in base.proven.records]
-    if base.proven.head.relay != case.relay:
-        faults.append(f"the file says it is of {case.relay}, its log is that of {base.proven.head.relay}")
-    faults += [
-        f"record {one.seq} is not about {case.transport_id}"
-        for one in records
-        if not speaks_of(one.facts, case.transport_id) and not isinstance(one.facts, KeyChange)
-    ]
-    sealed = {one.facts.sha256: one for one in records if isinstance(one.facts, ReceiptSealed)}
-    bound = 0
-    for body in case.receipts:
-        found = sealed.pop(hashlib.sha256(body).hexdigest(), None)
-        if found is None:
-            faults.append("a receipt that no record binds")
-            continue
-        bound += 1
-        if receipt is not None and (why := receipt(body, found.at)):
-            faults.append(f"receipt of record {found.seq}: {why}")
-    notes += [
-        f"receipt {one.facts.number} is on record, and its bytes are not in the file"
-        for one in sealed.values()
-        if isinstance(one.facts, ReceiptSealed)
-    ]
-    held = {hashlib.sha256(der).hexdigest() for der in case.certificates}
-    wanted = {
-        one.facts.verdict.certificate_sha256
-        for one in records
-        if isinstance(one.facts, Submission) and one.facts.verdict is not None
-    }
-    notes += [f"certificate {one} is not in the file" for one in sorted(wanted - held - {""})]
-    for der in case.certificates:
-        _readable(x509.load_der_x509_certificate, der, "a certificate", faults)
-    for der in case.revocation_lists:
-        _readable(x509.load_der_x509_crl, der, "a revocation list", faults)
-    for der in case.ocsp_answers:
-        _readable(load_der_ocsp_response, der, "an OCSP answer", faults)
-    return Checked(
-        base.proven,
-        tuple(faults),
-        tuple(dict.fromkeys(notes)),
-        bound,
-        base.time_stamps,
-        base.covered,
-        base.extended,
-        base.trusted,
-    )
-
-
-def _readable(read: Callable[[bytes], object], der: bytes, what: str, faults: list[str]) -> None:
-    try:
-        read(der)
-    except (ValueError, x509.InvalidVersion):
-        faults.append(f"{what} cannot be read")
 
 
 # --- the records in words ----------------------------------------------------------------------------------------------

@@ -202,6 +202,10 @@ REASONS: Final[dict[str, tuple[str, str]]] = {
     ),
     "elsewhere-relay": ("a head of another relay: {relay}", "đầu nhật ký của trục khác: {relay}"),
     "statement": ("{detail}", "{detail}"),
+    "no-witness": (
+        "nobody vouches for certificate {sha256} of witness {witness}: not counted",
+        "chưa có ai bảo đảm chứng thư {sha256} của bên làm chứng {witness}: không tính",
+    ),
     "stamp": ("{detail}", "{detail}"),
     "no-record": ("no record in the log", "không có bản ghi nào trong nhật ký"),
     "no-row": ("the registry does not hold it", "sổ đăng ký không có"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final, Protocol, runtime_checkable
@@ -15,10 +15,11 @@ from relay.model.evidence import Checkpoint, Head, LogReader, SignedHead, Signed
 from relay.trust.certificate import Certificate, relay_name
 from relay.trust.chain import ChainResult
 from relay.trust.detached import open_detached
+from relay.trust.timestamp import Stamped
 
 Judge = Callable[[Sequence[Certificate], datetime], ChainResult]
 """Whether a relay's certificate is to be trusted at a moment (``TrustStore.check`` for receipts)."""
-StampCheck = Callable[[bytes, bytes], object]
+StampCheck = Callable[[bytes, bytes], Stamped]
 """Judges a time-stamp token over a head's text; raises ``RefusedError``."""
 
 
@@ -100,6 +101,24 @@ class HeadReader:
         head = h.read_head(signed.text)
         return head, self.signer(signed.text, signed.signature, h.HEAD_TYPE, head.relay, head.at)
 
+    def statement(self, statement: SignedStatement, signed: SignedHead) -> tuple[Mapping[str, str], Signer]:
+        """Read what a witness said of a head, as ``heads.read_statement`` returns it, and check its signature.
+
+        Raises:
+            RefusedError: EVIDENCE-BROKEN: it speaks of another head; else as ``signer``; a relay is no witness of itself.
+        """
+        said, head = h.read_statement(statement.text), h.read_head(signed.text)
+        at = datetime.fromisoformat(said["at"])
+        signer = self.signer(statement.text, statement.signature, h.STATEMENT_TYPE, said["witness"], at)
+        if said["witness"] == head.relay:
+            raise RefusedError(Code.SIGNATURE_INVALID, f"{head.relay} is no witness of itself")
+        if said["head"] != h.head_hash(signed.text).hex():
+            raise RefusedError(
+                Code.EVIDENCE_BROKEN,
+                f"{said['witness']} was shown another head {said['number']} with hash {said['head']}",
+            )
+        return said, signer
+
     def read(self, log: LogReader) -> HeadList:
         """Read all heads of a log."""
         out = HeadList()
@@ -142,7 +161,7 @@ class HeadReader:
         for token in checkpoint.time_stamps:
             self._stamp(token, text, number, out)
         for statement in checkpoint.statements:
-            self._statement(statement, number, out)
+            self._statement(statement, checkpoint.head, number, out)
 
     def _stamp(self, token: bytes, text: bytes, number: int, out: HeadList) -> None:
         if self._stamps is None:
@@ -156,32 +175,21 @@ class HeadReader:
             detail = f"{error.code.value} {error.detail}".strip()
             out.faults.append(_fault(FaultKind.TIME_STAMP, number, "stamp", detail))
 
-    def _statement(self, statement: SignedStatement, number: int, out: HeadList) -> None:
+    def _statement(self, statement: SignedStatement, signed: SignedHead, number: int, out: HeadList) -> None:
+        name = f"statement on head {number}"
         try:
-            said = h.read_statement(statement.text)
-            signer = self.signer(
-                statement.text,
-                statement.signature,
-                h.STATEMENT_TYPE,
-                said["witness"],
-                datetime.fromisoformat(said["at"]),
-            )
-            if self._judge is not None and not signer.trusted:
-                raise RefusedError(signer.code, signer.detail)
-            out.statements += 1
+            said, signer = self.statement(statement, signed)
         except RefusedError as error:
-            detail = f"{error.code.value} {error.detail}".strip()
-            fault = Fault(
-                FaultKind.SIGNATURE,
-                What.STATEMENT,
-                f"statement on head {number}",
-                "statement",
-                None,
-                number,
-                number,
-                {"detail": detail},
-            )
-            out.faults.append(fault)
+            values = {"detail": f"{error.code.value} {error.detail}".strip()}
+            kind = FaultKind.FORKED if error.code is Code.EVIDENCE_BROKEN else FaultKind.SIGNATURE
+            out.faults.append(Fault(kind, What.STATEMENT, name, "statement", None, number, number, values))
+            return
+        if self._judge is not None and not signer.trusted:  # anybody may say what he has seen
+            values = {"witness": said["witness"], "sha256": signer.certificate.sha256}
+            kind = FaultKind.SIGNATURE
+            out.notes.append(Fault(kind, What.STATEMENT, name, "no-witness", None, number, number, values))
+            return
+        out.statements += 1
 
     def _adrift(self, statements: Iterable[SignedStatement], out: HeadList) -> None:
         stored = {head.number for head, _ in out.heads}

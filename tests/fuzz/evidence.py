@@ -11,11 +11,12 @@ from typing import Any, Final
 from relay.errors import RefusedError
 from relay.evidence import heads as h
 from relay.evidence import proof as pr
-from relay.evidence.case import Case, case_from_json, check_case, check_proof, to_json
+from relay.evidence.case import Case, case_from_json, to_json
 from relay.evidence.headlist import HeadReader
+from relay.evidence.judging import check_case, check_proof
 from relay.evidence.log import BATCH_BYTES
 from relay.evidence.octets import refuse
-from relay.evidence.page import render
+from relay.evidence.page import Beside, render
 from relay.evidence.proof import find, from_json, prove
 from relay.evidence.record import decode
 from relay.evidence.synthetic import MemoryLog, RelayKey, relay_key
@@ -145,6 +146,6 @@ def _file(value: Any) -> None:
     try:
         case = case_from_json(value)
         checked = check_case(case, reader)
-        assert "<script" not in render(case, checked).lower()
+        assert "<script" not in render(case, checked, Beside("case.json", ""), {}).lower()
     except RefusedError:
         pass

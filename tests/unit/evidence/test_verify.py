@@ -27,6 +27,8 @@ from relay.model.evidence import (
     SignedStatement,
     Tip,
 )
+from relay.trust.certificate import read_pem
+from relay.trust.timestamp import Stamped
 from tests.support.evidencelog import LogFolder, exported, small_log
 
 KEY = relay_key("truc-a")
@@ -474,6 +476,17 @@ def test_statements_of_witnesses(tmp_path: Path) -> None:
     bad = SignedStatement(text.replace(b"size 3", b"size 4"), good.signature)
     log.heads[1] = Checkpoint(log.heads[1].head, statements=(bad,))
     assert said(check(log)) == [("signature", "statement", 2, 2)]
+    # Somebody was shown another head under that number; and the relay is no witness of itself.
+    other = text.replace(h.head_hash(log.heads[1].head.text).hex().encode(), b"0" * 64)
+    log.heads[1] = Checkpoint(
+        log.heads[1].head, statements=(SignedStatement(other, witness.sign(other, h.STATEMENT_TYPE)),)
+    )
+    assert said(check(log)) == [("forked", "statement", 2, 2)]
+    own = h.statement_text(KEY.relay, log.heads[1].head.text, log.now)
+    log.heads[1] = Checkpoint(
+        log.heads[1].head, statements=(SignedStatement(own, KEY.sign(own, h.STATEMENT_TYPE)),)
+    )
+    assert said(check(log)) == [("signature", "statement", 2, 2)]
     # The relay dropped the head that it had shown.
     log.heads[1] = Checkpoint(log.heads[1].head, statements=(good,))
     files = exported(log, tmp_path / "log")
@@ -488,8 +501,9 @@ def test_time_stamps_are_judged_by_whoever_knows_them() -> None:
     assert [each.reason for each in check(log).notes if each.what is What.HEAD] == ["unread-stamp"]
     seen: list[tuple[bytes, bytes]] = []
 
-    def stamps(token: bytes, text: bytes) -> None:
+    def stamps(token: bytes, text: bytes) -> Stamped:
         seen.append((token, text))
+        return Stamped(log.now, 1, "1.2.3", read_pem(KEY.pem.decode()), None)
 
     verifier = LogVerifier(known=frozenset({KEY.sha256}), stamps=stamps)
     report = verifier.verify(log)
@@ -497,7 +511,7 @@ def test_time_stamps_are_judged_by_whoever_knows_them() -> None:
     assert report.time_stamps == 1
     assert seen == [(b"token", log.heads[2].head.text)]
 
-    def refuses(token: bytes, text: bytes) -> None:
+    def refuses(token: bytes, text: bytes) -> Stamped:
         raise RefusedError(Code.SIGNATURE_INVALID, "no")
 
     report = LogVerifier(known=frozenset({KEY.sha256}), stamps=refuses).verify(log)
