@@ -26,5 +26,5 @@ def verdict_json(verdict: Verdict) -> dict[str, Any]:
             "made_at": revocation.made_at,
         },
         "verified_at": verdict.verified_at,
-        "vouched_time": verdict.vouched,
+        "vouched_by": verdict.vouched.value,
     }

@@ -42,6 +42,15 @@ class Revocation:
 NOT_CHECKED: Final = Revocation()
 
 
+class TimeSource(StrEnum):
+    """Who vouches for the time as of which a verdict was made."""
+
+    CLOCK = "clock"  # the clock of who judged: in what a relay stores and tells, the relay's
+    GIVEN = "given"  # nobody: whoever asked named it
+    RECORD = "record"  # the relay's sealed record of when it accepted: its clock of that day
+    TIME_STAMP = "time-stamp"  # an authority that is trusted for it (RFC 3161), over a head that covers the record
+
+
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """The frozen result of verifying one package. No boolean stands for it."""
@@ -53,7 +62,7 @@ class Verdict:
     reason: Code
     """``OK`` or the one reason against it, out of ``REASONS``."""
     verified_at: datetime
-    """The relay's clock; signing time is unknown unless a time-stamp vouches for it."""
+    """The time as of which it was judged; ``vouched`` says whose time that is. Nothing tells the time of signing."""
     signer: str = ""
     """Subject of the signer's certificate (RFC 4514), empty if none could be read."""
     certificate_sha256: str = ""
@@ -70,8 +79,8 @@ class Verdict:
     """What was known of revocation, from whom and how old."""
     on_behalf_of: str = ""
     """Code of the agency in whose name a gateway signed; empty where the agency's own certificate did."""
-    vouched: datetime | None = None
-    """The time that a trusted time-stamp gives the signature; None: nothing vouches for any."""
+    vouched: TimeSource = TimeSource.CLOCK
+    """Who vouches for ``verified_at``."""
 
     @property
     def accepted(self) -> bool:

@@ -17,7 +17,7 @@ from relay.model.levels import Level
 from relay.model.message import Kind
 from relay.model.receipt import ReceiptKind, SignedReceipt
 from relay.model.record import Claim, Document, HeldEntry
-from relay.model.verdict import Revocation, RevocationSource, RevocationState, Verdict
+from relay.model.verdict import Revocation, RevocationSource, RevocationState, TimeSource, Verdict
 from relay.registry.schema import deliveries, documents, receipt_bodies, receipts
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -84,7 +84,7 @@ def verdict_text(verdict: Verdict) -> str:
             None if revocation.made_at is None else to_us(revocation.made_at),
         ],
         verdict.on_behalf_of,
-        None if verdict.vouched is None else to_us(verdict.vouched),
+        None if verdict.vouched is TimeSource.CLOCK else verdict.vouched.value,
     ]
     while more and more[-1] == _SAYS_NOTHING[len(more) - 1]:
         more.pop()
@@ -130,7 +130,7 @@ def verdict_from(text: str) -> Verdict:
             RevocationState(state), RevocationSource(source), None if made is None else from_us(made)
         ),
         on_behalf_of=behalf,
-        vouched=None if vouched is None else from_us(vouched),
+        vouched=TimeSource.CLOCK if vouched is None else TimeSource(vouched),
     )
 
 
