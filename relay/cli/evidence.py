@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from relay.cli.evidence_faults import faults
-from relay.cli.evidence_judges import head_option, heads_of
+from relay.cli.evidence_judges import head_option, heads_of, receipts_by
 from relay.cli.evidence_verify import progress, verify
 from relay.cli.options import (
     config_option,
@@ -206,7 +206,7 @@ def _export_case(
     )
     stamps = None if tokens is None else tokens.judge
     reader = HeadReader(partial(store.check, purpose=Purpose.RECEIPT), stamps=stamps)
-    checked = check_case(case, reader, stamps=stamps, elsewhere=elsewhere)
+    checked = check_case(case, reader, stamps=stamps, elsewhere=elsewhere, receipt=receipts_by(store))
     content = json.dumps(to_json(case), ensure_ascii=False, indent=1) + "\n"
     beside = Beside(out.name, hashlib.sha256(content.encode()).hexdigest())
     shown = render(case, checked, beside, STATUS_TEXTS)

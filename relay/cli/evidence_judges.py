@@ -15,8 +15,10 @@ from relay.errors import OperationError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import datetime
 
     from relay.evidence.headlist import HeadReader, Judge, StampCheck
+    from relay.evidence.judging import ReceiptCheck
     from relay.model.evidence import SignedHead
     from relay.settings import Settings
     from relay.trust.chain import TrustStore
@@ -96,19 +98,22 @@ class Judges:
 
         return HeadReader(self.judge, self.known, self.stamps)
 
-    def receipt(self) -> Callable[[bytes, Any], str] | None:
+    def receipt(self) -> ReceiptCheck | None:
         """Return who judges receipts; None: there are no anchors."""
-        from relay.evidence.receipts import ReceiptVerifier
+        return None if self.store is None else receipts_by(self.store)
 
-        if self.store is None:
-            return None
-        verifier = ReceiptVerifier(self.store)
 
-        def check(body: bytes, at: Any) -> str:  # noqa: ANN401
-            verdict = verifier.verify(body, at).verdict
-            return "" if verdict.accepted else f"{verdict.reason.value} {verdict.detail}".strip()
+def receipts_by(store: TrustStore) -> ReceiptCheck:
+    """Return who judges receipts by anchors."""
+    from relay.evidence.receipts import ReceiptVerifier
 
-        return check
+    verifier = ReceiptVerifier(store)
+
+    def check(body: bytes, at: datetime) -> str:
+        verdict = verifier.verify(body, at).verdict
+        return "" if verdict.accepted else f"{verdict.reason.value} {verdict.detail}".strip()
+
+    return check
 
 
 def judges_of(

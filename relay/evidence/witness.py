@@ -18,6 +18,7 @@ from relay.evidence import merkle
 from relay.evidence.record import leaf_hash
 from relay.model.evidence import Draft, Head, SignedHead, SignedStatement, Witnessed
 from relay.model.keeping import EvidenceStore, Fault, Fork, ForkKind, KnownHead, StoredHead, StoredStatement
+from relay.model.times import rfc3339
 
 FORMAT: Final = "truc-witness-1"
 MAX_FILE: Final = 256 * 1024
@@ -240,7 +241,9 @@ class Witness:
 
     def _fork(self, kind: ForkKind, first: SignedHead, second: SignedHead) -> None:
         one, two = h.read_head(first.text), h.read_head(second.text)
-        detail = f"head {one.number} over {one.size} batches, head {two.number} over {two.size}"
+        detail = ", ".join(
+            f"head {head.number} of {rfc3339(head.at)} over {head.size} batches" for head in (one, two)
+        )
         self._store.add_fork(Fork(one.relay, kind, first, second, self._now(), detail))
         raise RefusedError(Code.WITNESS_FORK, f"{one.relay}: {kind.value}: {detail}")
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 import shutil
 import sqlite3
@@ -16,10 +18,12 @@ import pytest
 
 from relay import settings
 from relay.evidence.heads import dump
+from relay.evidence.receipts import write
 from relay.evidence.record import Writer
 from relay.evidence.sealing import Sealer, SealingPolicy
 from relay.evidence.signer import RelaySigner
 from relay.model.keeping import Chronicler
+from relay.model.receipt import Receipt
 from relay.observe.clock import SystemClock
 from relay.registry import SqlRegistry, open_registry
 from relay.sandbox.contents import running
@@ -40,8 +44,10 @@ class Kept:
         who = Chronicler(Writer(), chosen.relay.name, "w1", "worker", "1", f"w1-{uuid.uuid4()}", clock)
         self.registry: SqlRegistry = open_registry(self.url, chronicler=who)
         self.make = Maker()
+        self.receipts: list[bytes] = []
+        self.relay = chosen.relay.name
+        self.signs = signer = RelaySigner(self.relay, chosen.relay.key, chosen.relay.certificates, clock)
         self.covered = self.document("covered")
-        signer = RelaySigner(chosen.relay.name, chosen.relay.key, chosen.relay.certificates, clock)
         self.sealer = Sealer(self.registry.evidence, chosen.relay.name, signer.sign_text, clock, NOW)
         self.sealer.seal(clock.monotonic() + 60)
         self.sealer.head()
@@ -59,7 +65,13 @@ class Kept:
         assert made.document
         queued = self.make.queued(claim, made.document.row, now=at)
         (new,) = queued.receipts
-        receipt = replace(new.receipt, correlation_id=claim.transport_id)
+        facts = Receipt(
+            new.receipt.kind, True, self.relay, new.receipt.number, at, None, claim.transport_id, claim.sender,
+            "edoc", claim.body_sha256, claim.body_bytes,
+        )  # fmt: skip
+        body = self.signs.seal(write(facts))
+        self.receipts.append(body)
+        receipt = replace(new.receipt, correlation_id=claim.transport_id, body=body)
         self.registry.settle([replace(queued, receipts=(replace(new, receipt=receipt),))], "w1", at)
         return claim.transport_id
 
@@ -161,11 +173,52 @@ def test_a_case_and_its_page(truc: Truc, home: Path, kept: Kept, tmp_path: Path)
     checked = truc("evidence", "verify", out, "--known", kept.signer, "--lang", "vi")
     assert checked.exit_code == 0, checked.output
     assert "đã vào hàng đợi" in checked.output
+    assert (
+        truc("evidence", "verify", out, "--home", home).exit_code == 0
+    )  # its receipts are judged by the anchors
+    assert facts["sha256"] == hashlib.sha256(out.read_bytes()).hexdigest()
+    assert facts["sha256"] in (tmp_path / "case.html").read_text(encoding="utf-8")
     case = json.loads(out.read_text())
+    forged = {**case, "receipts": [base64.b64encode(b"<receipt/>").decode()]}
+    other = tmp_path / "forged.json"
+    other.write_text(json.dumps(forged))
+    told = truc("evidence", "verify", other, "--home", home, "--json")
+    assert told.exit_code == 1
+    assert [one["reason"] for one in json.loads(told.stdout)["faults"]] == ["unbound-receipt"]
+    assert "biên nhận" in truc("evidence", "verify", other, "--home", home, "--lang", "vi").output
     assert case["told"]["documents"][0]["verdict"]["reason"] == "OK"
     assert {one["code"] for one in case["told"]["directory"]["agencies"]} >= {"H26", "H29", "H53"}
     assert "users" not in json.dumps(case["told"]["directory"])
     assert truc("evidence", "export", kept.covered, "--out", out, "--home", home).exit_code == 1
+
+
+def test_files_that_somebody_holds(truc: Truc, home: Path, kept: Kept, tmp_path: Path) -> None:
+    """The sender's document and receipt against a proof, and against the whole log."""
+    proof, log, sent, receipt = (tmp_path / name for name in ("proof", "log", "sent", "receipt"))
+    sent.write_text("covered")
+    receipt.write_bytes(kept.receipts[0])
+    assert truc("evidence", "prove", kept.covered, "--out", proof, "--home", home).exit_code == 0
+    assert truc("evidence", "export", "--log", log, "--home", home).exit_code == 0
+    for target in (proof, log):
+        words = ("evidence", "verify", target, "--home", home, "--file", sent, "--file", receipt)
+        done = truc(*words)
+        assert done.exit_code == 0, done.output
+        assert f"{sent}: what was accepted, {kept.covered}" in done.output
+        files = json.loads(truc(*words, "--json").stdout)["files"]
+        assert [(one["file"], one["kind"]) for one in files["bound"]] == [
+            (str(receipt), "receipt"),
+            (str(sent), "acceptance"),
+        ]
+        assert files["unbound"] == []
+        other = tmp_path / "other"
+        other.write_text("covered, almost")
+        done = truc(*words, "--file", other, "--lang", "vi")
+        assert done.exit_code == 1
+        assert f"{other}: không bản ghi nào" in done.output
+        facts = json.loads(truc(*words, "--file", other, "--json").stdout)
+        assert (facts["ok"], facts["files"]["unbound"]) == (False, [str(other)])
+    own = truc("evidence", "verify", "--registry", "--home", home, "--file", sent)
+    assert own.exit_code == 0, own.output
 
 
 def test_a_whole_log_as_files(truc: Truc, home: Path, kept: Kept, tmp_path: Path) -> None:
