@@ -132,10 +132,10 @@ def relay_objection(source: Source) -> RefusedError | None:
         if source.size > _LIMITS.max_bytes:
             raise RefusedError(Code.TOO_LARGE, f"{source.size} bytes, at most {_LIMITS.max_bytes}")
         body = source.read_at(0, source.size)
-        root = unverified(body, reader.place(Kind.EDOC), _LIMITS)
-        header = root.first(names.ENVELOPE, names.HEADER, names.MESSAGE_HEADER)
+        view = SignedView(unverified(body, reader.place(Kind.EDOC), _LIMITS), "", len(body))
+        header = view.root.first(names.ENVELOPE, names.HEADER, names.MESSAGE_HEADER)
         is_status = header is not None and header.first(names.q("StatusCode")) is not None
-        reader.read(SignedView(root, "", len(body)), Kind.STATUS if is_status else Kind.EDOC)
+        reader.read(view, Kind.STATUS if is_status else Kind.EDOC)
     except RefusedError as error:
         return error
     return None

@@ -3,6 +3,8 @@
 One rule holds for all that the relay reads: it stands at most once, and it is plain text. A second element of the same
 name would let two readers take two different values; one in a foreign namespace would deceive readers that look at
 names alone, so it counts too.
+
+What hangs on the elements alone is the same for all documents of one shape: ``Parts`` finds it once.
 """
 
 from __future__ import annotations
@@ -12,179 +14,195 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import Final
 
-from adapters.edxml.names import NAMESPACE, local_name, q
+from adapters.edxml.names import local_name, q
 from relay.errors import Code, RefusedError
 from relay.model.codes import normal_form
-from relay.model.verdict import Node
+from relay.model.elements import Elements, Node, Shape
 
 XML_SPACE: Final = " \t\r\n"
 # The category Cc, all of it, and what turns the direction of writing: a line would read another way than it is.
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
-
-
-def walk(node: Node) -> Iterator[Node]:
-    """Yield a node and all below it, in no particular order, without recursion."""
-    waiting = [node]
-    while waiting:
-        current = waiting.pop()
-        yield current
-        waiting.extend(current.children)
-
-
-_OWN: Final = f"{{{NAMESPACE}}}"
 _ORGAN_ID: Final = q("OrganId")
 _normal_form: Final = lru_cache(maxsize=16_384)(
     normal_form
 )  # the same agencies write all day; 200 bytes each
 
 
+def below(shape: Shape, element: int) -> Iterator[int]:
+    """Yield an element and all below it, in no particular order, without recursion."""
+    waiting = [element]
+    while waiting:
+        current = waiting.pop()
+        yield current
+        waiting.extend(shape.children[current])
+
+
 class Parts:
-    """The children of an element by name, sorted in one pass; where it matters, ``optional`` has the last word."""
+    """One element of all documents of one shape, and its children by name. Keeps what it was asked for."""
 
-    __slots__ = ("_doubtful", "_found", "_more", "node")
+    __slots__ = ("_all", "_deeper", "_made", "_named", "_one", "children", "element", "shape", "tag")
 
-    def __init__(self, node: Node) -> None:
-        found: dict[str, Node] = {}
-        more: dict[str, list[Node]] | None = None
-        doubtful: set[str] | None = None
-        for child in node.children:
-            tag = child[0]
-            if tag in found:
-                more = {} if more is None else more
-                more.setdefault(tag, []).append(child)
-            else:
-                found[tag] = child
-                if not tag.startswith(_OWN):
-                    doubtful = set() if doubtful is None else doubtful
-                    doubtful.add(_OWN + local_name(tag))
-        self.node = node
-        self._found = found
-        self._more = more
-        self._doubtful = doubtful
+    def __init__(self, shape: Shape, element: int = 0) -> None:
+        self.shape = shape
+        self.element = element
+        self.tag = shape.tags[element]
+        self.children = shape.children[element]
+        self._named: dict[str, list[int]] | None = None  # by local name, whatever the namespace
+        self._made: dict[int, Parts] = {}
+        self._one: dict[str, Parts | None] = {}
+        self._all: dict[str, tuple[Parts, ...]] = {}
+        self._deeper: bool | None = None
 
-    def get(self, tag: str) -> Node | None:
-        """Return the one child with a tag of edXML, or None. Errors as ``optional``."""
-        node = self._found.get(tag)
-        if (
-            node is not None
-            and (self._more is not None or self._doubtful is not None)
-            and (tag in (self._more or ()) or tag in (self._doubtful or ()))
-        ):
-            return optional(self.node, local_name(tag))
-        return node
+    def get(self, tag: str) -> Parts | None:
+        """Return the one child with a tag of edXML, or None.
 
-    def need(self, tag: str) -> Node:
-        """Return the one child with a tag of edXML. Errors as ``required``."""
-        node = self.get(tag)
-        if node is None:
-            raise RefusedError(Code.MISSING_VALUE, f"{local_name(self.node.tag)} has no {local_name(tag)}")
-        return node
+        Raises:
+            RefusedError: DUPLICATE-VALUE: it stands twice, whatever the namespaces.
+        """
+        try:
+            return self._one[tag]
+        except KeyError:
+            pass
+        name = local_name(tag)
+        same_name = self._children_named(name)
+        own = [child for child in same_name if self.shape.tags[child] == tag]
+        check_single(self.tag, name, len(same_name), found=bool(own))
+        found = self._one[tag] = self._part(own[-1]) if own else None
+        return found
 
-    def all(self, tag: str) -> list[Node]:
+    def need(self, tag: str) -> Parts:
+        """Return the one child with a tag of edXML.
+
+        Raises:
+            RefusedError: MISSING-VALUE or DUPLICATE-VALUE.
+        """
+        found = self.get(tag)
+        if found is None:
+            raise RefusedError(Code.MISSING_VALUE, f"{local_name(self.tag)} has no {local_name(tag)}")
+        return found
+
+    def all(self, tag: str) -> tuple[Parts, ...]:
         """Return all children with a tag."""
-        first = self._found.get(tag)
-        if first is None:
-            return []
-        return [first] if self._more is None else [first, *self._more.get(tag, ())]
+        found = self._all.get(tag)
+        if found is None:
+            own = (child for child in self._children_named(local_name(tag)) if self.shape.tags[child] == tag)
+            found = self._all[tag] = tuple(map(self._part, own))
+        return found
 
-    def text(self, tag: str, limit: int) -> str:
-        """Return the text of the child with a tag of edXML, empty if there is none. Errors as ``text_in``."""
-        node = self.get(tag)
-        return "" if node is None else text_of(node, limit)
+    def text(self, tag: str, elements: Elements, limit: int) -> str:
+        """Return the text of the child with a tag of edXML, empty if there is none. Errors as ``get``, ``text_of``."""
+        part = self.get(tag)
+        return "" if part is None else text_of(part, elements, limit)
 
-    def identity(self, tag: str, limit: int) -> str:
-        """Return a text that names a document. Errors as ``identity_in``."""
-        node = self.get(tag)
-        return "" if node is None else identity_of(node, limit)
+    def identity(self, tag: str, elements: Elements, limit: int) -> str:
+        """Return a text that names a document. Errors as ``get`` and ``identity_of``."""
+        part = self.get(tag)
+        return "" if part is None else identity_of(part, elements, limit)
 
+    @property
+    def holds_a_deeper_code(self) -> bool:
+        """Whether an OrganId, of any namespace, stands below a child."""
+        if self._deeper is None:
+            tags = self.shape.tags
+            self._deeper = any(
+                local_name(tags[inner]) == "OrganId"
+                for child in self.children
+                for inner in below(self.shape, child)
+                if self.shape.children[child]
+            )
+        return self._deeper
 
-def optional(parent: Node, name: str) -> Node | None:
-    """Return the one child with the local name ``name``, or None.
+    def _children_named(self, name: str) -> list[int]:
+        if self._named is None:
+            named: dict[str, list[int]] = {}
+            for child in self.children:
+                named.setdefault(local_name(self.shape.tags[child]), []).append(child)
+            self._named = named
+        return self._named.get(name, [])
 
-    Raises:
-        RefusedError: DUPLICATE-VALUE: it stands twice, whatever the namespaces.
-    """
-    tag = q(name)
-    found: Node | None = None
-    same_name = 0
-    for child in parent.children:
-        if child.tag == tag:
-            same_name += 1
-            found = child
-        elif child.tag.endswith(name) and local_name(child.tag) == name:
-            same_name += 1
-    if found is not None and same_name > 1:
-        raise RefusedError(
-            Code.DUPLICATE_VALUE, f"{name} stands {same_name} times in {local_name(parent.tag)}"
-        )
-    return found
-
-
-def required(parent: Node, name: str) -> Node:
-    """Return the one child with the local name ``name``.
-
-    Raises:
-        RefusedError: MISSING-VALUE or DUPLICATE-VALUE.
-    """
-    found = optional(parent, name)
-    if found is None:
-        raise RefusedError(Code.MISSING_VALUE, f"{local_name(parent.tag)} has no {name}")
-    return found
+    def _part(self, element: int) -> Parts:
+        found = self._made.get(element)
+        if found is None:
+            found = self._made[element] = Parts(self.shape, element)
+        return found
 
 
-def text_of(node: Node, limit: int) -> str:
+def check_single(tag: str, name: str, times: int, *, found: bool) -> None:
+    """Refuse what stands more than once in the element ``tag``, unless none of them is ours. DUPLICATE-VALUE."""
+    if found and times > 1:
+        raise RefusedError(Code.DUPLICATE_VALUE, f"{name} stands {times} times in {local_name(tag)}")
+
+
+def text_of(part: Parts, elements: Elements, limit: int) -> str:
     """Return the character data of a value without the white space around it.
 
     Raises:
         RefusedError: BAD-VALUE: child elements inside, or more than ``limit`` characters.
     """
-    if node.children:
-        raise RefusedError(Code.BAD_VALUE, f"{local_name(node.tag)} holds elements where a text is due")
-    text = (node.text or "").strip(XML_SPACE)
-    if len(text) > limit:
-        raise RefusedError(Code.BAD_VALUE, f"{local_name(node.tag)} has more than {limit} characters")
-    return text
+    return plain_text(part.tag, elements.text(part.element), limit, inside=bool(part.children))
 
 
-def text_in(parent: Node | None, name: str, limit: int) -> str:
-    """Return the text of the child ``name``; empty if it or the parent is absent. Errors as ``text_of``."""
-    if parent is None:
-        return ""
-    node = optional(parent, name)
-    return "" if node is None else text_of(node, limit)
+def plain_text(tag: str, text: str | None, limit: int, *, inside: bool) -> str:
+    """Return the character data of an element without the white space around it; ``inside``: it has child elements.
+
+    Raises:
+        RefusedError: BAD-VALUE: child elements inside, or more than ``limit`` characters.
+    """
+    if inside:
+        raise RefusedError(Code.BAD_VALUE, f"{local_name(tag)} holds elements where a text is due")
+    found = (text or "").strip(XML_SPACE)
+    if len(found) > limit:
+        raise RefusedError(Code.BAD_VALUE, f"{local_name(tag)} has more than {limit} characters")
+    return found
 
 
-def identity_in(parent: Node, name: str, limit: int) -> str:
-    """Return a text that names a document: as ``text_in``, and without control characters.
+def identity_of(part: Parts, elements: Elements, limit: int) -> str:
+    """Return the text of an element that names a document: as ``text_of``, and without control characters.
 
     Such texts go into logs, receipts and listings, where a line break would make one line look like two.
     """
-    node = optional(parent, name)
-    return "" if node is None else identity_of(node, limit)
-
-
-def identity_of(node: Node, limit: int) -> str:
-    """Return the text of an element that names a document. Errors as ``identity_in``."""
-    text = text_of(node, limit)
+    text = text_of(part, elements, limit)
     if not text.isprintable() and _CONTROL.search(text):
-        raise RefusedError(Code.BAD_VALUE, f"{local_name(node.tag)} holds control characters")
+        raise RefusedError(Code.BAD_VALUE, f"{local_name(part.tag)} holds control characters")
     return text
 
 
-def organ_code(party: Node) -> tuple[str, str]:
+def organ_code(party: Parts, elements: Elements) -> tuple[str, str]:
     """Return the identifier code of a From, To or ResponseFor as written and in its normal form.
 
     Raises:
         RefusedError: MISSING-VALUE; DUPLICATE-VALUE, also for an OrganId deeper inside; BAD-CODE for white space
             around, child elements, wrong letters or shape.
     """
-    node = Parts(party).need(_ORGAN_ID)
-    if node.children:
+    part = party.need(_ORGAN_ID)
+    if part.children:
         raise RefusedError(Code.BAD_CODE, "OrganId holds elements where a code is due")
-    for child in party.children:
-        if child[3] and any(local_name(inner.tag) == "OrganId" for inner in walk(child)):
-            raise RefusedError(
-                Code.DUPLICATE_VALUE, f"another OrganId stands deeper in {local_name(party.tag)}"
-            )
-    written = node.text or ""
+    if party.holds_a_deeper_code:
+        raise RefusedError(Code.DUPLICATE_VALUE, f"another OrganId stands deeper in {local_name(party.tag)}")
+    written = elements.text(part.element) or ""
     return written, _normal_form(written)
+
+
+# --- the same for whoever reads a tree
+
+
+def optional(parent: Node, name: str) -> Node | None:
+    """Return the one child with the local name ``name``, or None. Errors as ``Parts.get``."""
+    same_name = [child for child in parent.children if local_name(child.tag) == name]
+    own = [child for child in same_name if child.tag == q(name)]
+    check_single(parent.tag, name, len(same_name), found=bool(own))
+    return own[-1] if own else None
+
+
+def required(parent: Node, name: str) -> Node:
+    """Return the one child with the local name ``name``. Errors as ``Parts.need``."""
+    found = optional(parent, name)
+    if found is None:
+        raise RefusedError(Code.MISSING_VALUE, f"{local_name(parent.tag)} has no {name}")
+    return found
+
+
+def text_in(parent: Node | None, name: str, limit: int) -> str:
+    """Return the text of the child ``name``; empty if it or the parent is absent. Errors as ``text_of``."""
+    node = None if parent is None else optional(parent, name)
+    return "" if node is None else plain_text(node.tag, node.text, limit, inside=bool(node.children))

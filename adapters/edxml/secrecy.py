@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cache, lru_cache
 from pathlib import Path
@@ -11,10 +12,11 @@ from typing import Final
 
 import yaml
 
-from adapters.edxml.fields import walk
+from adapters.edxml.fields import below
 from adapters.edxml.names import local_name
 from relay.errors import Code, ConfigurationError, RefusedError
-from relay.model.verdict import Node
+from relay.model.elements import Elements, Shape, decoded
+from relay.model.kept import Kept
 from relay.resources import shipped
 
 # the second one is what programs add that sign or convert: "a.signed.pdf", "a.docx.pdf"
@@ -32,6 +34,9 @@ _PLAIN: Final = "(?:[0-9A-Za-zÀ-ÖØ-öø-ɏḀ-ỿ][ ,_/-]?)"
 _COMPOSED: Final = re.compile("[ -~À-ÖØ-öø-ɏḀ-ỿ]*")
 _LEVEL, _FIELD, _FILE_NAME = 1, 2, 4
 _MOST_NAMES: Final = 4096
+_MOST_SHAPES: Final = 1024
+_ROOM: Final = 16 * 1024 * 1024  # bytes, roughly
+_PER_LOOK: Final = 400
 _SHORT: Final = 40
 _LISTS: Final = ("marks", "level_values", "levels", "fields", "file_names", "brackets")
 
@@ -51,6 +56,16 @@ def fold_name(name: str) -> str:
     """Return the name of an element or attribute for comparison: bare lower-case letters and digits."""
     bare = unicodedata.normalize("NFKD", local_name(name)).casefold().replace("đ", "d")
     return "".join(character for character in bare if character.isalnum())
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """One element or attribute at which the rule looks, in all documents of one shape."""
+
+    name: str
+    kind: int
+    texts: tuple[tuple[int, ...], ...]  # each a list of pieces
+    values: tuple[int, ...] = ()  # of attributes
 
 
 def _bare(folded: str) -> str:
@@ -75,6 +90,10 @@ class SecrecyRule:
     brackets: tuple[tuple[str, str], ...]
     _kinds: dict[str, int] = field(default_factory=dict, init=False, repr=False, compare=False)
     """What tags and names of attributes are, as far as they were met."""
+    _looks: Kept[Shape, tuple[_Look, ...]] = field(
+        default_factory=lambda: Kept(_MOST_SHAPES, _ROOM), init=False, repr=False, compare=False
+    )
+    """Where to look in documents of a shape."""
     _ordinary: re.Pattern[str] = field(init=False, repr=False, compare=False)
     """Matches texts that are too long for a mark and start with no bracket: nearly all of them."""
     _letter: str = field(init=False, repr=False, compare=False)
@@ -90,43 +109,61 @@ class SecrecyRule:
             self, "_ordinary", re.compile(_PLAIN + f"{{{longest + 1}}}" if no_bracket else r"(?!)")
         )
 
-    def check(self, root: Node) -> None:
+    def check(self, elements: Elements) -> None:
         """Look at every element and attribute of a view.
 
         Raises:
             RefusedError: STATE-SECRET; the detail names the element, never its text.
         """
-        place = self.find(root)
+        place = self.find(elements)
         if place is not None:
             raise RefusedError(Code.STATE_SECRET, f"a mark of secrecy stands in {place}")
 
-    def find(self, root: Node) -> str | None:
+    def find(self, elements: Elements) -> str | None:
         """Return the local name of an element or attribute that marks a state secret, or None."""
-        kinds = self._kinds
-        waiting = [root]
-        while waiting:
-            node = waiting.pop()
-            tag, _, attributes, children = node
-            kind = kinds.get(tag)
-            if kind is None:
-                kind = self._kind_of(tag)
-            if kind:
-                if kind & _LEVEL and self._is_level_marked(node):
-                    return local_name(tag)
-                if kind & _FIELD and self.marks_text(_whole_text(node), file_name=kind & _FILE_NAME != 0):
-                    return local_name(tag)
-            for attribute, value in attributes:
-                kind = kinds.get(attribute)
-                if kind is None:
-                    kind = self._kind_of(attribute)
-                if kind & _LEVEL and self._marks_level(value):
-                    return local_name(attribute)
-            if children:
-                waiting.extend(children)
+        looks = self._looks.get(elements.shape)
+        if looks is None:
+            looks = tuple(self._looks_at(elements.shape))
+            shape = elements.shape
+            size = sum(_PER_LOOK + 40 * sum(map(len, look.texts)) for look in looks)
+            self._looks.keep(shape, looks, shape.size + size)
+        for look in looks:
+            if look.kind & _LEVEL:
+                if any(self._marks_level(_joined(elements, text)) for text in look.texts) or any(
+                    self._marks_level(elements.values[value]) for value in look.values
+                ):
+                    return look.name
+            elif self.marks_text(_joined(elements, look.texts[0]), file_name=look.kind & _FILE_NAME != 0):
+                return look.name
         return None
+
+    def _looks_at(self, shape: Shape) -> Iterator[_Look]:
+        """Yield what is to be looked at: the same for all documents of the shape."""
+        attributes: dict[int, list[tuple[int, str]]] = {}
+        for number, (element, name) in enumerate(shape.attributes):
+            attributes.setdefault(element, []).append((number, name))
+        waiting = [0]
+        while waiting:
+            element = waiting.pop()
+            tag = shape.tags[element]
+            kind = self._kind_of(tag)
+            if kind & _LEVEL:  # its own text, that of its parts, and their attributes, one by one
+                parts = list(below(shape, element))
+                texts = tuple(shape.texts[part] for part in parts)
+                values = tuple(number for part in parts for number, _ in attributes.get(part, ()))
+                yield _Look(local_name(tag), _LEVEL, texts, values)
+            if kind & _FIELD:
+                yield _Look(local_name(tag), kind & ~_LEVEL, (_whole_text(shape, element),))
+            for number, name in attributes.get(element, ()):
+                if self._kind_of(name) & _LEVEL:
+                    yield _Look(local_name(name), _LEVEL, (), (number,))
+            waiting.extend(shape.children[element])
 
     def _kind_of(self, tag: str) -> int:
         """Return what the name of an element or attribute is to this rule, and keep it."""
+        known = self._kinds.get(tag)
+        if known is not None:
+            return known
         name = fold_name(tag)
         kind = (
             (_LEVEL if name in self.levels else 0)
@@ -156,23 +193,22 @@ class SecrecyRule:
                     return True
         return False
 
-    def _is_level_marked(self, node: Node) -> bool:
-        """Whether a level's own text, that of its parts, or one of their attributes is a mark."""
-        return any(
-            self._marks_level(value)
-            for part in walk(node)
-            for value in (part.text or "", *(value for _, value in part.attributes))
-        )
-
     def _marks_level(self, value: str) -> bool:
         return self.marks_text(value) or _bare(fold_text(value)) in self.level_values
 
 
-def _whole_text(node: Node) -> str:
-    """Return the text of an element and its parts, so that a mark split over parts is seen in one of the two ways."""
-    if not node.children:
-        return node.text or ""
-    return (node.text or "") + "".join(_whole_text(child) for child in node.children)
+def _whole_text(shape: Shape, element: int) -> tuple[int, ...]:
+    """Return the pieces of an element and its parts, so that a mark split over parts is seen in one of the two ways."""
+    own = shape.texts[element]
+    return own + tuple(piece for child in shape.children[element] for piece in _whole_text(shape, child))
+
+
+def _joined(elements: Elements, text: tuple[int, ...]) -> str:
+    """Return the text of some pieces, without those that were left out."""
+    if len(text) == 1:
+        piece = elements.pieces[text[0]]
+        return decoded(piece) if piece else ""
+    return "".join(decoded(piece) for one in text if (piece := elements.pieces[one]))
 
 
 @cache

@@ -27,12 +27,12 @@ def judge_of(settings: Settings) -> Judge:
 
     def judge(body: bytes) -> Judged:
         try:
-            root = unverified(body, place, limits)
+            elements = unverified(body, place, limits)
         except RefusedError as error:
             return Judged(readable=False, trouble=f"{error.code.value} {error.detail}".strip())
-        if (marked := rule.find(root)) is not None:
+        if (marked := rule.find(elements)) is not None:
             return Judged(readable=True, secret=marked)
-        facts = shown(SignedView(root, sha256(body).hexdigest(), len(body)))
+        facts = shown(SignedView(elements, sha256(body).hexdigest(), len(body)))
         return Judged(
             readable=True,
             facts={

@@ -255,7 +255,7 @@ def read(body: bytes) -> ReadReceipt:
         RefusedError: RECEIPT-INVALID: no receipt of this version, or one that says less than it must; or what the
             hardened parser refuses.
     """
-    return from_view(unverified(body, PLACE, LIMITS))
+    return from_view(unverified(body, PLACE, LIMITS).root)
 
 
 def from_view(root: Node) -> ReadReceipt:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Final, NamedTuple
+from functools import cached_property
+from typing import Final
 
 from relay.errors import Code
+from relay.model.elements import Elements
+from relay.model.elements import Node as Node  # noqa: PLC0414 -- handed on: the view's tree stands where the view does
 
 
 class RevocationState(StrEnum):
@@ -88,45 +90,23 @@ class Verdict:
         return self.intact and self.trusted and self.reason is Code.OK
 
 
-class Node(NamedTuple):
-    """One element of the signed view: an immutable copy taken from the verified tree, never parsed again.
-
-    A tuple, because a document has dozens and a frozen dataclass costs several times as much to make.
-
-    ``tag`` is ``{namespace}local``; ``text`` is the character data directly inside, joined; for an element that the
-    profile names opaque (attachment payloads) it is None unless asked for.
-    """
-
-    tag: str
-    text: str | None
-    attributes: tuple[tuple[str, str], ...]
-    children: tuple[Node, ...]
-
-    def all(self, tag: str) -> Iterator[Node]:
-        """Yield the direct children with that tag."""
-        return (child for child in self.children if child.tag == tag)
-
-    def first(self, *path: str) -> Node | None:
-        """Return the first element along a path of tags, or None."""
-        node: Node | None = self
-        for tag in path:
-            if node is None:
-                return None
-            node = next(node.all(tag), None)
-        return node
-
-    def attribute(self, name: str) -> str | None:
-        """Return an attribute's value by its ``{namespace}local`` or plain name."""
-        return next((value for key, value in self.attributes if key == name), None)
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class SignedView:
     """What was signed, and nothing else. Routing, receipts and registry read only this."""
 
-    root: Node
+    elements: Elements
     sha256: str  # of the body as received, lower-case hex
     size: int  # bytes of the body as received
+
+    @cached_property
+    def root(self) -> Node:
+        """What was signed, as a tree; made when first asked for."""
+        return self.elements.root
+
+    @classmethod
+    def of(cls, root: Node, sha256: str = "", size: int = 0) -> SignedView:
+        """Return the view that says what a tree says."""
+        return cls(Elements.of(root), sha256, size)
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,11 @@ def document_octets(root: Any) -> bytes:  # noqa: ANN401
     return octets(root.getroottree())
 
 
+def signed_octets(root: Any, signed: Any) -> bytes:  # noqa: ANN401
+    """Return what a digest is taken of: the document if the whole is signed, else the element. Raises as ``octets``."""
+    return document_octets(root) if signed is root else octets(signed)
+
+
 def detach(signature: Any) -> None:  # noqa: ANN401
     """Take the signature out of its tree as the enveloped-signature transform does: text behind it stays, joined."""
     parent = signature.getparent()

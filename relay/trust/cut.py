@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 SMALLEST: Final = 32 * 1024  # bytes of a stretch; below, the parser is as fast
 _PREFIX: Final = b"TrucBulkText"
@@ -89,3 +89,14 @@ def around(octets: bytes, texts: Mapping[str, memoryview]) -> Iterator[bytes | m
         yield text
         done = at + len(mark)
     yield octets[done:]
+
+
+def check_marks(root: Any, without: Cut, opaque: frozenset[str]) -> None:  # noqa: ANN401 -- of a library without types
+    """Have the body parsed whole unless each mark is the whole text of a bulk element.
+
+    Raises:
+        AmbiguousMarkError: it is not.
+    """
+    found = [element.text for element in root.iter(*opaque)]
+    if [text for text in found if text in without.texts] != list(without.texts):
+        raise AmbiguousMarkError

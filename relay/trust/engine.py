@@ -38,6 +38,9 @@ class Outcome(NamedTuple):
 
     digest: bool  # the content is what was signed
     value: bool  # the signature value is that key's over SignedInfo
+    octets: bytes = (
+        b""  # whose digest was taken, marks in the places of bulk; empty if the engine does not hand them out
+    )
 
 
 HOLDS: Final = Outcome(digest=True, value=True)
@@ -90,10 +93,12 @@ class FastEngine:
         """Check the signature; see ``Engine``."""
         try:
             signed_info = parts.signed_info or canonical.octets(parts.element[0])
-            digest = content_digest(root, signed, parts, bulk)
+            canonical.detach(parts.element)
+            octets = canonical.signed_octets(root, signed)
         except (etree.LxmlError, ValueError):
-            return Outcome(digest=False, value=False)
-        return Outcome(hmac.compare_digest(digest, parts.digest), value_holds(parts, key, signed_info))
+            return Outcome(digest=False, value=False)  # no canonical form: nothing can have been signed
+        same = hmac.compare_digest(content_digest(octets, parts, bulk), parts.digest)
+        return Outcome(same, value_holds(parts, key, signed_info), octets)
 
 
 def value_size(key: PublicKey) -> int:
@@ -105,17 +110,14 @@ def value_size(key: PublicKey) -> int:
     return size if isinstance(key, rsa.RSAPublicKey) else 2 * size
 
 
-def content_digest(root: Any, signed: Any, parts: SignatureParts, bulk: Bulk) -> bytes:  # noqa: ANN401
-    """Return the digest of what is signed, without its signature. Takes the signature out of the tree.
+def content_digest(octets: bytes, parts: SignatureParts, bulk: Bulk) -> bytes:
+    """Return the digest of what is signed, by its canonical octets.
 
     Bulk text is its own canonical form, so each mark in the form of the tree is hashed as what it stands for.
 
     Raises:
-        lxml.etree.C14NError: the document has no canonical form (a relative namespace name).
         AmbiguousMarkError: of ``cut.around``.
     """
-    canonical.detach(parts.element)
-    octets = canonical.octets(signed) if parts.fragment else canonical.document_octets(root)
     if not bulk:
         return hashlib.new(parts.digest_hash, octets).digest()
     made = hashlib.new(parts.digest_hash)
@@ -221,7 +223,8 @@ class XmlsecEngine:
 def why(root: Any, signed: Any, parts: SignatureParts) -> Outcome:  # noqa: ANN401
     """Tell why a signature that does not hold does not."""
     try:
-        same = hmac.compare_digest(content_digest(root, signed, parts, {}), parts.digest)
+        canonical.detach(parts.element)
+        octets = canonical.signed_octets(root, signed)
     except (etree.LxmlError, ValueError):
         return Outcome(digest=False, value=False)  # no canonical form: nothing can have been signed
-    return Outcome(digest=same, value=False)
+    return Outcome(hmac.compare_digest(content_digest(octets, parts, {}), parts.digest), value=False)

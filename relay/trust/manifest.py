@@ -16,7 +16,8 @@ from typing import Any, Final
 from lxml import etree
 
 from relay.errors import Code, RefusedError
-from relay.model.verdict import ManifestPlace, Node
+from relay.model.elements import Elements, encoded
+from relay.model.verdict import ManifestPlace
 from relay.trust import content, names, signature
 
 _SPACE: Final = " \t\r\n"
@@ -286,30 +287,28 @@ def unsigned_lines(root: Any, envelope: Any, place: ManifestPlace) -> list[str]:
     return [one.payload.text or "" for one in _pair(found, root, place)]
 
 
-def view_of(root: Any, envelope: Node, paired: list[tuple[Paired, str | None]], place: ManifestPlace) -> Node:  # noqa: ANN401
+def view_of(
+    root: str, envelope: Elements, attached: list[tuple[Line, bytes | None]], place: ManifestPlace
+) -> Elements:
     """Return what was signed, in the shape of the format: the envelope, and attachments as the signed lines say.
 
     Args:
-        root: the document's root, for its name alone.
-        envelope: copy of the envelope.
-        paired: the pairs, with the base64 text or None.
+        root: name of the document's root.
+        envelope: what is signed, read from its octets.
+        attached: the lines whose attachments hold what was signed, with the base64 text or None.
         place: where the format keeps them.
     """
-    attachments = tuple(
-        Node(
+    attachments = [
+        Elements.holding(
             place.attachment,
-            "",
-            (),
-            (
-                Node(place.content_id, one.line.written_id, (), ()),
-                *(Node(tag, text, (), ()) for tag, text in one.line.described),
-                Node(place.payload, text, (), ()),
-            ),
+            Elements.leaf(place.content_id, encoded(line.written_id)),
+            *(Elements.leaf(tag, encoded(text)) for tag, text in line.described),
+            Elements.leaf(place.payload, text),
         )
-        for one, text in paired
-    )
-    holder = (Node(place.attachments, "", (), attachments),) if attachments else ()
-    return Node(root.tag, "", (), (envelope, *holder))
+        for line, text in attached
+    ]
+    holder = (Elements.holding(place.attachments, *attachments),) if attachments else ()
+    return Elements.holding(root, envelope, *holder)
 
 
 def _attributes(root: Any) -> list[content.Attributes]:  # noqa: ANN401

@@ -8,12 +8,13 @@ from datetime import datetime
 from typing import Any
 
 from relay.errors import Code, RefusedError
+from relay.model.elements import Elements
+from relay.model.kept import Kept
 from relay.model.verdict import (
     MANIFEST,
     NOT_CHECKED,
     WHOLE,
     ManifestPlace,
-    Node,
     ParseLimits,
     Revocation,
     RevocationSource,
@@ -23,15 +24,17 @@ from relay.model.verdict import (
     Verdict,
     Verification,
 )
-from relay.trust import canonical, content, manifest, payload, quick, view
+from relay.trust import canonical, content, manifest, payload, quick
 from relay.trust.certificate import Certificate, CertificateCache
 from relay.trust.chain import ChainResult, Purpose, TrustStore
-from relay.trust.cut import AmbiguousMarkError, Cut, cut
+from relay.trust.cut import AmbiguousMarkError, Cut, check_marks, cut
 from relay.trust.engine import Engine, FastEngine, Outcome, value_size
 from relay.trust.parse import check_size, parse
 from relay.trust.signature import SignatureParts, locate, read
+from relay.trust.view import Views
 
 _NOTHING: frozenset[str] = frozenset()
+_MOST_CHAINS = 8192
 
 
 @dataclass(slots=True)
@@ -43,25 +46,6 @@ class _Known:
     algorithm: str = ""
     profile: str = WHOLE
     detail: str = ""
-
-
-class _Chains:
-    """Certificates by the digest of the octets that held them in a signature; bounded, safe for several threads.
-
-    Begun anew when full: a lock and an order of use would cost each document more than that does once in thousands.
-    """
-
-    def __init__(self, size: int = 8192) -> None:
-        self._size = size
-        self._kept: dict[bytes, tuple[Certificate, ...]] = {}
-
-    def get(self, octets: bytes) -> tuple[Certificate, ...] | None:
-        return self._kept.get(hashlib.sha256(octets).digest())
-
-    def keep(self, octets: bytes, chain: tuple[Certificate, ...]) -> None:
-        if len(self._kept) >= self._size:
-            self._kept = {}
-        self._kept[hashlib.sha256(octets).digest()] = chain
 
 
 class DocumentVerifier:
@@ -89,7 +73,8 @@ class DocumentVerifier:
         self._engine = engine or FastEngine()
         self._purpose = purpose
         self._certificates = CertificateCache()
-        self._chains = _Chains()
+        self._chains: Kept[bytes, tuple[Certificate, ...]] = Kept(_MOST_CHAINS, _MOST_CHAINS)
+        self._views = Views()
 
     def verify(
         self, body: bytes, place: SignaturePlace, at: datetime, *, with_opaque: bool = False
@@ -108,7 +93,7 @@ class DocumentVerifier:
         known = _Known()
         try:
             check_size(body, self._limits)
-            node, chain = self._intact(body, place, known, with_opaque)
+            elements, chain = self._intact(body, place, known, with_opaque)
         except RefusedError as error:
             return _refused(error.code, error.detail, at, known), None
         except MemoryError:
@@ -131,7 +116,7 @@ class DocumentVerifier:
             chain=tuple(certificate.sha256 for certificate in result.chain),
             revocation=_revocation(result),
         )
-        return Verification(verdict, _signed(node, body)), result
+        return Verification(verdict, _signed(elements, body)), result
 
     def signature(
         self,
@@ -141,19 +126,22 @@ class DocumentVerifier:
     ) -> tuple[SignatureParts, tuple[Certificate, ...]]:
         """Return the parts of the signature and its certificates, leaf first."""
         found = quick.read(element, by_manifest=by_manifest)
+        held = (
+            b"" if found is None else hashlib.sha256(found[1]).digest()
+        )  # of the octets that hold the certificates
         if found is not None:
-            known = self._chains.get(found[1])
+            known = self._chains.get(held)
             if known is not None:
                 return found[0], known
         parts = read(element, by_manifest=by_manifest)
         chain = tuple(self._certificates.read(der) for der in parts.certificates)
         if found is not None:
-            self._chains.keep(found[1], chain)
+            self._chains.keep(held, chain, 1)
         return parts, chain
 
     def _intact(
         self, body: bytes, place: SignaturePlace, known: _Known, with_opaque: bool
-    ) -> tuple[Node, tuple[Certificate, ...]]:
+    ) -> tuple[Elements, tuple[Certificate, ...]]:
         """Return view and certificates if the signature holds, else raise ``RefusedError``."""
         without = cut(body) if place.opaque else None
         if without is not None:
@@ -165,7 +153,7 @@ class DocumentVerifier:
 
     def _of_tree(
         self, source: bytes, without: Cut | None, place: SignaturePlace, known: _Known, with_opaque: bool
-    ) -> tuple[Node, tuple[Certificate, ...]]:
+    ) -> tuple[Elements, tuple[Certificate, ...]]:
         try:
             root = parse(source, place.root, place.opaque, self._limits)
         except RefusedError as error:
@@ -173,7 +161,7 @@ class DocumentVerifier:
                 raise
             raise AmbiguousMarkError from error  # white space became a mark, perhaps
         if without is not None:
-            _check_marks(root, without, place)
+            check_marks(root, without, place.opaque)
         if place.stub is not None and next(root.iter(place.stub), None) is not None:
             known.detail = "a stub signature stands in the package; it is signed content and proves nothing"
         parts, chain = self.signature(locate(root, place), by_manifest=place.manifest is not None)
@@ -198,14 +186,15 @@ class DocumentVerifier:
         check_digest(outcome)
         check_value(outcome)
         canonical.detach(parts.element)
-        attributes: list[content.Attributes] = []
-        node = view.copy(signed, None, _NOTHING if with_opaque else place.opaque, attributes)
+        octets = outcome.octets or canonical.signed_octets(root, signed)
+        elements = self._views.view(octets, _NOTHING if with_opaque else place.opaque)
+        attributes = [items for _, items in elements.attributed()]
         content.check_ids(attributes)
         content.check_types(attributes)
         if place.manifest is None or not by_manifest:
-            return node, chain
+            return elements, chain
         attached = _attached(root, signed, place.manifest, without, with_opaque)
-        return manifest.view_of(root, node, attached, place.manifest), chain
+        return manifest.view_of(root.tag, elements, attached, place.manifest), chain
 
     def _check_plain(self, without: Cut, *, with_opaque: bool) -> None:
         """Have the body parsed whole unless the engine can hash each stretch as it stands."""
@@ -214,22 +203,15 @@ class DocumentVerifier:
             raise AmbiguousMarkError
 
 
-def _check_marks(root: Any, without: Cut, place: SignaturePlace) -> None:  # noqa: ANN401 -- lxml ships no types
-    """Have the body parsed whole unless each mark is the whole text of a bulk element."""
-    found = [element.text for element in root.iter(*place.opaque)]
-    if [text for text in found if text in without.texts] != list(without.texts):
-        raise AmbiguousMarkError
-
-
 def _attached(
     root: Any,  # noqa: ANN401 -- lxml ships no types
     envelope: Any,  # noqa: ANN401
     place: ManifestPlace,
     without: Cut | None,
     with_opaque: bool,
-) -> list[tuple[manifest.Paired, str | None]]:
-    """Return the attachments with their base64 texts, if these are asked for and hold what was signed."""
-    found: list[tuple[manifest.Paired, str | None]] = []
+) -> list[tuple[manifest.Line, bytes | None]]:
+    """Return the signed lines of the attachments with their base64 texts, if these are asked for and hold what was signed."""
+    found: list[tuple[manifest.Line, bytes | None]] = []
     for one in manifest.pair(root, envelope, place):
         text = one.payload.text or ""
         stretch = without.texts.get(text) if without is not None else None
@@ -241,7 +223,7 @@ def _attached(
                 raise AmbiguousMarkError from error
             raise RefusedError(Code.ATTACHMENT_ALTERED, "an attachment is no base64") from error
         manifest.check_payload(one.line, digest)
-        found.append((one, str(octets, "ascii") if with_opaque else None))
+        found.append((one.line, bytes(octets) if with_opaque else None))
     return found
 
 
@@ -271,8 +253,8 @@ def check_value(outcome: Outcome) -> None:
         raise RefusedError(Code.SIGNATURE_INVALID, "the signature value does not hold")
 
 
-def _signed(node: Node, body: bytes) -> SignedView:
-    return SignedView(node, hashlib.sha256(body).hexdigest(), len(body))
+def _signed(elements: Elements, body: bytes) -> SignedView:
+    return SignedView(elements, hashlib.sha256(body).hexdigest(), len(body))
 
 
 _STATES = {

@@ -1,79 +1,290 @@
-"""The signed view: an immutable copy of what the signature covers, made from the very tree that was verified."""
+"""The signed view: read from the canonical octets whose digest was taken. What was hashed is what is read.
+
+Exclusive canonical form has one spelling: no comments, no instructions, no CDATA, no references but six; each element
+with a start and an end tag; ``<`` where a tag begins and nowhere else; attributes in double quotes, in whose values
+``>`` may stand. So a document is tag, text, tag, text, … to its end, and is taken apart without a parser. The tags
+without the values of their attributes are the *form* of a document. The first one of a form is looked at tag by tag,
+strictly (``_formed``): names, quotes, nesting, namespaces. What comes out, a ``Shape``, is the same for all of that
+form, since nothing in it hangs on texts and values; it is kept, within bounds, so that a worker pays it once.
+
+Nothing here ever refuses what libxml2 wrote; what it cannot have written is no view (``NotCanonicalError``).
+"""
 
 from __future__ import annotations
 
+import re
+from dataclasses import dataclass
 from typing import Any, Final
 
-from relay.model.verdict import Node, ParseLimits, SignaturePlace
-from relay.trust.parse import parse
+from lxml import etree
 
-Attributes = list[tuple[str, str]]
+from relay.errors import Code, RefusedError
+from relay.model.elements import Elements, Shape, decoded
+from relay.model.kept import Kept
+from relay.model.verdict import ParseLimits, SignaturePlace
+from relay.trust import canonical
+from relay.trust.cut import AmbiguousMarkError, Cut, check_marks, cut
+from relay.trust.parse import check_size, parse
+from relay.trust.payload import is_plain
 
-_new: Final = tuple.__new__  # a Node is a tuple; its own constructor takes twice the time
+_SMALL: Final = 64 * 1024  # octets; above, texts that nobody will see are not copied
+_MOST: Final = 1024
+_ROOM: Final = 16 * 1024 * 1024
+_PER_TAG: Final = 150  # bytes, roughly, that one tag takes in what is kept
+_NAME: Final = r"[^ \t\r\n\"'<>/=&]+"
+_START: Final = re.compile(f'({_NAME})((?: {_NAME}="[^"<]*")*)')
+_ATTRIBUTE: Final = re.compile(f' ({_NAME})="([^"<]*)"')
+_XML: Final = {"xml": "http://www.w3.org/XML/1998/namespace"}
 
 
-def copy(
-    element: Any,  # noqa: ANN401 -- lxml ships no types
-    without: Any,  # noqa: ANN401
-    opaque: frozenset[str],
-    attributes: list[Attributes] | None = None,
-) -> Node:
-    """Copy an element and all below it. Depth was bounded when the tree was parsed.
+class NotCanonicalError(ValueError):
+    """Octets that no canonicalisation gives."""
 
-    Args:
-        element: the root of the copy.
-        without: the ``ds:Signature`` element, which its own digest leaves out. The text behind it is signed.
-        opaque: tags whose text is left out (None).
-        attributes: takes what attributes the elements have, where they have any.
 
-    Comments are no part of the copy; the pieces of text around them are joined.
+@dataclass(frozen=True, slots=True)
+class _Form:
+    """What is the same for all documents of one form."""
+
+    shape: Shape
+    opaque: tuple[int, ...]  # pieces that are left out
+    valued: tuple[int, ...]  # which of the values in quotes are no namespaces
+
+
+class Views:
+    """Makes views, and knows the forms that it met: by what their tags hold, never by what a document says.
+
+    Safe to use from several threads.
     """
-    # One walk in the order of the document and no call for each element: every package pays this.
-    above: list[tuple[Any, list[Node], int, str]] = []
-    opened: Any = None  # the element whose children come now
-    made: list[Node] = []  # those of them that are done
-    left = 1  # how many are to come
-    tails = ""  # text between them
-    nodes = element.iter()
-    for node in nodes:
-        tag = node.tag
-        if tag.__class__ is not str:
-            pass  # a comment
-        elif node is without:
-            for _ in range(sum(1 for _ in node.iterdescendants())):
-                next(nodes)
-        elif len(node):
-            above.append((opened, made, left, tails))
-            opened, made, left, tails = node, [], len(node), ""
+
+    def __init__(self, most: int = _MOST, room: int = _ROOM) -> None:
+        """Keep at most so many forms, in so many bytes."""
+        self.forms: Kept[tuple[object, ...], _Form] = Kept(most, room)
+
+    def view(self, octets: bytes, opaque: frozenset[str]) -> Elements:
+        """Return the elements of a document.
+
+        Args:
+            octets: exclusive canonical form, without comments, of an element or of a document with instructions
+                around its root.
+            opaque: tags whose text is left out.
+
+        Raises:
+            NotCanonicalError: they are none.
+        """
+        if octets.startswith(b"<?") or octets.endswith(b"?>"):
+            octets = _root_alone(octets)
+        if len(octets) <= _SMALL:
+            flat = octets.replace(b">", b"<").split(b"<")
+            tags = flat[1::2]
+            quoted = _quoted(tags)
+            if quoted is not None:
+                if (
+                    flat[0]
+                    or flat[-1]
+                    or not octets.startswith(b"<")
+                    or 2 * octets.count(b"<") != len(flat) - 1
+                ):
+                    raise NotCanonicalError("text around the root")
+                form = self._form(tags, quoted, opaque)
+                texts: list[bytes | None] = flat[2::2]  # type: ignore[assignment]
+                for piece in form.opaque:
+                    texts[piece] = None
+                return _elements(form, texts, quoted)
+        return self._long(octets, opaque)
+
+    def _long(self, octets: bytes, opaque: frozenset[str]) -> Elements:
+        """Do as ``view``, tag by tag: the last ``>`` before the next ``<`` ends a tag, since texts hold none."""
+        tags: list[bytes] = []
+        between: list[tuple[int, int]] = []
+        at = 0 if octets.startswith(b"<") else -1
+        while at >= 0:
+            following = octets.find(b"<", at + 1)
+            behind = len(octets) if following < 0 else following
+            end = octets.rfind(b">", at, behind)
+            tags.append(octets[at + 1 : end])
+            between.append((end + 1, behind))
+            if end < 0:
+                raise NotCanonicalError("a tag without an end")
+            at = following
+        quoted = _quoted(tags)
+        if quoted is None or not between or between[-1][0] != len(octets):
+            raise NotCanonicalError("text around the root, or a quotation mark left open")
+        form = self._form(tags, quoted, opaque)
+        left_out = frozenset(form.opaque)
+        texts = [
+            None if piece in left_out else octets[start:end] for piece, (start, end) in enumerate(between)
+        ]
+        return _elements(form, texts, quoted)
+
+    def _form(self, tags: list[bytes], quoted: list[bytes], opaque: frozenset[str]) -> _Form:
+        """Return the form of a document with these tags; ``quoted``: of ``_quoted``."""
+        outside, values = quoted[0::2], quoted[1::2]
+        spaces = [
+            value
+            for before, value in zip(outside, values, strict=False)
+            if before.rpartition(b" ")[2].startswith(b"xmlns")
+        ]
+        known = (opaque, b'"'.join(outside), *spaces)
+        form = self.forms.get(known)
+        if form is None:
+            form = _formed(tags, opaque)
+            size = form.shape.size + sum(map(len, quoted)) + 2 * _PER_TAG * len(values)
+            self.forms.keep(known, form, size)
+        return form
+
+
+def _quoted(tags: list[bytes]) -> list[bytes] | None:
+    """Return the tags, joined by ``<``, split at their quotation marks: what stands outside of values and in them by turns.
+
+    None where a tag leaves one open, as half of a tag does that was cut at a ``>`` in a value: then their number is odd,
+    or what seems a value goes on into the next tag.
+    """
+    quoted = b"<".join(tags).split(b'"')
+    if len(quoted) % 2 == 0 or any(b"<" in value for value in quoted[1::2]):
+        return None
+    return quoted
+
+
+def _elements(form: _Form, texts: list[bytes | None], quoted: list[bytes]) -> Elements:
+    values = quoted[1::2]
+    return Elements(form.shape, tuple(texts), tuple(decoded(values[one]) for one in form.valued))
+
+
+@dataclass(slots=True)
+class _Scope:
+    """The namespaces in force, and the names that were resolved with them."""
+
+    spaces: dict[str, str]
+    named: dict[str, str]
+
+
+def _formed(tags: list[bytes], opaque: frozenset[str]) -> _Form:
+    """Look at each tag. ``tags`` without angle brackets, in the order of the document.
+
+    Raises:
+        NotCanonicalError: the tags of no canonical form.
+    """
+    names: list[str] = []
+    children: list[list[int]] = []
+    texts: list[list[int]] = []
+    attributes: list[tuple[int, str]] = []
+    valued: list[int] = []
+    value = 0
+    scope = _Scope({}, {})
+    open_: list[tuple[int, bytes, _Scope]] = []
+    plain: set[bytes] = set()  # start tags without attributes that were looked at
+    for number, tag in enumerate(tags):
+        if tag.startswith(b"/"):
+            if not open_ or open_[-1][1] != tag[1:]:
+                raise NotCanonicalError("an end tag that ends nothing")
+            open_.pop()
+            if open_:
+                element, _, scope = open_[-1]
+                texts[element].append(number)
             continue
+        if names and not open_:
+            raise NotCanonicalError("a second root")
+        element = len(names)
+        if tag in plain:
+            written = tag.decode()
         else:
-            items = node.items()
-            if items and attributes is not None:
-                attributes.append(items)
-            made.append(_new(Node, (tag, None if tag in opaque else node.text or "", tuple(items), ())))
-        left -= 1
-        if opened is not None and (tail := node.tail):
-            tails += tail
-        while not left and opened is not None:
-            tag = opened.tag
-            text = None if tag in opaque else (opened.text or "") + tails
-            items = opened.items()
-            if items and attributes is not None:
-                attributes.append(items)
-            done = _new(Node, (tag, text, tuple(items), tuple(made)))
-            tail = opened.tail
-            opened, made, left, tails = above.pop()
-            made.append(done)
-            left -= 1
-            if tail and opened is not None:
-                tails += tail
-    return made[0]
+            match = _START.fullmatch(tag.decode())
+            if match is None:
+                raise NotCanonicalError("no start tag")
+            written, inside = match.groups()
+            if inside:
+                found = _ATTRIBUTE.findall(inside)
+                scope = _below(scope, found)
+                for name, _ in found:
+                    if name != "xmlns" and not name.startswith("xmlns:"):
+                        attributes.append((element, _resolved(name, scope) if ":" in name else name))
+                        valued.append(value)
+                    value += 1
+            else:
+                plain.add(tag)
+        if open_:
+            children[open_[-1][0]].append(element)
+        names.append(_resolved(written, scope))
+        children.append([])
+        texts.append([number])
+        open_.append((element, written.encode(), scope))
+    if open_ or not names:
+        raise NotCanonicalError("an element without an end")
+    size = _PER_TAG * len(tags) + sum(map(len, {*names, *(name for _, name in attributes)}))
+    shape = Shape(
+        tuple(names), tuple(map(tuple, children)), tuple(map(tuple, texts)), tuple(attributes), size
+    )
+    left_out = tuple(piece for name, own in zip(names, texts, strict=True) if name in opaque for piece in own)
+    return _Form(shape, left_out, tuple(valued))
 
 
-def unverified(body: bytes, place: SignaturePlace, limits: ParseLimits) -> Node:
+def _below(scope: _Scope, attributes: list[tuple[str, str]]) -> _Scope:
+    """Return the scope of an element with these attributes."""
+    spaces = {
+        name.partition(":")[2]: decoded(value.encode())
+        for name, value in attributes
+        if name == "xmlns" or name.startswith("xmlns:")
+    }
+    return _Scope({**scope.spaces, **spaces}, {}) if spaces else scope
+
+
+def _resolved(written: str, scope: _Scope) -> str:
+    """Return ``{namespace}local`` of a name as written; of an element without a prefix by the namespace in force."""
+    known = scope.named.get(written)
+    if known is None:
+        prefix, _, local = written.rpartition(":")
+        space = _XML.get(prefix) or scope.spaces.get(prefix, "")
+        if (":" in written and not space) or not local or ":" in prefix:
+            raise NotCanonicalError("a prefix without a namespace")
+        known = scope.named[written] = f"{{{space}}}{local}" if space else local
+    return known
+
+
+def _root_alone(octets: bytes) -> bytes:
+    """Return the root's part of a document with instructions around it: one on each line (Canonical XML 1.0, 2.3)."""
+    start = 0
+    while octets.startswith(b"<?", start):
+        end = octets.find(b"?>\n", start)
+        if end < 0:
+            raise NotCanonicalError("an instruction without an end")
+        start = end + 3
+    end = octets.find(b"\n<?", start)  # none stands inside, and no other "<" is followed by that
+    return octets[start:] if end < 0 else octets[start:end]
+
+
+_views: Final = Views()
+
+
+def unverified(body: bytes, place: SignaturePlace, limits: ParseLimits) -> Elements:
     """Return a view of bytes whose signature was NOT checked: for what the relay stored itself, and for display.
 
     Raises:
-        RefusedError: what the hardened parser refuses.
+        RefusedError: what the hardened parser refuses; NOT-XML: besides, what has no canonical form (a relative
+            namespace name), so that nobody can sign it.
     """
-    return copy(parse(body, place.root, place.opaque, limits), None, place.opaque)
+    check_size(body, limits)
+    without = cut(body) if place.opaque else None
+    if without is not None:
+        try:
+            return _unverified(without.skeleton, without, place, limits)
+        except (AmbiguousMarkError, RefusedError):  # white space became a mark, perhaps
+            pass
+    return _unverified(body, None, place, limits)
+
+
+def _unverified(source: bytes, without: Cut | None, place: SignaturePlace, limits: ParseLimits) -> Elements:
+    root = parse(source, place.root, place.opaque, limits)
+    if without is not None:
+        check_marks(root, without, place.opaque)
+        if not all(map(is_plain, without.texts.values())):
+            raise AmbiguousMarkError
+    octets = octets_of(root)
+    return _views.view(octets, place.opaque)
+
+
+def octets_of(root: Any) -> bytes:  # noqa: ANN401 -- lxml ships no types
+    """Return the canonical octets of a tree that is not verified. NOT-XML: it has none."""
+    try:
+        return canonical.octets(root)
+    except etree.LxmlError as error:
+        raise RefusedError(Code.NOT_XML, "no canonical form") from error

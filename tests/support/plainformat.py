@@ -40,7 +40,7 @@ class PlainVerifier:
             return Verification(Verdict(False, False, Code.SIGNATURE_INVALID, at))
         root = Node("package", body.decode(), (), ())
         verdict = Verdict(True, True, Code.OK, at, "CN=signer", read.get("certificate", CERTIFICATE))
-        return Verification(verdict, SignedView(root, hashlib.sha256(body).hexdigest(), len(body)))
+        return Verification(verdict, SignedView.of(root, hashlib.sha256(body).hexdigest(), len(body)))
 
 
 class PlainFormat:

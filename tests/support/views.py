@@ -14,7 +14,7 @@ def view_of(body: bytes, *, opaque: frozenset[str] = frozenset()) -> SignedView:
     """Return the view of a whole body; texts of elements named ``opaque`` are left out."""
     parser = etree.XMLParser(resolve_entities=False, no_network=True, huge_tree=True, remove_pis=True)
     root = etree.fromstring(body, parser)
-    return SignedView(root=node_of(root, opaque), sha256=hashlib.sha256(body).hexdigest(), size=len(body))
+    return SignedView.of(node_of(root, opaque), sha256=hashlib.sha256(body).hexdigest(), size=len(body))
 
 
 def node_of(element: Any, opaque: frozenset[str] = frozenset()) -> Node:

@@ -69,8 +69,8 @@ SPLITTING.add("a section that hides markup in a code", Code.BAD_CODE, "codes.nor
 
 _ALIEN: Final = "urn:x"
 NAMESPACES.add("the prefix bound anew around To", Code.NO_RECIPIENT, "format._recipients", "readers that look at prefixes", _before("<edXML:To>", f'<edXML:To xmlns:edXML="{_ALIEN}">'))  # fmt: skip
-NAMESPACES.add("a second From in another namespace", Code.DUPLICATE_VALUE, "fields.optional", "readers that look at local names", lambda forge: forge.with_insert("<edXML:From>", f'<x:From xmlns:x="{_ALIEN}"><x:OrganId>{THIRD}</x:OrganId></x:From>'), source="docs/edxml.md")  # fmt: skip
-NAMESPACES.add("a second OrganId in no namespace", Code.DUPLICATE_VALUE, "fields.optional", "readers that look at local names", lambda forge: forge.with_insert(f"<edXML:OrganId>{SENDER}<", f'<OrganId xmlns="">{THIRD}</OrganId>'))  # fmt: skip
+NAMESPACES.add("a second From in another namespace", Code.DUPLICATE_VALUE, "fields.check_single", "readers that look at local names", lambda forge: forge.with_insert("<edXML:From>", f'<x:From xmlns:x="{_ALIEN}"><x:OrganId>{THIRD}</x:OrganId></x:From>'), source="docs/edxml.md")  # fmt: skip
+NAMESPACES.add("a second OrganId in no namespace", Code.DUPLICATE_VALUE, "fields.check_single", "readers that look at local names", lambda forge: forge.with_insert(f"<edXML:OrganId>{SENDER}<", f'<OrganId xmlns="">{THIRD}</OrganId>'))  # fmt: skip
 NAMESPACES.add("the header in no namespace", Code.MISSING_VALUE, "fields.Parts.need", "readers that look at local names", lambda forge: _in_no_namespace(forge))  # fmt: skip
 NAMESPACES.add("a type named by a prefix", Code.HIDDEN_NAMESPACE, "content.check_types", "exclusive C14N does not sign what the prefix is bound to", _before("<edXML:To>", f'<edXML:To xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" xsi:type="edXML:{RECIPIENT}">'), source="Exclusive XML Canonicalization 1.0, section 1.3; Schema Part 1, section 2.6.1")  # fmt: skip
 NAMESPACES.add("an id that stands twice", Code.FOREIGN_ID, "content.check_ids", "readers that find what is signed by its id", lambda forge: forge.sign(replaced(replaced(forge.unsigned(), "<edXML:To>", '<edXML:To Id="x">'), "<edXML:From>", '<edXML:From ID="x">')), source="W3C, xml:id 1.0, section 4")  # fmt: skip
@@ -93,11 +93,11 @@ def _in_no_namespace(forge: Forge) -> bytes:
 
 # --- values
 
-VALUES.add("two OrganId in From", Code.DUPLICATE_VALUE, "fields.optional", "which sender is meant", lambda forge: forge.with_insert(f"<edXML:OrganId>{SENDER}<", f"<edXML:OrganId>{THIRD}</edXML:OrganId>"))  # fmt: skip
-VALUES.add("two OrganId in To", Code.DUPLICATE_VALUE, "fields.optional", "which recipient is meant", lambda forge: forge.with_insert(f"<edXML:OrganId>{RECIPIENT}<", f"<edXML:OrganId>{THIRD}</edXML:OrganId>"))  # fmt: skip
-VALUES.add("two From", Code.DUPLICATE_VALUE, "fields.optional", "which sender is meant", lambda forge: forge.with_insert("<edXML:To>", f"<edXML:From><edXML:OrganId>{THIRD}</edXML:OrganId></edXML:From>"))  # fmt: skip
-VALUES.add("two MessageHeader", Code.DUPLICATE_VALUE, "fields.optional", "which header is meant", lambda forge: forge.with_insert("<edXML:MessageHeader>", f"<edXML:MessageHeader><edXML:From><edXML:OrganId>{THIRD}</edXML:OrganId></edXML:From></edXML:MessageHeader>"))  # fmt: skip
-VALUES.add("two DocumentId", Code.DUPLICATE_VALUE, "fields.optional", "which document a status speaks of", lambda forge: forge.with_insert("<edXML:DocumentId>", "<edXML:DocumentId>x</edXML:DocumentId>"))  # fmt: skip
+VALUES.add("two OrganId in From", Code.DUPLICATE_VALUE, "fields.check_single", "which sender is meant", lambda forge: forge.with_insert(f"<edXML:OrganId>{SENDER}<", f"<edXML:OrganId>{THIRD}</edXML:OrganId>"))  # fmt: skip
+VALUES.add("two OrganId in To", Code.DUPLICATE_VALUE, "fields.check_single", "which recipient is meant", lambda forge: forge.with_insert(f"<edXML:OrganId>{RECIPIENT}<", f"<edXML:OrganId>{THIRD}</edXML:OrganId>"))  # fmt: skip
+VALUES.add("two From", Code.DUPLICATE_VALUE, "fields.check_single", "which sender is meant", lambda forge: forge.with_insert("<edXML:To>", f"<edXML:From><edXML:OrganId>{THIRD}</edXML:OrganId></edXML:From>"))  # fmt: skip
+VALUES.add("two MessageHeader", Code.DUPLICATE_VALUE, "fields.check_single", "which header is meant", lambda forge: forge.with_insert("<edXML:MessageHeader>", f"<edXML:MessageHeader><edXML:From><edXML:OrganId>{THIRD}</edXML:OrganId></edXML:From></edXML:MessageHeader>"))  # fmt: skip
+VALUES.add("two DocumentId", Code.DUPLICATE_VALUE, "fields.check_single", "which document a status speaks of", lambda forge: forge.with_insert("<edXML:DocumentId>", "<edXML:DocumentId>x</edXML:DocumentId>"))  # fmt: skip
 VALUES.add("an empty DocumentId", Code.EMPTY_DOCUMENT_ID, "format._document", "a document that no status can name", lambda forge: forge.good(document_id=""))  # fmt: skip
 VALUES.add("no From", Code.MISSING_VALUE, "fields.Parts.need", "a document of nobody", lambda forge: _left_out(forge, b"<edXML:From>", b"</edXML:From>"))  # fmt: skip
 VALUES.add("no DocumentId", Code.MISSING_VALUE, "fields.Parts.need", "a document that no status can name", lambda forge: _left_out(forge, b"<edXML:DocumentId>", b"</edXML:DocumentId>"))  # fmt: skip

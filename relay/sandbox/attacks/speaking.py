@@ -122,14 +122,14 @@ STATUSES.add("the recipient's own, published by a third", Code.SENDER_NOT_ALLOWE
 STATUSES.add("a take-back by a third", Code.TAKE_BACK_NOT_YOURS, "statuses.decide", "documents of others, called back", _told(THIRD, "13", addressee=RECIPIENT, description="gửi nhầm"))  # fmt: skip
 STATUSES.add("consent to a take-back that nobody asked for", Code.STATUS_WITHOUT_REQUEST, "statuses.decide", "a document that is told as withdrawn", _told(RECIPIENT, "15"))  # fmt: skip
 STATUSES.add("with a To", Code.STATUS_HAS_TO, "format._status", "a status that reaches others", _changed("01", "<edXML:ResponseFor>", f"<edXML:To><edXML:OrganId>{THIRD}</edXML:OrganId></edXML:To><edXML:ResponseFor>"))  # fmt: skip
-STATUSES.add("two status codes", Code.DUPLICATE_VALUE, "fields.optional", "which of them is meant", _changed("01", "<edXML:StatusCode>", "<edXML:StatusCode>02</edXML:StatusCode><edXML:StatusCode>"))  # fmt: skip
+STATUSES.add("two status codes", Code.DUPLICATE_VALUE, "fields.check_single", "which of them is meant", _changed("01", "<edXML:StatusCode>", "<edXML:StatusCode>02</edXML:StatusCode><edXML:StatusCode>"))  # fmt: skip
 STATUSES.add("a status code that there is not", Code.BAD_STATUS_CODE, "format._status", "readers that take it for something", _told(RECIPIENT, "99"))  # fmt: skip
 STATUSES.add("a status said to be a document", Code.TYPE_MISMATCH, "format._document", "a status that gets a deadline, and goes where To says", lambda forge: Shot(forge.sign(forge.status(Letter(), "01", SENDER), forge.signer(SENDER))))  # fmt: skip
 STATUSES.add("a document said to be a status", Code.TYPE_MISMATCH, "format._status", "a document without a deadline", lambda forge: Shot(forge.good(), kind="status"))  # fmt: skip
 STATUSES.add("about no document", Code.MISSING_VALUE, "format._status", "a status that fits any document", lambda forge: _about_nothing(forge))  # fmt: skip
 STATUSES.add("without a status code", Code.MISSING_VALUE, "format._status", "a status that says nothing", _changed("01", "<edXML:StatusCode>01</edXML:StatusCode>", ""))  # fmt: skip
 STATUSES.add("with an attachment", Code.TYPE_MISMATCH, "format._status", "a document that goes as a status", _changed("01", "</edXML:edXMLEnvelope>", "</edXML:edXMLEnvelope><AttachmentEncoded><Attachment></Attachment></AttachmentEncoded>"))  # fmt: skip
-STATUSES.add("a look-alike StatusCode in another namespace", Code.DUPLICATE_VALUE, "fields.optional", "readers that look at local names", _changed("01", "<edXML:StatusCode>", '<x:StatusCode xmlns:x="urn:x">02</x:StatusCode><edXML:StatusCode>'))  # fmt: skip
+STATUSES.add("a look-alike StatusCode in another namespace", Code.DUPLICATE_VALUE, "fields.check_single", "readers that look at local names", _changed("01", "<edXML:StatusCode>", '<x:StatusCode xmlns:x="urn:x">02</x:StatusCode><edXML:StatusCode>'))  # fmt: skip
 
 
 # --- replay

@@ -203,7 +203,7 @@ roots = st.one_of(
 @settings(max_examples=200, deadline=None)
 def test_the_reader_gives_an_envelope_or_refuses(root: Node, kind: Kind) -> None:
     try:
-        envelope = EDXML.read(SignedView(root, "", 0), kind)
+        envelope = EDXML.read(SignedView.of(root), kind)
     except RefusedError:
         return
     assert envelope.recipients
@@ -213,7 +213,7 @@ def test_the_reader_gives_an_envelope_or_refuses(root: Node, kind: Kind) -> None
 @given(roots)
 @settings(max_examples=100, deadline=None)
 def test_showing_never_fails_and_taking_out_only_refuses(root: Node) -> None:
-    view = SignedView(root, "", 0)
+    view = SignedView.of(root)
     assert shown(view) == shown(view)
     with suppress(RefusedError):
         received_files(view)

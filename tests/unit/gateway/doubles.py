@@ -114,7 +114,7 @@ class FakeVerifier:
             return Verification(Verdict(False, False, Code.SIGNATURE_INVALID, at))
         verdict = Verdict(True, True, Code.OK, at, certificate_sha256=signer)
         root = Node("x", body.decode(), (), ())
-        return Verification(verdict, SignedView(root, hashlib.sha256(body).hexdigest(), len(body)))
+        return Verification(verdict, SignedView.of(root, hashlib.sha256(body).hexdigest(), len(body)))
 
 
 class FakeFormat:
