@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -14,8 +14,10 @@ from relay.cli.options import home_option, json_option, people_time, print_json,
 from relay.errors import Code, OperationError, RefusedError
 
 if TYPE_CHECKING:
+    from relay.directory.advice import Advice
+    from relay.directory.entries import Finding
     from relay.directory.snapshot import AgencyDirectory
-    from relay.model.agency import Agency
+    from relay.model.agency import Agency, Resolution
 
 directory_option = click.option(
     "--file",
@@ -56,7 +58,7 @@ def show(code: str, at: datetime | None, file: Path | None, home: Path, as_json:
         raise OperationError(Code.NOT_FOUND, error.detail) from error
     if agency is None:
         raise OperationError(Code.NOT_FOUND, code)
-    goes_to = resolution.agency.code if resolution.agency else ""
+    heir = agencies.heir(agency, day)
     answering = _activity(home, agency.code) if file is None else None
     facts = {
         **_json(agency),
@@ -64,7 +66,9 @@ def show(code: str, at: datetime | None, file: Path | None, home: Path, as_json:
         "name_on": agency.name_on(day),
         "resolution": {
             "on": day.isoformat(),
-            "agency": goes_to,
+            "agency": resolution.agency.code if resolution.agency else "",
+            "duties_with": heir.code,
+            "duties_with_name": heir.name_on(day),
             "refusal": resolution.refusal.value if resolution.refusal else "",
             "candidates": list(resolution.candidates),
             "via": list(resolution.via),
@@ -74,6 +78,7 @@ def show(code: str, at: datetime | None, file: Path | None, home: Path, as_json:
         print_json(facts)
         return
     click.echo(f"{agency.code}  {agency.name_on(day)}")
+    shown_day = f"{day:%d/%m/%Y}"
     former = ", ".join(f"{one.name} (– {one.until})" for one in agency.former_names)
     rows = [
         (words("name now", "tên hiện nay"), agency.name if agency.name_on(day) != agency.name else ""),
@@ -83,7 +88,8 @@ def show(code: str, at: datetime | None, file: Path | None, home: Path, as_json:
         (words("English name", "tên tiếng Anh"), agency.english_name),
         (
             words("level", "cấp"),
-            agency.level.value + (" (mặc định / default)" if agency.level_defaulted else ""),
+            _LEVELS[agency.level.value]()
+            + (words(" (by default rule)", " (theo quy tắc mặc định)") if agency.level_defaulted else ""),
         ),
         (words("parent", "cơ quan chủ quản"), agency.parent or ""),
         (words("gateway", "điểm kết nối"), agency.gateway or ""),
@@ -92,18 +98,20 @@ def show(code: str, at: datetime | None, file: Path | None, home: Path, as_json:
             words("yes", "có") if agency.own_queue else words("no", "không"),
         ),
         (words("aliases", "mã khác"), " ".join(agency.aliases)),
-        (words("admission", "tình trạng"), agency.admission.value),
+        (words("admission", "tình trạng kết nối"), _ADMISSIONS[agency.admission.value]()),
         (words("contact", "liên hệ"), agency.contact),
         (
             words("suspended until", "tạm ngừng đến"),
             agency.suspended_until.isoformat() if agency.suspended_until else "",
         ),
         (words("valid", "hiệu lực"), f"{agency.valid_from or '…'} – {agency.valid_to or '…'}"),
+        (words(f"on {shown_day}", f"ngày {shown_day}"), _state(agency, day)),
         (words("successors", "kế thừa"), " ".join(agency.successors)),
         (
-            words("mail goes to", "thư đến"),
-            goes_to or (resolution.refusal.value if resolution.refusal else ""),
+            words("duties now with", "nhiệm vụ nay thuộc"),
+            f"{heir.code}  {heir.name_on(day)}" if heir is not agency else "",
         ),
+        (words("mail goes to", "thư đến"), _mail(resolution)),
     ]
     if answering is not None:
         said, waits = answering["last_status"], answering["unanswered_since"]
@@ -144,11 +152,13 @@ def search(text: str, limit: int, file: Path | None, home: Path, as_json: bool) 
 def check(file: Path | None, home: Path, as_json: bool) -> None:
     """Check a directory file; every finding is told. The exit code is 0 only if there is none.
 
-    Told besides, and no fault: orphans, agencies without a gateway, without a certificate or with one that ends within 30
-    days, closed codes without a living successor, suspensions whose end has passed.
+    Told besides, and no fault: orphans, bodies in force under a closed one, districts after their end, agencies without a
+    gateway, without a certificate or with one that ends within 30 days, closed codes without a living successor,
+    suspensions whose end has passed.
     """
     from relay.directory.advice import advice
     from relay.directory.file import check as examine
+    from relay.directory.wording import told
 
     path = place_of(home, file)
     result = examine(path)
@@ -167,28 +177,96 @@ def check(file: Path | None, home: Path, as_json: bool) -> None:
                 "advice": [
                     {"matter": one.matter.value, "code": one.code, "detail": one.detail} for one in notices
                 ],
-                "findings": [
-                    {"line": one.line, "code": one.code, "problem": one.problem} for one in result.findings
-                ],
+                "findings": [finding_facts(one) for one in result.findings],
             }
         )
     else:
         for finding in result.findings:
-            click.echo(str(finding))
+            click.echo(told(finding, words))
         if result.directory is not None:
             count = len(result.directory.by_code)
             click.echo(
                 words(f"{path}: {count} agencies, no finding", f"{path}: {count} đơn vị, không có lỗi")
             )
-        print_table([(one.code, _MATTERS[one.matter.value](), one.detail) for one in notices])
+        _print_advice(notices)
         if defaulted:
-            click.echo(words("level by default rule: ", "cấp theo quy tắc mặc định: ") + " ".join(defaulted))
+            click.echo(words("level by default rule: ", "cấp theo quy tắc mặc định: ") + some(defaulted))
     if result.directory is None:
         click.get_current_context().exit(1)
 
 
+_SHOWN: Final = 20
+
+
+def some(codes: Sequence[str]) -> str:
+    """Return codes for people: the first ones, and how many there are besides."""
+    more = len(codes) - _SHOWN
+    rest = words(f" … and {more} more (all: --json)", f" … và {more} mã nữa (đủ: --json)") if more > 0 else ""
+    return " ".join(codes[:_SHOWN]) + rest
+
+
+def finding_facts(finding: Finding) -> dict[str, Any]:
+    """Return a finding for programs, the problem in both languages."""
+    from relay.directory.wording import vietnamese
+
+    explained = {"vi": vietnamese(finding.problem), "en": finding.problem}
+    return {"line": finding.line, "code": finding.code, "problem": finding.problem, "explained": explained}
+
+
+def _print_advice(notices: Sequence[Advice]) -> None:
+    """Print what wants attention, matter by matter; of each the first ones, and how many there are besides."""
+    for matter, said in _MATTERS.items():
+        listed = [one for one in notices if one.matter.value == matter]
+        if not listed:
+            continue
+        click.echo(f"{said()} ({len(listed)}):")
+        click.echo("  " + some([f"{one.code} ({one.detail})" if one.detail else one.code for one in listed]))
+
+
+def _state(agency: Agency, day: date) -> str:
+    """Say whether a code is in force on a day."""
+    from relay.directory.snapshot import is_closed
+
+    if is_closed(agency, day):
+        return words("closed", "mã đã đóng")
+    if not agency.valid_on(day):
+        return words("not yet in force", "mã chưa có hiệu lực")
+    return words("in force", "mã đang có hiệu lực")
+
+
+def _mail(resolution: Resolution) -> str:
+    """Say where mail to a code goes, or why it goes nowhere."""
+    from relay.errors.catalogue import entry
+
+    if resolution.agency is not None:
+        return resolution.agency.code
+    assert resolution.refusal is not None
+    message = entry(resolution.refusal).message[words("en", "vi")]  # type: ignore[index]
+    candidates = " ".join(resolution.candidates)
+    asked = words(f" Candidates: {candidates}.", f" Có thể là: {candidates}.") if candidates else ""
+    return f"{resolution.refusal.value}: {message}{asked}"
+
+
+_LEVELS: Final[Mapping[str, Callable[[], str]]] = {
+    "central": lambda: words("central", "trung ương"),
+    "province": lambda: words("province", "tỉnh"),
+    "district": lambda: words("district", "huyện"),
+    "commune": lambda: words("commune", "xã"),
+}
+_ADMISSIONS: Final[Mapping[str, Callable[[], str]]] = {
+    "trial": lambda: words("trial", "thử nghiệm"),
+    "admitted": lambda: words("admitted", "chính thức"),
+    "suspended": lambda: words("suspended", "tạm ngừng"),
+    "closed": lambda: words("closed", "đã đóng"),
+}
 _MATTERS: Final[Mapping[str, Callable[[], str]]] = {
     "orphan": lambda: words("its parent is not listed", "đơn vị cấp trên không có trong danh bạ"),
+    "parent-closed": lambda: words(
+        "in force, while the one above it is closed", "còn hiệu lực trong khi đơn vị cấp trên đã đóng"
+    ),
+    "district-ended": lambda: words(
+        "of the district level, which ended on 2025-07-01", "thuộc cấp huyện, đã kết thúc từ ngày 01/7/2025"
+    ),
     "not-connected": lambda: words("behind no gateway", "chưa có điểm kết nối"),
     "no-certificate": lambda: words("no certificate that signs today", "không có chứng thư còn hiệu lực"),
     "certificate-ends": lambda: words("its last certificate ends soon", "chứng thư cuối cùng sắp hết hạn"),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from relay.cli.directory import directory_option, place_of
+from relay.cli.directory import directory_option, finding_facts, place_of, some
 from relay.cli.options import (
     dry_run_option,
     home_option,
@@ -23,6 +23,7 @@ from relay.errors import Code, ConfigurationError, OperationError
 
 if TYPE_CHECKING:
     from relay.directory.diff import Change
+    from relay.directory.entries import Finding
     from relay.directory.snapshot import AgencyDirectory
 
 _SHOWN: Final = 200
@@ -57,9 +58,7 @@ def import_(
     with nullcontext() if dry_run else alone(path):
         found = propose(_current(path), read(list_file), complete=complete)
         if isinstance(found, tuple):
-            from relay.directory.file import summary
-
-            raise ConfigurationError(Code.DIRECTORY_INVALID, summary(found, list_file))
+            raise _faulty(list_file, found, as_json=as_json)
         if not dry_run and found.changes:
             history.write(
                 path,
@@ -81,12 +80,13 @@ def import_(
             }
         )
         return
+    from relay.directory.wording import vietnamese
+
     for note in found.notes[:_SHOWN]:
-        click.echo(note)
+        click.echo(words(note, vietnamese(note)))
     _print_changes(found.changes)
     if found.defaulted:
-        shown = " ".join(found.defaulted[:_SHOWN]) + (" …" if len(found.defaulted) > _SHOWN else "")
-        click.echo(words("level by default rule: ", "cấp theo quy tắc mặc định: ") + shown)
+        click.echo(words("level by default rule: ", "cấp theo quy tắc mặc định: ") + some(found.defaulted))
     if dry_run:
         click.echo(words("nothing was written (--dry-run)", "chưa ghi gì (--dry-run)"))
 
@@ -189,6 +189,19 @@ def history(code: str | None, limit: int, file: Path | None, home: Path, as_json
 
 data_commands: Final = (import_, export, diff, history)
 """Commands of the group ``directory``."""
+
+
+def _faulty(list_file: Path, found: Sequence[Finding], *, as_json: bool) -> ConfigurationError:
+    """Print every fault of a list; return the error that ends the command."""
+    from relay.directory.wording import told
+
+    if as_json:
+        print_json({"file": list_file, "written": False, "findings": [finding_facts(one) for one in found]})
+    else:
+        for finding in found:
+            click.echo(told(finding, words))
+    detail = words(f"faults: {len(found)}; nothing was written", f"{len(found)} lỗi; chưa ghi gì")
+    return ConfigurationError(Code.DIRECTORY_INVALID, f"{list_file}: {detail}")
 
 
 def _current(path: Path) -> AgencyDirectory | None:

@@ -68,10 +68,12 @@ def explain(code: Code, detail: str, lang: str) -> str:
 
 
 def _in_words(detail: str) -> str:
-    """Return the detail of an error in Vietnamese, where it speaks of a package."""
-    from adapters.edxml.wording import vietnamese
+    """Return the detail of an error in Vietnamese, where it speaks of a package or of a directory."""
+    from adapters.edxml.wording import vietnamese as of_package
+    from relay.directory.wording import vietnamese as of_directory
 
-    return vietnamese(detail)
+    said = of_package(detail)
+    return said if said != detail else of_directory(detail)
 
 
 def owner_name(owner: str, lang: str) -> str:

@@ -14,15 +14,20 @@ from relay.directory.admission import standing
 from relay.directory.snapshot import AgencyDirectory, is_closed
 from relay.model.agency import Admission, Agency, AgencyCertificate
 from relay.model.codes import parent_code
+from relay.model.levels import Level
 from relay.model.times import vietnam_day
 
 SOON: Final = timedelta(days=30)
+DISTRICTS_ENDED: Final = date(2025, 7, 1)
+"""From this day on there is no district level: Resolution 203/2025/QH15, Law 72/2025/QH15."""
 
 
 class Matter(StrEnum):
     """What it is about."""
 
     ORPHAN = "orphan"
+    PARENT_CLOSED = "parent-closed"
+    DISTRICT_ENDED = "district-ended"
     NOT_CONNECTED = "not-connected"
     NO_CERTIFICATE = "no-certificate"
     CERTIFICATE_ENDS = "certificate-ends"
@@ -62,6 +67,11 @@ def _of_closed(directory: AgencyDirectory, agency: Agency, day: date) -> Iterato
 
 
 def _of_living(directory: AgencyDirectory, agency: Agency, day: date) -> Iterator[Advice]:
+    above = directory.agency(agency.parent) if agency.parent is not None else None
+    if above is not None and is_closed(above, day):
+        yield Advice(Matter.PARENT_CLOSED, agency.code, above.code)
+    elif agency.level is Level.DISTRICT and agency.code[0] in "HK" and day >= DISTRICTS_ENDED:
+        yield Advice(Matter.DISTRICT_ENDED, agency.code)
     if agency.admission is Admission.SUSPENDED and standing(agency, day) is not Admission.SUSPENDED:
         yield Advice(Matter.SUSPENSION_OVER, agency.code, str(agency.suspended_until))
     if agency.gateway is None:

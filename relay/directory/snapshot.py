@@ -110,6 +110,20 @@ class AgencyDirectory:
             return Resolution(written, refusal=refusal, via=tuple(via))
         return Resolution(written, agency=agency, via=tuple(via))
 
+    def heir(self, agency: Agency, day: date) -> Agency:
+        """Return who has the duties of an agency on a day, whether or not mail reaches it: itself, or its one successor.
+
+        A closed one with several successors or none has its duties nowhere else: it is returned itself.
+        """
+        passed: set[str] = set()
+        while is_closed(agency, day) and len(agency.successors) == 1 and agency.code not in passed:
+            passed.add(agency.code)
+            following = self.by_code.get(agency.successors[0])
+            if following is None:
+                break
+            agency = following
+        return agency
+
     def may_speak(self, user: str, sender: str) -> bool:
         """Whether the broker user ``user`` may publish for ``sender``: it is the gateway that serves it.
 

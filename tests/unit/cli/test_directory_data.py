@@ -18,7 +18,9 @@ NATIONAL = str(shipped("config/directory/national.yaml"))
 
 
 def run(*arguments: str | Path, code: int = 0) -> Result:
-    result = CliRunner().invoke(main, ["directory", *map(str, arguments)], env={"LANG": "en_US.UTF-8"})
+    words = list(map(str, arguments))
+    lang, words = (words[:2], words[2:]) if words[0] == "--lang" else ([], words)
+    result = CliRunner().invoke(main, [*lang, "directory", *words], env={"LANG": "en_US.UTF-8"})
     assert result.exit_code == code, result.output
     return result
 
@@ -90,10 +92,37 @@ def test_an_agency_is_shown_as_it_was_on_a_day() -> None:
     )
 
 
+def test_a_page_says_what_a_code_was_on_a_day_and_who_has_its_duties_now() -> None:
+    eve = run("--lang", "vi", "show", "H02", "--at", "2025-06-30", "--file", NATIONAL).output
+    day = run("--lang", "vi", "show", "H02", "--at", "2025-07-01", "--file", NATIONAL).output
+    assert "mã đang có hiệu lực" in eve
+    assert "H05" not in eve.replace("kế thừa             H05", "")
+    assert "mã đã đóng" in day
+    assert "H05  Ủy ban nhân dân tỉnh Bắc Ninh" in day
+    assert "not yet in force" in run("show", "G38", "--at", "2025-01-01", "--file", NATIONAL).output
+    closed = run("show", "G14", "--file", NATIONAL).output
+    assert "RECIPIENT-CLOSED: " in closed
+    facts = json.loads(run("show", "H02", "--at", "2025-07-01", "--file", NATIONAL, "--json").output)
+    assert facts["resolution"]["duties_with"] == "H05"
+    assert facts["resolution"]["duties_with_name"] == "Ủy ban nhân dân tỉnh Bắc Ninh"
+
+
+def test_all_faults_of_a_list_are_told_in_the_language(place: Path, tmp_path: Path) -> None:
+    bad = tmp_path / "bad.csv"
+    bad.write_text("code,name\n" + "".join(f"x{number},A\n" for number in range(40)), encoding="utf-8")
+    told = run("--lang", "vi", "import", bad, "--file", place, code=3)
+    assert told.output.count("phải là mã định danh dạng 2016 hoặc 2020") == 40
+    assert "dòng 41: x39: " in told.output
+    facts = json.loads(run("import", bad, "--file", place, "--json", code=3).stdout)
+    assert len(facts["findings"]) == 40
+    assert facts["written"] is False
+
+
 def test_check_tells_what_wants_attention() -> None:
     assert set(_MATTERS) == set(Matter)
     shown = run("check", NATIONAL).output
     assert "G04" in shown
-    assert "closed, without a successor" in shown
+    assert "closed, without a successor (11):" in shown
+    assert "more (all: --json)" in shown  # a page stays a page
     facts = json.loads(run("check", NATIONAL, "--json").output)
     assert {"matter": "no-successor", "code": "G04", "detail": ""} in facts["advice"]

@@ -7,7 +7,7 @@ from datetime import date, timedelta
 
 import pytest
 
-from relay.directory.advice import SOON, Matter, advice
+from relay.directory.advice import DISTRICTS_ENDED, SOON, Matter, advice
 from relay.directory.snapshot import AgencyDirectory
 from relay.model.agency import Admission, Agency, AgencyCertificate
 from relay.model.levels import Level
@@ -71,3 +71,20 @@ def test_families() -> None:
     old = replace(FINE, code="H02", gateway="H02", admission=Admission.CLOSED, successors=("H03",))
     heir = replace(FINE, code="H03", gateway="H03", admission=Admission.CLOSED)
     assert matters(old, heir) == [("H02", Matter.SUCCESSOR_CLOSED), ("H03", Matter.NO_SUCCESSOR)]
+    below = replace(FINE, code="H02.01", gateway="H02.01", parent="H02")
+    alive = replace(FINE, code="H03", gateway="H03")
+    assert matters(old, alive, below) == [("H02.01", Matter.PARENT_CLOSED)]
+
+
+def test_districts_are_over_from_their_day_on() -> None:
+    district = replace(
+        FINE, code="H01.31", parent="H01", gateway="H01", level=Level.DISTRICT, certificates=()
+    )
+    eve = DISTRICTS_ENDED - timedelta(days=1)
+    long = replace(FINE, certificates=(certificate(200),))
+    assert Matter.DISTRICT_ENDED not in {matter for _, matter in matters(long, district, day=eve)}
+    assert ("H01.31", Matter.DISTRICT_ENDED) in matters(long, district, day=DISTRICTS_ENDED)
+    ended = replace(district, valid_to=eve, successors=("H01",))
+    assert "H01.31" not in {code for code, _ in matters(long, ended, day=DISTRICTS_ENDED)}
+    other = replace(district, code="Z01.ABC", parent=None)
+    assert ("Z01.ABC", Matter.DISTRICT_ENDED) not in matters(long, other, day=DISTRICTS_ENDED)

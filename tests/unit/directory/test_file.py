@@ -14,8 +14,9 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from relay.directory.file import check, load
+from relay.directory.file import check, load, summary
 from relay.directory.search import fold, search
+from relay.directory.wording import vietnamese
 from relay.directory.write import dump
 from relay.errors import Code, ConfigurationError
 from relay.model.agency import Admission
@@ -145,6 +146,7 @@ def test_each_fault_is_found_with_its_entry_and_line(
     assert checked.directory is None
     hits = [one for one in checked.findings if one.code == code and problem in one.problem]
     assert hits, checked.findings
+    assert all(vietnamese(one.problem) != one.problem for one in checked.findings), checked.findings
     line = hits[0].line
     assert line is not None
     assert "name:" in path.read_text(encoding="utf-8").splitlines()[line - 1]
@@ -152,6 +154,7 @@ def test_each_fault_is_found_with_its_entry_and_line(
         load(path)
     assert caught.value.code is Code.DIRECTORY_INVALID
     assert f"line {line}: " in caught.value.detail
+    assert f" dòng {line}: " in vietnamese(caught.value.detail)
 
 
 def test_all_findings_are_told_not_only_the_first(write: Write) -> None:
@@ -159,6 +162,9 @@ def test_all_findings_are_told_not_only_the_first(write: Write) -> None:
     assert len(check(path).findings) == 30
     with pytest.raises(ConfigurationError, match="and 10 more"):
         load(path)
+    words = vietnamese(summary(check(path).findings, path))
+    assert words.startswith(f"{path}: dòng 2: H01: không có khóa: colour; dòng ")
+    assert words.endswith("; và 10 lỗi khác")
 
 
 @pytest.mark.parametrize(

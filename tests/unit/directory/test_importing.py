@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -13,12 +14,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from relay.directory import history
+from relay.directory.advice import Matter, advice
 from relay.directory.diff import Kind, diff
 from relay.directory.entries import Finding
 from relay.directory.file import load
 from relay.directory.importing import Proposal, propose
 from relay.directory.snapshot import AgencyDirectory
 from relay.directory.tables import read
+from relay.directory.wording import vietnamese
 from relay.errors import Code, ConfigurationError
 from relay.model.agency import Admission
 from relay.model.levels import Level
@@ -57,6 +60,46 @@ def test_a_real_province(tmp_path: Path) -> None:
     assert by_code["H53.13"].level is Level.PROVINCE
     assert sum("stands twice" in note for note in found.notes) == 7
     assert set(found.defaulted) == set(by_code)
+
+
+def test_the_end_of_the_districts_is_a_list_like_any_other(tmp_path: Path) -> None:
+    lines = TAYNINH.read_text(encoding="utf-8").splitlines()
+    good = listed(tmp_path, "\n".join(line for line in lines if "000.1137.H53" not in line) + "\n")
+    before = proposal(propose(None, read(good))).agencies
+    connected = [replace(one, gateway="H53", own_queue=one.code == "H53") for one in before]
+    reform = listed(
+        tmp_path,
+        "code,name,valid_from,valid_to,successors\n"
+        "000.00.31.H53,,,2025-06-30,H53.101;H53.102\n"  # a district whose duties are now those of two communes
+        "000.20.31.H53,,,2025-06-30,H53.101\n"  # a commune that is now under the province, by another code
+        "000.05.31.H53,,,2025-06-30,\n"  # an office of the district
+        "H53.101,Ủy ban nhân dân xã Một (mẫu),2025-07-01,,\nH53.102,Ủy ban nhân dân xã Hai (mẫu),2025-07-01,,\n",
+        "reform.csv",
+    )
+    found = proposal(propose(AgencyDirectory.of(connected, "1"), read(reform)))
+    assert {one.code: one.kind for one in found.changes} == {
+        **dict.fromkeys(("H53.31", "H53.31.20", "H53.31.05"), Kind.CHANGED),
+        **dict.fromkeys(("H53.101", "H53.102"), Kind.ADDED),
+    }
+    after = AgencyDirectory.of(
+        [replace(one, gateway="H53") if one.gateway is None else one for one in found.agencies], "2"
+    )
+    eve, day = date(2025, 6, 30), date(2025, 7, 1)
+    for written in ("H53.31", "000.20.31.H53", "H53.31.05"):
+        assert after.resolve(written, eve).agency is not None, written
+    for code in ("H53.101", "H53.102"):
+        assert after.resolve(code, eve).refusal is Code.UNKNOWN_RECIPIENT
+        assert after.resolve(code, day).agency is not None
+    district = after.resolve("000.00.31.H53", day)
+    assert (district.refusal, district.candidates) == (Code.RECIPIENT_CLOSED, ("H53.101", "H53.102"))
+    commune = after.resolve("000.20.31.H53", day).agency
+    assert commune is not None
+    assert commune.code == "H53.101"
+    assert after.resolve("H53.31.05", day).refusal is Code.RECIPIENT_CLOSED
+    said = {(one.code, one.matter) for one in advice(after, day)}
+    assert ("H53.31", Matter.DISTRICT_ENDED) not in said
+    assert ("H53.32", Matter.DISTRICT_ENDED) in said  # nobody has entered its end
+    assert ("H53.31.06", Matter.PARENT_CLOSED) in said
 
 
 def test_the_lists_of_the_axis_service(tmp_path: Path) -> None:
@@ -156,6 +199,7 @@ def test_what_is_wrong_is_told_by_its_line_and_nothing_is_proposed(
     findings = propose(None, read(listed(tmp_path, text)))
     assert isinstance(findings, tuple)
     assert any(one.line == line and problem in one.problem for one in findings), findings
+    assert all(vietnamese(one.problem) != one.problem for one in findings), findings
 
 
 @pytest.mark.parametrize(
@@ -170,6 +214,7 @@ def test_what_is_no_list(tmp_path: Path, name: str, content: bytes) -> None:
     with pytest.raises(ConfigurationError) as caught:
         read(tmp_path / name)
     assert caught.value.code is Code.DIRECTORY_INVALID
+    assert vietnamese(caught.value.detail) != caught.value.detail
 
 
 cells = st.text(max_size=12) | st.sampled_from(
