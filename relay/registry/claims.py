@@ -34,6 +34,8 @@ from relay.registry.rows import (
 from relay.registry.schema import deliveries, documents, mentions, statuses, workers
 from relay.registry.settle import mark_ended
 
+FAR_US: Final = 60_000_000
+"""Microseconds; what was written for a time further ahead was written by a clock that was wrong."""
 _BY_KEY: Final = (
     select(documents).where(documents.c.transport_id.in_(bindparam("ids", expanding=True))).with_for_update()
 )
@@ -350,7 +352,8 @@ def _write(connection: Connection, batch: _Batch) -> None:
 
 
 def beat(connection: Connection, worker: str, now: int) -> None:
-    """Write a worker's heartbeat; one older than what stands changes nothing."""
+    """Write a worker's heartbeat; one older than what stands changes nothing, unless a clock that was wrong wrote it:
+    that would make its leases last, after its death, until that time has come."""
     known = connection.execute(select(workers.c.heartbeat_at).where(workers.c.worker == worker)).scalar()
-    if known is None or known < now:
+    if known is None or known < now or known > now + FAR_US:
         dialect.upsert(connection, workers, {"worker": worker, "heartbeat_at": now})

@@ -22,11 +22,13 @@ from relay.model.delivery import State
 from relay.model.evidence import Moved
 from relay.model.record import Document, HeldEntry, NewReceipt
 from relay.registry import dialect, drafts
+from relay.registry.claims import FAR_US
 from relay.registry.journal import Journal
 from relay.registry.rows import from_us, held_from, load_documents, to_us
 from relay.registry.schema import broker_epochs, deliveries, documents, held, leases, workers
 from relay.registry.settle import store_receipts, store_unproven
 
+_LONGEST: Final = 10  # another keeper's lease may be so many times as long as ours
 _A_DAY_US: Final = 86_400_000_000
 _OPEN: Final = ("planned", "queued")
 _FIRST: Final = documents.alias("first")
@@ -125,11 +127,21 @@ def unfinished_outcomes(connection: Connection, limit: int) -> list[Document]:
 
 
 def take_lease(connection: Connection, name: str, holder: str, now: int, length: int) -> bool:
-    """Take or renew a named lease for ``length`` microseconds; False while another's lasts."""
+    """Take or renew a named lease for ``length`` microseconds; False while another's lasts.
+
+    One that ends later than any can, was written by a clock that was wrong, then or now: nobody waits for it.
+    """
     connection.execute(delete(workers).where(workers.c.heartbeat_at < now - _A_DAY_US))
     free = (
         update(leases)
-        .where(leases.c.name == name, or_(leases.c.holder == holder, leases.c.expires_at <= now))
+        .where(
+            leases.c.name == name,
+            or_(
+                leases.c.holder == holder,
+                leases.c.expires_at <= now,
+                leases.c.expires_at > now + _LONGEST * length + FAR_US,
+            ),
+        )
         .values(holder=holder, expires_at=now + length)
     )
     if connection.execute(free).rowcount == 1:

@@ -464,6 +464,17 @@ def test_settling_keeps_to_the_table_of_moves(
     assert states(registry, row)[0] is (target if allowed else source)
 
 
+def test_a_heart_that_beat_in_a_time_to_come_binds_nobody_when_the_clock_is_right_again(
+    registry: Registry, make: Maker
+) -> None:
+    claim = make.claim("a")
+    registry.claim([claim], "w1", at(86_400))
+    registry.heartbeat("w1", at(0))
+    registry.heartbeat("w1", at(-30))  # two threads, or a second between two looks: nothing new
+    assert registry.claim([claim], "w2", at(9))[0].outcome is Claimed.BUSY
+    assert registry.claim([claim], "w2", at(11))[0].outcome is Claimed.RESUMED
+
+
 def test_a_lease_can_be_let_go(registry: Registry, make: Maker) -> None:
     claim = make.claim("a")
     (result,) = registry.claim([claim], "w1", START)

@@ -186,6 +186,16 @@ def test_a_named_lease_has_one_holder(registry: Registry) -> None:
     assert not registry.lease("keeper", "k1", at(20), 10)
 
 
+def test_a_lease_from_a_time_to_come_is_waited_for_by_nobody(registry: Registry) -> None:
+    """A keeper whose clock was a day ahead has died; so has a keeper, seen by one whose clock is a day behind."""
+    day = 86_400
+    assert registry.lease("keeper", "k1", at(day), 10)
+    assert registry.lease("keeper", "k2", at(1), 10)
+    assert not registry.lease("keeper", "k3", at(1 - 60), 10)  # clocks of two machines may differ a little
+    assert registry.lease("keeper", "k3", at(1 - day), 10)
+    assert registry.lease("keeper", "k2", at(2), 10)
+
+
 def test_held_is_noted_once_until_released(registry: Registry, make: Maker) -> None:
     entry = HeldEntry("h1", Code.SET_ASIDE, "ingress.normal", "H26", "", "", "", "", "aa", START, "chi tiết")
     both = [NewReceipt(make.receipt(kind=ReceiptKind.HELD, to=to), None, user="H26") for to in ("H26", "H29")]
