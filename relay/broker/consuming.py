@@ -2,6 +2,11 @@
 
 A channel for each lane keeps a queue that is missing or has no leader from stopping the others, and gives each lane its
 own prefetch. Delivery tags live and die with their channel: each opening gets a new session number.
+
+What the broker has handed out stands in this process's memory, and a prefetch counts messages, not bytes. So a lane
+begins with a few, and takes as many as its prefetch says once bodies have turned out to be small enough: a backlog of the
+largest documents then ends no worker for want of memory, or one once, but never each new one again. More is taken by a
+further consumer on the same channel; cancelling one gives back what is on its way, one delivery older.
 """
 
 from __future__ import annotations
@@ -24,6 +29,9 @@ log = logs.get(__name__)
 
 FIRST_PAUSE: Final = 0.5  # seconds before a lane is registered again; doubles
 LONGEST_PAUSE: Final = 15.0
+FIRST: Final = 5  # messages that a lane takes at first
+LOOK: Final = 32  # messages after which their average size says how many are taken
+ROOM: Final = 128 * 1024 * 1024  # bytes of a lane that may be handed out, by that average
 
 
 class LaneConsumer:
@@ -49,7 +57,10 @@ class LaneConsumer:
         self._new_session = new_session
         self._timeout = timeout
         self._channel: Foreign = None
-        self._tag: str | None = None
+        self._tags: list[str] = []  # of the consumers on the channel
+        self._taking = 0  # messages that they take together
+        self._seen = self._seen_bytes = 0
+        self._growth: asyncio.Task[None] | None = None
         self._deliver: Foreign = None
         self._ended: asyncio.Event = asyncio.Event()
         self._wanted = True
@@ -90,9 +101,6 @@ class LaneConsumer:
             await call(
                 channel.queue_declare, self.queue, channel=channel, timeout=self._timeout, passive=True
             )
-            await call(
-                channel.basic_qos, channel=channel, timeout=self._timeout, prefetch_count=self._prefetch
-            )
             channel.add_on_cancel_callback(self._cancelled)
 
             def deliver(_channel: Foreign, method: Foreign, properties: Foreign, body: bytes) -> None:
@@ -103,8 +111,8 @@ class LaneConsumer:
                     # The taker's own fault must not take the connection with it.
                     logs.event(log, logging.ERROR, "taker-failed", exc=fault, queue=self.queue)
                     self.settle(message, ack=False)
+                self._look_at(len(body))
 
-            # The queue may have no leader: then this is never answered.
             self._deliver = deliver
             await self._start_consuming(channel)
         except (BrokerError, exceptions.AMQPError):
@@ -112,28 +120,69 @@ class LaneConsumer:
             raise
 
     async def _start_consuming(self, channel: Foreign) -> None:
-        self._tag = channel._generate_consumer_tag()  # noqa: SLF001 - known before the answer, for `cancel`
+        self._tags, self._taking = [], 0
+        self._seen = self._seen_bytes = 0
+        await self._consume(channel, min(FIRST, self._prefetch))
+        self.registered = True
+        await self._unless_unwanted()
+
+    async def _consume(self, channel: Foreign, count: int) -> None:
+        """Register one more consumer, which takes ``count`` messages."""
+        await call(channel.basic_qos, channel=channel, timeout=self._timeout, prefetch_count=count)
+        tag = channel._generate_consumer_tag()  # noqa: SLF001 - known before the answer, to be cancelled
+        self._tags.append(tag)
+        # The queue may have no leader: then this is never answered.
         await call(
             channel.basic_consume,
             self.queue,
             self._deliver,
             channel=channel,
             timeout=self._timeout,
-            consumer_tag=self._tag,
+            consumer_tag=tag,
         )
-        self.registered = True
-        if not self._open.is_set():  # paused while the broker was asked
+        self._taking += count
+
+    async def _unless_unwanted(self) -> None:
+        if not self._open.is_set() or not self._wanted:  # since the broker was asked
             await self._stop_consuming()
 
     async def _stop_consuming(self) -> None:
-        channel, tag = self._channel, self._tag
-        if channel is None or not channel.is_open or not self.registered or tag is None:
+        if self._growth is not None:
+            await asyncio.wait([self._growth])
+        channel = self._channel
+        if channel is None or not channel.is_open or not self.registered:
             return
         self.registered = False
         try:
-            await call(channel.basic_cancel, tag, channel=channel, timeout=self._timeout)
+            for tag in self._tags:
+                await call(channel.basic_cancel, tag, channel=channel, timeout=self._timeout)
         except (BrokerError, exceptions.AMQPError):
             logs.event(log, logging.WARNING, "consumer-cancel-unanswered", queue=self.queue)
+
+    def _look_at(self, size: int) -> None:
+        """Take more once enough bodies were small enough."""
+        if self._taking >= self._prefetch:
+            return
+        self._seen += 1
+        self._seen_bytes += size
+        if self._seen < LOOK or not self.registered or self._growth is not None:
+            return
+        room = ROOM * self._seen // max(1, self._seen_bytes)
+        self._seen = self._seen_bytes = 0
+        wanted = min(room, self._prefetch)
+        if wanted == self._prefetch or wanted >= 2 * self._taking:
+            work = self._grow(self._channel, wanted - self._taking)
+            self._growth = asyncio.get_running_loop().create_task(work)
+
+    async def _grow(self, channel: Foreign, count: int) -> None:
+        try:
+            await self._consume(channel, count)
+        except (BrokerError, exceptions.AMQPError) as error:
+            if channel is self._channel:
+                logs.event(log, logging.ERROR, "consumer-failed", queue=self.queue, detail=str(error))
+                self._ended.set()
+        finally:
+            self._growth = None
 
     def _cancelled(self, _frame: Foreign) -> None:
         logs.event(log, logging.ERROR, "consumer-cancelled", queue=self.queue)
@@ -142,6 +191,8 @@ class LaneConsumer:
     def _forget(self) -> None:
         channel, self._channel = self._channel, None
         self.registered = False
+        if self._growth is not None:
+            self._growth.cancel()
         if channel is not None and self._wanted:
             _close(channel)
         elif channel is not None:

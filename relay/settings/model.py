@@ -393,7 +393,7 @@ class DeadlineSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class PrefetchSettings:
-    """Unacknowledged messages that a worker takes from each ingress queue."""
+    """Unacknowledged messages that a worker takes at most from each ingress queue; at first, and of large ones, fewer."""
 
     urgent: int = setting(60, "From `ingress.urgent`.", unit="messages", low=1, high=10_000)
     status: int = setting(60, "From `ingress.status`.", unit="messages", low=1, high=10_000)

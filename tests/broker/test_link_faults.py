@@ -11,9 +11,10 @@ from typing import Any
 
 import pytest
 
-from relay.broker import names
+from relay.broker import consuming, names
 from relay.broker.blocking import BlockingClient
 from relay.broker.connection import Endpoint
+from relay.broker.consuming import FIRST, LOOK
 from relay.broker.link import AmqpLink, LinkTimes
 from relay.broker.publishing import NACK_RENEW, PublishLimits
 from relay.model.message import Incoming, Lane, Outgoing, Properties, Published
@@ -230,6 +231,48 @@ def test_a_queue_that_is_deleted_and_made_again_is_taken_from_again(ground: Grou
             await until(lambda: link.consuming)
             assert operator.publish("ingress", "normal.H53", b"x", SENT) is Published.CONFIRMED
         await until(lambda: len(taken) == 1)
+        await link.stop()
+
+    asyncio.run(main())
+
+
+def test_a_lane_begins_with_few_and_takes_more_once_bodies_are_small(
+    ground: Ground, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A backlog of the largest documents must not be in memory before the first of them is dealt with."""
+    monkeypatch.setattr(consuming, "ROOM", FIRST * 8192)
+    large, small = b"x" * 8192, b"x"
+    with BlockingClient(ground.admin, name="put") as client:
+        for lane, body in (("normal", small), ("urgent", large)):
+            for _ in range(LOOK + 60):
+                client.publish("ingress", f"{lane}.H53", body, SENT)
+
+    async def main() -> None:
+        taken: dict[Lane, list[Incoming]] = {Lane.NORMAL: [], Lane.URGENT: []}
+        link = link_of(ground.endpoint(RELAY))
+        await link.start(
+            lambda lane, one: taken[lane].append(one), dict.fromkeys((Lane.NORMAL, Lane.URGENT), 30)
+        )
+        await until(lambda: all(len(one) == FIRST for one in taken.values()))
+        await asyncio.sleep(0.5)
+        assert {lane: len(one) for lane, one in taken.items()} == dict.fromkeys(taken, FIRST)
+        for lane, in_hand in ((Lane.NORMAL, 30), (Lane.URGENT, FIRST)):
+            for number in range(LOOK):
+                await until(lambda lane=lane, number=number: len(taken[lane]) > number)
+                link.ack(taken[lane][number])
+            await until(lambda lane=lane, in_hand=in_hand: len(taken[lane]) == LOOK + in_hand)
+        await asyncio.sleep(0.5)
+        assert len(taken[Lane.NORMAL]) == LOOK + 30
+        assert len(taken[Lane.URGENT]) == LOOK + FIRST
+        assert all(one.delivery_count == 0 for lane in taken for one in taken[lane])
+        assert link.consuming
+        await link.pause()
+        assert not link.consuming
+        link.ack(taken[Lane.NORMAL][LOOK])
+        await asyncio.sleep(0.5)
+        assert len(taken[Lane.NORMAL]) == LOOK + 30
+        await link.resume()
+        await until(lambda: len(taken[Lane.NORMAL]) == LOOK + 30 + FIRST)
         await link.stop()
 
     asyncio.run(main())
