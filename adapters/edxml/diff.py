@@ -1,7 +1,8 @@
-# ruff: noqa: ANN401 -- values of the model are of several types
+# ruff: noqa: ANN401 -- values of the model are of several types, and lxml ships none
 """What differs between two packages in meaning, and whether the bytes of their attachments do.
 
-Order, prefixes, white space, the two forms of a code and how an attachment is encoded are no meaning.
+Order, prefixes, white space, the two forms of a code and how an attachment is encoded are no meaning. What only one of
+manifest and attachment says of a file counts for both.
 """
 
 from __future__ import annotations
@@ -11,12 +12,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from lxml import etree
+
 from adapters.edxml.attachments import examined
-from adapters.edxml.model import Attachment, Document, Kept, Package, normal_or_none
+from adapters.edxml.model import Attachment, Document, Kept, Package, Reference, normal_or_none
 from adapters.edxml.rules import Shape, Slot, Value, shape_of
 from adapters.edxml.sense import paired
 from adapters.edxml.walker import written
+from relay.errors import RefusedError
 
+UNREADABLE: Final = "no base64"
+"""What stands for the bytes of an attachment that cannot be read."""
 _HEADER: Final = "MessageHeader"
 
 
@@ -30,11 +36,7 @@ class Difference:
 
 
 def differences(left: Package, right: Package) -> tuple[Difference, ...]:
-    """Return what differs in meaning.
-
-    Raises:
-        RefusedError: BAD-VALUE: the base64 of an attachment is none.
-    """
+    """Return what differs in meaning. An attachment whose bytes cannot be read is told as different, also from itself."""
     if type(left) is not type(right):
         return (Difference("", left.kind.value, right.kind.value),)
     found: list[Difference] = []
@@ -116,39 +118,95 @@ def _compare_files(left: Document, right: Document, found: list[Difference]) -> 
         if name not in ours or name not in theirs:
             found.append(Difference(path, name if name in ours else "", name if name in theirs else ""))
             continue
-        (mine, my_type), (other, other_type) = ours[name], theirs[name]
-        if my_type != other_type:
-            found.append(Difference(f"{path}/ContentType", my_type, other_type))
-        one, two = _bytes(mine), _bytes(other)
-        if one != two:
+        mine, other = ours[name], theirs[name]
+        _differ(f"{path}/ContentType", mine.content_type, other.content_type, found)
+        _differ(f"{path}/Description", mine.description, other.description, found)
+        one, two = _bytes(mine.attachment), _bytes(other.attachment)
+        if one != two or one == UNREADABLE:  # what cannot be read cannot be said to be the same
             found.append(Difference(f"{path}/content", one, two))
+        if mine.reference is None or other.reference is None:
+            _differ(f"Reference[{name}]", mine.listed_name, other.listed_name, found)
+            continue
+        _differ(f"Reference[{name}]/AttachmentName", mine.listed_name, other.listed_name, found)
+        _differ(f"Reference[{name}]/ContentType", mine.listed_type, other.listed_type, found)
+    there, here = _listed_alone(right), _listed_alone(left)
+    for name in dict.fromkeys([*here, *there]):
+        _differ(f"Reference[{name}]", name if name in here else "", name if name in there else "", found)
 
 
-def _files(document: Document) -> dict[str, tuple[Attachment, str]]:
+def _differ(path: str, left: str, right: str, found: list[Difference]) -> None:
+    if unicodedata.normalize("NFC", left) != unicodedata.normalize("NFC", right):
+        found.append(Difference(path, left, right))
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    """An attachment with its line of the manifest; what one of the two leaves out the other says."""
+
+    attachment: Attachment
+    reference: Reference | None
+
+    @property
+    def content_type(self) -> str:
+        return self.attachment.content_type or (self.reference.content_type if self.reference else "")
+
+    @property
+    def description(self) -> str:
+        return (self.reference.description if self.reference else "") or self.attachment.description
+
+    @property
+    def listed_name(self) -> str:
+        return (self.reference.attachment_name or self.attachment.attachment_name) if self.reference else ""
+
+    @property
+    def listed_type(self) -> str:
+        return (self.reference.content_type or self.attachment.content_type) if self.reference else ""
+
+
+def _files(document: Document) -> dict[str, _File]:
     """Return the attachments by name; a name that stands twice gets a number."""
-    result: dict[str, tuple[Attachment, str]] = {}
+    result: dict[str, _File] = {}
     counts: dict[str, int] = {}
     for reference, attachment in paired(document):
         name = attachment.attachment_name or (reference.attachment_name if reference else "")
         base = unicodedata.normalize("NFC", name)
         counts[base] = counts.get(base, 0) + 1
         name = base if counts[base] == 1 else f"{base} ({counts[base]})"
-        declared = attachment.content_type or (reference.content_type if reference else "")
-        result[name] = (attachment, declared)
+        result[name] = _File(attachment, reference)
     return result
+
+
+def _listed_alone(document: Document) -> list[str]:
+    """Return the files that the manifest lists and that are not in the package."""
+    held = {id(reference) for reference, _ in paired(document)}
+    return [
+        unicodedata.normalize("NFC", one.attachment_name or one.content_id)
+        for one in document.references
+        if id(one) not in held
+    ]
 
 
 def _bytes(attachment: Attachment) -> str:
     """Return size and hash of the file itself, out of its transport archive if it is in one."""
     if attachment.content is None:
         return ""
-    out = examined(attachment.content, attachment.attachment_name, attachment.content_type)
+    try:
+        out = examined(attachment.content, attachment.attachment_name, attachment.content_type)
+    except RefusedError:
+        return UNREADABLE
     return f"{out.size} B, sha256 {out.sha256}"
 
 
 def _compare_kept(left: tuple[Kept, ...], right: tuple[Kept, ...], found: list[Difference]) -> None:
-    ours = [(one.path, one.xml) for one in left]
-    theirs = [(one.path, one.xml) for one in right]
-    there, here = set(theirs), set(ours)
-    found += [Difference(path, xml, "") for path, xml in ours if (path, xml) not in there]
-    found += [Difference(path, "", xml) for path, xml in theirs if (path, xml) not in here]
+    ours = {(one.path, _plain(one.xml)): one for one in left}
+    theirs = {(one.path, _plain(one.xml)): one for one in right}
+    found += [Difference(one.path, one.xml, "") for key, one in ours.items() if key not in theirs]
+    found += [Difference(one.path, "", one.xml) for key, one in theirs.items() if key not in ours]
+
+
+def _plain(xml: str) -> str:
+    """Return what an element says whatever its prefixes and the white space between its children."""
+    try:
+        return str(etree.canonicalize(xml, rewrite_prefixes=True, strip_text=True))
+    except (etree.XMLSyntaxError, ValueError):
+        return xml  # an attribute or a stray text

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from adapters.edxml.check import Checked, CheckedFile
 from adapters.edxml.codelists import meaning
-from adapters.edxml.diff import Difference
+from adapters.edxml.diff import UNREADABLE, Difference
 from adapters.edxml.jsonform import as_json
 from adapters.edxml.model import Document, Package, SignatureKind
 from adapters.edxml.oddities import Fault, Finding, Oddity, oddities
@@ -294,7 +294,13 @@ def _place(line: int, path: str, lang: Language) -> str:
 def difference_line(one: Difference, lang: Language) -> str:
     """Return a difference as a line."""
     nothing = two(lang, "(không có)", "(nothing)")
-    return f"{one.path or 'edXML'}: {one_line(one.left) or nothing} | {one_line(one.right) or nothing}"
+    left, right = (
+        two(lang, "không đọc được: không phải base64", "unreadable: no base64")
+        if side == UNREADABLE and one.path.endswith("/content")
+        else one_line(side) or nothing
+        for side in (one.left, one.right)
+    )
+    return f"{one.path or 'edXML'}: {left} | {right}"
 
 
 def change_line(one: Change, lang: Language) -> str:

@@ -201,13 +201,14 @@ def diff(left: Path, right: Path, as_json: bool) -> None:
     """Say what differs between two packages in meaning, and whether the bytes of their attachments do.
 
     Order, prefixes, white space, the form of a code and the packing of attachments are no difference. Exit code 0: none;
-    1: there are some.
+    1: there are some, or one of the two cannot be read without a guess.
     """
     from adapters.edxml import report
     from adapters.edxml.diff import differences
 
-    found = differences(_read(left), _read(right))
+    ours, theirs = _read(left), _read(right)
     same = _sha256(left) == _sha256(right)
+    found = () if same else differences(ours, theirs)
     if as_json:
         listed = [{"path": one.path, "left": one.left, "right": one.right} for one in found]
         print_json({"left": left, "right": right, "same_bytes": same, "differences": listed})

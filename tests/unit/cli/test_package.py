@@ -240,6 +240,39 @@ def test_diff_tells_meaning_from_bytes(truc: Truc, tmp_path: Path) -> None:
     assert truc("package", "diff", put(tmp_path, DOC), put(tmp_path, STATUS, "b.edxml")).exit_code == 1
 
 
+def test_diff_sees_the_manifest_and_files_that_cannot_be_read(truc: Truc, tmp_path: Path) -> None:
+    def paths(name: str, other: str = "a new document") -> list[str]:
+        bodies = {case.name: case.body for case in CORPUS}
+        files = put(tmp_path, bodies[other]), put(tmp_path, bodies[name], "b.edxml")
+        told = json.loads(truc("package", "diff", *files, "--json").stdout)
+        return [one["path"] for one in told["differences"]]
+
+    assert paths("one line more than files") == ["Reference[van ban.txt]"]
+    assert "Reference[van ban.txt]" in paths("no reference")
+    assert paths("another name in the manifest") == ["Reference[van ban.txt]/AttachmentName"]
+    assert paths("another type in the manifest") == ["Reference[van ban.txt]/ContentType"]
+    assert paths("garbage for base64") == ["Attachment[van ban.txt]/content"]
+    assert paths("garbage for base64", "garbage for base64") == []  # the same bytes
+    assert paths("text behind the padding", "garbage for base64") == ["Attachment[van ban.txt]/content"]
+    assert paths("an unknown element") == ["edXMLEnvelope/edXMLHeader/MessageHeader/From/MaSoThue"]
+    lines = truc(
+        "--lang", "vi", "package", "diff", *(str(tmp_path / name) for name in ("a.edxml", "b.edxml"))
+    )
+    assert lines.exit_code == 1
+
+
+def test_diff_of_kept_elements_minds_no_prefix_and_says_which_file_is_bad(truc: Truc, tmp_path: Path) -> None:
+    plain = edited(DOC, ("<edXML:From>", "<edXML:From><edXML:MaSoThue>1</edXML:MaSoThue>"))
+    other = plain.replace("edXML:MaSoThue", "x:MaSoThue").replace(
+        "<x:MaSoThue", '<x:MaSoThue xmlns:x="http://www.mic.gov.vn/TBT/QCVN_102_2016"'
+    )
+    assert plain != other
+    result = truc("package", "diff", put(tmp_path, plain), put(tmp_path, other, "b.edxml"))
+    assert result.exit_code == 0, result.output
+    bad = truc("package", "diff", put(tmp_path, DOC), put(tmp_path, b"<a", "bad.edxml"))
+    assert (bad.exit_code, "bad.edxml: " in bad.output) == (1, True)
+
+
 def test_repair_names_each_change_and_leaves_the_file_alone(truc: Truc, tmp_path: Path) -> None:
     odd = edited(
         DOC,
