@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import chain
 from typing import Final
 
 from cryptography import x509
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.x509.ocsp import load_der_ocsp_response
 
 from relay.errors import RefusedError
@@ -234,6 +236,7 @@ def check_case(
         if isinstance(one.facts, Submission) and one.facts.verdict is not None
     }
     notes += [Said("no-certificate", {"sha256": one}) for one in sorted(wanted - held - {""})]
+    notes += _without_issuer(case.certificates)
     readers: tuple[tuple[str, tuple[bytes, ...], Callable[[bytes], object]], ...] = (
         ("certificate", case.certificates, x509.load_der_x509_certificate),
         ("list", case.revocation_lists, x509.load_der_x509_crl),
@@ -243,6 +246,28 @@ def check_case(
         _unreadable(f"unreadable-{what}", octets, read) for what, octets, read in readers
     )
     return replace(base, faults=tuple(faults), notes=_once(notes), receipts=bound)
+
+
+def issued(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
+    """Whether the issuer's key has signed a certificate. Whether it was allowed to is another matter."""
+    try:
+        certificate.verify_directly_issued_by(issuer)
+    except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm):
+        return False
+    return True
+
+
+def _without_issuer(held: Sequence[bytes]) -> list[Said]:
+    """Certificates that lead to no other one in the file: what is between them and an anchor is missing."""
+    found = []
+    for der in held:
+        with suppress(ValueError):  # one that cannot be read is named elsewhere
+            found.append(x509.load_der_x509_certificate(der))
+    return [
+        Said("no-issuer", {"subject": one.subject.rfc4514_string(), "issuer": one.issuer.rfc4514_string()})
+        for one in found
+        if one.issuer != one.subject and not any(issued(one, other) for other in found)
+    ]
 
 
 def _unreadable(reason: str, held: Sequence[bytes], read: Callable[[bytes], object]) -> list[Said]:
@@ -365,6 +390,10 @@ REASONS: Final[dict[str, tuple[str, str]]] = {
     "no-certificate": (
         "certificate {sha256} is not in the file",
         "chứng thư {sha256} không có trong tệp",
+    ),
+    "no-issuer": (
+        "the certificate of {issuer}, which issued that of {subject}, is not in the file; the signed document may hold it",
+        "chứng thư của {issuer}, nơi cấp chứng thư {subject}, không có trong tệp; có thể có trong văn bản đã ký",
     ),
     "unreadable-certificate": (
         "certificate {place} of the file cannot be read",

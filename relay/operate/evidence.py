@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
+from itertools import chain
 from typing import Any
 
 from cryptography import x509
@@ -15,8 +16,9 @@ from relay.directory.snapshot import AgencyDirectory
 from relay.directory.write import entry
 from relay.errors import Code, OperationError
 from relay.evidence.case import Case
-from relay.evidence.heads import read_head
-from relay.evidence.proof import Found, find, prove
+from relay.evidence.heads import HEAD_TYPE, read_head
+from relay.evidence.judging import issued
+from relay.evidence.proof import Found, Proof, find, prove
 from relay.evidence.record import decode
 from relay.model.agency import Agency
 from relay.model.evidence import SignedHead, Submission
@@ -25,6 +27,7 @@ from relay.model.ports import Clock, Registry
 from relay.model.record import Document
 from relay.model.times import rfc3339, vietnam_day
 from relay.trust.chain import TrustStore
+from relay.trust.detached import open_detached
 
 _PEM_END = "-----END CERTIFICATE-----"
 
@@ -73,14 +76,19 @@ def gather(
     submissions = [facts for _, _, octets in found if isinstance(facts := decode(octets).facts, Submission)]
     agencies = _agencies(directory, submissions)
     signers = _signers(agencies, submissions)
-    lists, answers = _revocation(store, signers)
+    relay_chain = _relay_chain(proof)
+    known = _known(store, agencies, relay_chain)
+    authorities = _authorities(known, signers)
+    # Years later nobody else has the lists of today: those about the authorities and about the relay's own certificate too.
+    about = dict.fromkeys((*signers, *authorities, *relay_chain, *_authorities(known, relay_chain)))
+    lists, answers = _revocation(store, about)
     return Case(
         relay=relay,
         transport_id=transport_id,
         exported_at=rfc3339(now),
         proof=proof,
         receipts=tuple(_receipts(registry, transport_id, documents)),
-        certificates=tuple(dict.fromkeys((*signers, *_authorities(store, signers)))),
+        certificates=tuple(dict.fromkeys((*signers, *authorities))),
         revocation_lists=lists,
         ocsp_answers=answers,
         told={
@@ -127,19 +135,39 @@ def _signers(agencies: Iterable[Agency], submissions: Iterable[Submission]) -> l
     ]
 
 
-def _authorities(store: TrustStore, signers: Iterable[bytes]) -> list[bytes]:
+def _known(
+    store: TrustStore, agencies: Iterable[Agency], relay_chain: Iterable[bytes]
+) -> list[x509.Certificate]:
+    """What the relay knows that may have issued a signer's certificate: anchors, what lies between, what came with its own."""
+    pems = [pem for agency in agencies for one in agency.certificates for pem in one.chain]
+    known = [each.x509 for each in chain.from_iterable(store.authorities())]
+    known += [x509.load_der_x509_certificate(der) for der in relay_chain]
+    known += [each for pem in dict.fromkeys(pems) for each in x509.load_pem_x509_certificates(pem.encode())]
+    return list(dict.fromkeys(known))
+
+
+def _relay_chain(proof: Proof) -> list[bytes]:
+    """The certificates that came with the heads' signatures."""
+    return list(
+        dict.fromkeys(
+            each.der
+            for checkpoint in proof.heads
+            for each in open_detached(checkpoint.head.signature, checkpoint.head.text, HEAD_TYPE)
+        )
+    )
+
+
+def _authorities(known: Sequence[x509.Certificate], signers: Iterable[bytes]) -> list[bytes]:
     """What leads from the signers to an anchor, as far as the relay knows it."""
-    known = [each.x509 for group in store.authorities() for each in group]
-    wanted = [x509.load_der_x509_certificate(der).issuer for der in signers]
+    wanted = [x509.load_der_x509_certificate(der) for der in signers]
     out: list[bytes] = []
     while wanted:
-        name = wanted.pop()
+        below = wanted.pop()
         for each in known:
             der = each.public_bytes(Encoding.DER)
-            if each.subject == name and der not in out:
+            if der not in out and below.issuer != below.subject and issued(below, each):
                 out.append(der)
-                if each.issuer != each.subject:
-                    wanted.append(each.issuer)
+                wanted.append(each)
     return out
 
 

@@ -211,6 +211,45 @@ def test_the_whole_log_holds_and_so_does_the_registry(dispute: Dispute, axis: Ax
     assert "Everything holds" in out
 
 
+def test_each_partys_own_files_are_found_in_the_case(dispute: Dispute, tmp_path: Path) -> None:
+    """The sender's document and receipts, the recipient's status: by one command, without the relay."""
+    files = {"sent": dispute.sent, "got": dispute.got, "said": dispute.said, "told": dispute.receipts[1]}
+    options: list[object] = []
+    for name, octets in files.items():
+        (tmp_path / name).write_bytes(octets)
+        options += ["--file", tmp_path / name]
+    case = dispute.cases[dispute.answered]
+    out, _ = _truc(
+        "evidence", "verify", case, "--ca", dispute.root, "--head", dispute.head, *options, "--json"
+    )
+    found = json.loads(out)["files"]
+    assert {Path(one["file"]).name: one["kind"] for one in found["bound"]} == {
+        "sent": "acceptance",
+        "got": "acceptance",
+        "said": "status",
+        "told": "receipt",
+    }
+    assert found["unbound"] == []
+    other = dispute.cases[dispute.silent]
+    out, code = _truc("evidence", "verify", other, "--ca", dispute.root, *options, "--json", code=None)
+    assert (code, len(json.loads(out)["files"]["unbound"])) == (1, 4)
+
+
+def test_the_certificates_in_the_case_lead_to_an_anchor(dispute: Dispute) -> None:
+    out, _ = _truc(
+        "evidence",
+        "verify",
+        dispute.cases[dispute.answered],
+        "--ca",
+        dispute.root,
+        "--head",
+        dispute.head,
+        "--json",
+    )
+    reasons = {one["reason"] for one in json.loads(out)["notes"]}
+    assert not reasons & {"no-issuer", "no-certificate", "no-receipt"}
+
+
 def test_the_page_beside_it_tells_it_in_both_languages(dispute: Dispute) -> None:
     page = dispute.cases[dispute.answered].with_suffix(".html").read_text(encoding="utf-8")
     for words in (

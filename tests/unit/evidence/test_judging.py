@@ -21,6 +21,7 @@ from relay.model.evidence import Checkpoint, SignedHead, SignedStatement
 from relay.trust.certificate import read_pem
 from relay.trust.timestamp import Stamped
 from tests.support.evidencecase import case_of, small_case, submissions
+from tests.support.pki import issue
 
 KEY = relay_key("truc-a")
 WITNESS = relay_key("truc-b")
@@ -61,6 +62,24 @@ def test_a_case_is_checked_piece_by_piece() -> None:
     (fault,) = judged.faults
     assert "WRONG-SIGNER" in fault.text("en")
     assert fault.text("vi").startswith("biên nhận của bản ghi")
+
+
+def test_what_leads_to_no_anchor_in_the_file_is_said() -> None:
+    _, case = small_case(KEY)
+    root = issue("Root", ca=True)
+    between = issue("Between", root, ca=True)
+    leaf = issue("Leaf", between)
+    whole = replace(case, certificates=(leaf.der, between.der, root.der))
+    assert "no-issuer" not in reasons(check_case(whole, READER).notes)
+    broken = check_case(replace(case, certificates=(leaf.der, root.der)), READER)
+    assert broken.ok
+    (note,) = [one for one in broken.notes if one.reason == "no-issuer"]
+    assert (note.values["subject"], note.values["issuer"]) == ("CN=Leaf", "CN=Between")
+    # One of the same name that did not issue it leads nowhere.
+    other = issue("Between", root, ca=True)
+    assert "no-issuer" in reasons(
+        check_case(replace(case, certificates=(leaf.der, other.der, root.der)), READER).notes
+    )
 
 
 def test_nobody_vouches_for_it_without_an_anchor_or_a_head() -> None:
