@@ -81,7 +81,8 @@ class Ground:
 def ground(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ground]:
     home = tmp_path_factory.mktemp("signer")
     token = softhsm.Token(tmp_path_factory.mktemp("token"))
-    with running_sandbox(home):
+    settings = {"keeper": {"interval_s": 0.5}, "worker": {"give_back_after_s": 6}}
+    with running_sandbox(home, settings=settings):
         sandbox = Sandbox.load(home / "sandbox.json")
         ground = Ground(home, token, Stranger(sandbox, "H26").start(), Stranger(sandbox, "H53").start())
         _into_the_token(ground)
@@ -121,6 +122,11 @@ def test_a_worker_whose_device_goes_away_waits_and_goes_on_by_itself(ground: Gro
     assert all(not ground.sender.receipts_of(one) for one in waiting)
     # only the one by which it was noticed may be on its way; the others were not even taken
     assert all(not ground.recipient.arrivals(one) for one in waiting[1:])
+    # It keeps nothing from workers whose devices are there: all stands in the queues again.
+    until(lambda: ground.sender.depth("ingress.normal") + ground.sender.depth("due") >= 6, what="given back")
+    assert json.loads(ground.ask("ready"))["paused"] is True
+    assert ground.reasons() == ["signer-away"]
+    worker = ground.worker()
     ground.token.put_back()
     for one in waiting:
         assert ground.sender.acknowledgement(one).result == "accepted"
@@ -129,6 +135,37 @@ def test_a_worker_whose_device_goes_away_waits_and_goes_on_by_itself(ground: Gro
         assert len({each.delivery_id for each in ground.recipient.arrivals(one)}) == 1
     assert until(lambda: ground.reasons() == [], what="ready again")
     assert all(len(ground.recipient.arrivals(one)) == 1 for one in waiting[1:])
+    assert ground.worker() == worker, "it was not started again"
+
+
+def test_a_device_that_hangs_is_waited_for(ground: Ground) -> None:
+    worker = ground.worker()
+    with ground.token.hanging():
+        waiting = [ground.send() for _ in range(3)]
+        until(lambda: "signer-away" in (ground.reasons() or []), what="signer-away")
+        assert all(not ground.sender.receipts_of(one) for one in waiting)
+    for one in waiting:
+        assert ground.sender.acknowledgement(one).result == "accepted"
+        assert len({each.delivery_id for each in ground.recipient.arrivals(one)}) == 1
+    until(lambda: ground.reasons() == [], what="ready again")
+    assert ground.worker() == worker
+
+
+def test_a_pin_that_is_refused_is_waited_for(ground: Ground) -> None:
+    """The device comes back and does not let in who has the former PIN: an operator writes the right one into the file."""
+    worker = ground.worker()
+    ground.token.write_pin("0000")
+    ground.token.take_away()
+    sent = ground.send()
+    until(lambda: "signer-away" in (ground.reasons() or []), what="signer-away")
+    ground.token.put_back()
+    until(lambda: "PIN" in ground.ask("ready"), what="why it is away")
+    assert "signer-away" in (ground.reasons() or [])
+    assert not ground.sender.receipts_of(sent)
+    ground.token.write_pin(softhsm.PIN)
+    assert ground.sender.acknowledgement(sent).result == "accepted"
+    until(lambda: ground.reasons() == [], what="ready again")
+    assert ground.worker() == worker
 
 
 def test_a_worker_starts_while_its_device_is_away(ground: Ground) -> None:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import atexit
+import fcntl
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
 import uuid
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from functools import cache
 from pathlib import Path
 
@@ -109,6 +112,15 @@ class Token:
 
     def put_back(self) -> None:
         self.away.rename(self.place)
+
+    @contextmanager
+    def hanging(self) -> Iterator[None]:
+        """As if the device did not answer: the module waits for the locks that are held on the token's files here."""
+        with ExitStack() as held:
+            for path in self.place.iterdir():
+                file = held.enter_context(path.open("r+b"))
+                fcntl.lockf(file, fcntl.LOCK_EX)
+            yield
 
     @staticmethod
     def _util(*arguments: str) -> None:
