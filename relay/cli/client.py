@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from adapters.edxml.facts import Organ
     from adapters.edxml.format import EdxmlFormat
     from adapters.gateway import Gateway, Mailbox, ReceiptFacts, StatusDraft
+    from relay.evidence.case import Case
     from relay.evidence.receipts import ReceiptVerifier
     from relay.model.envelope import Envelope
     from relay.model.message import Kind
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from relay.model.verdict import SignedView, Verification
     from relay.sandbox.contents import Sandbox, SandboxAgency
     from relay.settings.keyplace import KeyPlace
+    from relay.trust.chain import TrustStore
     from relay.trust.verifier import DocumentVerifier
 
 _RECEIPT_ROOT = b"urn:truc:receipt:1"
@@ -35,6 +37,7 @@ class Reader:
     verifier: DocumentVerifier
     receipt_verifier: ReceiptVerifier
     package_format: EdxmlFormat
+    store: TrustStore
 
     def package(self, body: bytes, at: datetime) -> tuple[Kind, Verification, Envelope | None, Code, str]:
         """Return kind, verdict, envelope and what the whole package is worth: a code (OK or the fault) and a detail.
@@ -108,10 +111,11 @@ def is_receipt(body: bytes) -> bool:
     return _RECEIPT_ROOT in body[:2048]
 
 
-def open_reader(settings_file: Path, engine: str = "fast") -> Reader:
+def open_reader(settings_file: Path, engine: str = "fast", kept: Case | None = None) -> Reader:
     """Return what judges bytes offline, from a configuration (its trust and its directory).
 
-    ``engine`` is ``fast`` or ``xmlsec``: whose arithmetic it is for packages.
+    ``engine`` is ``fast`` or ``xmlsec``: whose arithmetic it is for packages. ``kept`` is a case that holds authorities
+    and revocation of the day of a document; they are believed as far as they are their issuers' own.
 
     Raises:
         ConfigurationError: a file of it cannot be used.
@@ -130,12 +134,17 @@ def open_reader(settings_file: Path, engine: str = "fast") -> Reader:
     store = trust_store(chosen)
     directory = load_directory(chosen, store, SystemClock())
     store.learn(authorities_of(directory.agencies()))
+    if kept is not None:
+        from relay.evidence.vouching import material
+
+        store = store.with_kept(*material(kept))
     return Reader(
         directory=directory,
         verifier=DocumentVerifier(
             store, parse_limits(chosen), XmlsecEngine() if engine == "xmlsec" else None
         ),
         receipt_verifier=ReceiptVerifier(store),
+        store=store,
         package_format=EdxmlFormat(),
     )
 

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from relay.cli.evidence_judges import FILE
 from relay.cli.options import home_option, json_option, people_time, print_json, words
 from relay.cli.verdicts import verdict_json
-from relay.errors import Code
+from relay.errors import Code, RefusedError
 
 if TYPE_CHECKING:
     from relay.cli.client import Reader
     from relay.model.inspection import AttachmentVerdict
+    from relay.model.verdict import TimeSource
 
 
 def moment(written: str) -> datetime:
@@ -33,6 +36,18 @@ def moment(written: str) -> datetime:
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option(
     "--at", type=moment, metavar="TIME", help="Judge the certificates as of this time; default: now."
+)
+@click.option(
+    "--evidence",
+    type=FILE,
+    help="A case or a proof (truc evidence export, prove) about the file: judge it as of the time at which that shows it"
+    " to have been accepted.",
+)
+@click.option(
+    "--tsa",
+    multiple=True,
+    type=FILE,
+    help="With --evidence: root certificates of the time-stamp authority, PEM; default: those of the configuration.",
 )
 @click.option(
     "--config",
@@ -55,24 +70,54 @@ def moment(written: str) -> datetime:
 @home_option
 @json_option
 def verify(
-    file: Path, at: datetime | None, config: Path | None, engine: str, inside: bool, home: Path, as_json: bool
+    file: Path,
+    at: datetime | None,
+    evidence: Path | None,
+    tsa: tuple[Path, ...],
+    config: Path | None,
+    engine: str,
+    inside: bool,
+    home: Path,
+    as_json: bool,
 ) -> None:
     """Judge one package or one receipt by its bytes alone, offline.
 
     Tells whether the signature covers what is read, whether the signer is trusted and may sign for the sender (of a
     receipt: is the relay that it names), and what the file says. The exit code is 0 only if all of it holds; else it
     is 1, and code, reason and remedy follow on standard output.
+
+    The certificate is judged as of now, or of --at, which nothing vouches for. With --evidence it is judged as of a trusted
+    time-stamp over a record of these very bytes, or of the record itself where there is none: so a document can be
+    verified years later, when its certificate is over. The case holds the revocation lists of its day.
     """
     from relay.cli.client import is_receipt, open_reader
     from relay.cli.track import print_attachments
+    from relay.cli.verify_evidence import facts_of, opened
+    from relay.model.verdict import TimeSource
     from relay.observe.clock import SystemClock
 
+    if (evidence is None and tsa) or (evidence is not None and at is not None):
+        raise click.UsageError("--evidence says itself as of when to judge; --tsa is for --evidence")
+
     settings_file = config or _sandbox_settings(home)
-    reader = open_reader(settings_file, engine)
     body = file.read_bytes()
-    when = at or SystemClock().now()
-    facts = _receipt(reader, body, when) if is_receipt(body) else _package(reader, body, when)
-    facts = {"file": file, "sha256": hashlib.sha256(body).hexdigest(), "bytes": len(body), **facts}
+    sha256 = hashlib.sha256(body).hexdigest()
+    on_record: dict[str, Any] = {}
+    source, when = (TimeSource.CLOCK, SystemClock().now()) if at is None else (TimeSource.GIVEN, at)
+    if evidence is None:
+        reader = open_reader(settings_file, engine)
+    else:
+        try:
+            reader, vouched = opened(evidence, settings_file, engine, tsa, sha256)
+        except RefusedError as error:
+            # The file is judged as of now all the same: what is in it is told.
+            reader = open_reader(settings_file, engine)
+            on_record = {"valid": False, "code": error.code.value, "detail": error.detail}
+        else:
+            source, when = vouched.source, vouched.at
+            on_record = {"evidence": facts_of(vouched)}
+    facts = _receipt(reader, body, when, source) if is_receipt(body) else _package(reader, body, when, source)
+    facts = {"file": file, "sha256": sha256, "bytes": len(body), **facts, **on_record}
     verdicts: tuple[AttachmentVerdict, ...] = ()
     if inside and not is_receipt(body):
         from relay.cli.inspecting import inspected
@@ -101,7 +146,7 @@ def _sandbox_settings(home: Path) -> Path:
     return running(home).settings
 
 
-def _package(reader: Reader, body: bytes, at: datetime) -> dict[str, Any]:
+def _package(reader: Reader, body: bytes, at: datetime, source: TimeSource) -> dict[str, Any]:
     kind, result, envelope, code, detail = reader.package(body, at)
     facts: dict[str, Any] = {
         "type": kind.value,
@@ -109,7 +154,7 @@ def _package(reader: Reader, body: bytes, at: datetime) -> dict[str, Any]:
         "code": code.value,
         "detail": detail,
     }
-    facts["verdict"] = verdict_json(result.verdict)
+    facts["verdict"] = verdict_json(replace(result.verdict, vouched=source))
     if envelope is not None:
         number = "/".join(part for part in (envelope.code_number, envelope.code_notation) if part)
         facts["sender"] = envelope.sender
@@ -122,7 +167,7 @@ def _package(reader: Reader, body: bytes, at: datetime) -> dict[str, Any]:
     return facts
 
 
-def _receipt(reader: Reader, body: bytes, at: datetime) -> dict[str, Any]:
+def _receipt(reader: Reader, body: bytes, at: datetime, source: TimeSource) -> dict[str, Any]:
     from relay.cli.receipts import facts_of
     from relay.cli.words import receipt_json
 
@@ -133,7 +178,7 @@ def _receipt(reader: Reader, body: bytes, at: datetime) -> dict[str, Any]:
         "valid": result.accepted,
         "code": verdict.reason.value,
         "detail": verdict.detail,
-        "verdict": verdict_json(verdict),
+        "verdict": verdict_json(replace(verdict, vouched=source)),
     }
     if result.receipt is not None:
         facts["receipt"] = receipt_json(facts_of(result.receipt))
@@ -143,6 +188,7 @@ def _receipt(reader: Reader, body: bytes, at: datetime) -> dict[str, Any]:
 def _print(facts: dict[str, Any]) -> None:
     from relay.cli.errors import explain
     from relay.cli.options import language
+    from relay.cli.verify_evidence import line_of, time_line
 
     verdict = facts["verdict"]
     good = words("valid", "hợp lệ") if facts["valid"] else words("NOT valid", "KHÔNG hợp lệ")
@@ -157,7 +203,10 @@ def _print(facts: dict[str, Any]) -> None:
     if verdict["intact"]:
         click.echo("  " + _covered(verdict["profile"]))
         click.echo("  " + _revocation(verdict["revocation"]))
-    click.echo(words("  judged as of: ", "  xét tại: ") + people_time(verdict["verified_at"]))
+    on_record = facts.get("evidence")
+    click.echo("  " + time_line(verdict, "" if on_record is None else on_record["authority"]))
+    if on_record is not None:
+        click.echo("  " + line_of(on_record))
     if "sender" in facts:
         click.echo(
             f"  {facts['sender']} -> {', '.join(facts['recipients'])}  {facts['document_code']}  {facts['subject']}"

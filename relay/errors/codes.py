@@ -161,6 +161,7 @@ class Code(StrEnum):
     EVIDENCE_MALFORMED = "EVIDENCE-MALFORMED"  # bytes that are no record, batch, head or proof
     EVIDENCE_BROKEN = "EVIDENCE-BROKEN"  # evidence whose parts do not fit one another
     EVIDENCE_PENDING = "EVIDENCE-PENDING"  # on record, and under no signed head yet
+    NOT_ON_RECORD = "NOT-ON-RECORD"  # evidence that does not show that this very file was accepted
     TIME_STAMP_INVALID = "TIME-STAMP-INVALID"  # a token, or an authority's answer, that shows nothing
     TIME_STAMP_AWAY = "TIME-STAMP-AWAY"  # the authority does not answer
     WITNESS_REFUSED = "WITNESS-REFUSED"  # a file of heads or statements that nothing can be learnt from

@@ -81,6 +81,15 @@ class _Material:
     kept: OrderedDict[tuple[str, ...], Assessment] = field(default_factory=OrderedDict)
 
 
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """Authorities, lists and answers of another day. They are trusted in nothing."""
+
+    authorities: tuple[Certificate, ...] = ()
+    lists: tuple[x509.CertificateRevocationList, ...] = ()
+    answers: tuple[OCSPResponse, ...] = ()
+
+
 class TrustStore:
     """Answers whether a chain is to be trusted at a moment. Safe to use from several threads.
 
@@ -95,8 +104,10 @@ class TrustStore:
         *,
         fetched: Path | None = None,
         rules: PathRules | None = None,
+        kept: Kept | None = None,
     ) -> None:
         self._sources = sources
+        self._kept = kept or Kept()
         self._monotonic = monotonic
         self._lock = threading.Lock()
         self._shelf = None if fetched is None else Shelf(fetched)
@@ -189,6 +200,27 @@ class TrustStore:
             old = self._material
             self._material = self._made(old.files, old.shelved, old.revocations.lists)
 
+    def with_kept(
+        self,
+        authorities: Iterable[Certificate],
+        lists: Sequence[x509.CertificateRevocationList],
+        answers: Sequence[OCSPResponse],
+    ) -> TrustStore:
+        """Return a store with the same anchors and rules that also knows what somebody kept of another day.
+
+        Nothing of it is trusted: authorities have to lead to an anchor, lists and answers have to be their issuers' own,
+        and what was revoked by today's material stays so.
+        """
+        made = TrustStore(
+            self._sources,
+            self._monotonic,
+            fetched=None if self._shelf is None else self._shelf.folder,
+            rules=self._rules,
+            kept=Kept(tuple(authorities), tuple(lists), tuple(answers)),
+        )
+        made.learn(self._learnt)
+        return made
+
     @property
     def learnt(self) -> tuple[Certificate, ...]:
         """What ``learn`` was told last."""
@@ -279,16 +311,18 @@ class TrustStore:
     def _made(self, files: _Files, shelved: Shelved, same: RevocationLists | None = None) -> _Material:
         """``same``: the lists of before, whose signatures need not be checked again."""
         known: _Authorities = {}
-        for certificate in (*files.intermediates, *self._learnt):
+        for certificate in (*files.intermediates, *self._learnt, *self._kept.authorities):
             group = known.setdefault(certificate.x509.subject.public_bytes(), [])
             if all(each.sha256 != certificate.sha256 for each in group):
                 group.append(certificate)
-        lists = same or RevocationLists((*files.lists, *shelved.lists.values()), files.unlisted)
+        held = (*files.lists, *shelved.lists.values(), *self._kept.lists)
+        lists = same or RevocationLists(held, files.unlisted)
 
         def answered(certificate: Certificate, issuer: Certificate) -> Sequence[Listing]:
             answer = shelved.answers.get(certificate.sha256)
-            listing = None if answer is None else told(answer, certificate, issuer, lists)
-            return (listing,) if isinstance(listing, Listing) else ()
+            answers = self._kept.answers if answer is None else (answer, *self._kept.answers)
+            said = [told(one, certificate, issuer, lists) for one in answers]
+            return [one for one in said if isinstance(one, Listing)]
 
         rules = replace(self._rules, needed={**self._rules.needed, **files.needed})
         return _Material(files, shelved, known, Revocations(lists, answered), rules)

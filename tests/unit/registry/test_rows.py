@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from relay.errors import Code
-from relay.model.verdict import Revocation, RevocationSource, RevocationState, Verdict
+from relay.model.verdict import Revocation, RevocationSource, RevocationState, TimeSource, Verdict
 from relay.registry.rows import verdict_from, verdict_text
 
 NOW = datetime(2030, 5, 4, 3, 2, 1, tzinfo=UTC)
@@ -18,7 +18,7 @@ FULL = Verdict(
     chain=(LEAF, ISSUER, ROOT),
     revocation=Revocation(RevocationState.GOOD, RevocationSource.OCSP, NOW),
     on_behalf_of="H53.31",
-    vouched=NOW,
+    vouched=TimeSource.TIME_STAMP,
 )
 
 
