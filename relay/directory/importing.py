@@ -6,6 +6,7 @@ new agency. Whatever is wrong is told with the line of the list, and then there 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any, Final
 
 from relay.directory.diff import Change, diff
 from relay.directory.entries import Entries, Finding
+from relay.directory.search import fold
 from relay.directory.snapshot import AgencyDirectory
 from relay.directory.tables import LISTS, Row, Table
 from relay.directory.write import entry
@@ -23,6 +25,25 @@ from relay.model.levels import Level
 
 _TEXTS: Final = ("short_name", "english_name", "contact", "queue", "admission")
 _DATES: Final = ("valid_from", "valid_to", "suspended_until")
+_DAY_FIRST: Final = re.compile(r"(\d{1,2})[/.-](\d{1,2})[/.-](\d{4})")
+_WORDS: Final[Mapping[str, Mapping[str, str]]] = {
+    "level": {
+        name: level.value
+        for level, names in (
+            (Level.CENTRAL, ("trung uong", "cap trung uong")),
+            (Level.PROVINCE, ("tinh", "cap tinh")),
+            (Level.DISTRICT, ("huyen", "cap huyen")),
+            (Level.COMMUNE, ("xa", "cap xa")),
+        )
+        for name in names
+    },
+    "admission": {
+        "thu nghiem": Admission.TRIAL.value,
+        "chinh thuc": Admission.ADMITTED.value,
+        "tam ngung": Admission.SUSPENDED.value,
+        "da dong": Admission.CLOSED.value,
+    },
+}
 _YES: Final = frozenset({"true", "1", "yes", "x"})
 
 
@@ -69,6 +90,19 @@ def propose(
     )
 
 
+def _day(written: str) -> str:
+    """Return a day as ISO 8601 has it; in Vietnam it is written with the day first. What is neither stays."""
+    parts = _DAY_FIRST.fullmatch(written)
+    if parts is not None:
+        return f"{parts[3]}-{int(parts[2]):02}-{int(parts[1]):02}"
+    return written.replace("/", "-")
+
+
+def _value(key: str, written: str) -> str:
+    """Return a value of a closed list, which lists in Vietnamese write in words."""
+    return _WORDS.get(key, {}).get(fold(written).strip(), written)
+
+
 class _Merge:
     """Entries by code, as a directory file has them, while rows come in."""
 
@@ -96,7 +130,7 @@ class _Merge:
             return
         for key in (*_TEXTS, *_DATES):
             if key in cells:
-                raw[key] = cells[key].replace("/", "-") if key in _DATES else cells[key]
+                raw[key] = _day(cells[key]) if key in _DATES else _value(key, cells[key])
         for key in LISTS & cells.keys():
             known = raw.get(key, [])
             raw[key] = list(dict.fromkeys([*known, *filter(None, map(str.strip, cells[key].split(";")))]))
@@ -105,9 +139,11 @@ class _Merge:
         else:
             raw.pop("aliases", None)
         self._relations(raw, row, rows)
-        if cells.get("level") in set(Level):
-            raw["level"] = cells["level"]
-        elif "level" in cells and not cells["level"].isdigit():
+        if (level := _value("level", cells.get("level", ""))) in set(Level):
+            raw["level"] = level
+        elif (
+            level and not level.isdigit()
+        ):  # the axis service numbers the levels of codes, which are none of ours
             self._fault(row, code, f"level: has to be one of {', '.join(Level)}")
         if cells.get("deleted", "").casefold() in _YES:
             raw["admission"] = Admission.CLOSED.value

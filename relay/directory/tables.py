@@ -13,6 +13,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
@@ -27,28 +28,46 @@ LISTS: Final = frozenset({"aliases", "successors", "other_names"})
 """Columns of several values, separated by ``;``."""
 
 _COLUMNS: Final[Mapping[str, tuple[str, ...]]] = {
-    "code": ("code", "orgcode", "organid", "madinhdanh", "ma"),
-    "name": ("name", "orgname", "organname", "ten", "tencoquan", "tendonvi"),
+    "code": (
+        *("code", "orgcode", "organid", "ma", "macoquan", "madonvi", "madinhdanh", "madinhdanhdientu"),
+        *("madinhdanhcoquan", "madinhdanhdonvi"),
+    ),
+    "name": (
+        *("name", "orgname", "organname", "ten", "tencoquan", "tendonvi", "tencoquandonvi"),
+        "tencoquantochuc",
+    ),
     "short_name": ("shortname", "abbreviation", "tenviettat"),
     "english_name": ("englishname", "nameen", "tentienganh"),
-    "other_names": ("othernames",),
+    "other_names": ("othernames", "tenkhac"),
     "level": ("level", "cap"),
-    "parent": ("parent", "parentcode", "pcode", "macha"),
+    "parent": ("parent", "parentcode", "pcode", "macha", "macaptren", "madonvicaptren", "macoquancaptren"),
     "parent_id": ("pid",),
     "id": ("id",),
-    "gateway": ("gateway",),
+    "gateway": ("gateway", "diemketnoi", "madiemketnoi"),
     "centre": ("centercode",),
     "queue": ("queue",),
-    "aliases": ("aliases", "oldcode", "code102"),
-    "admission": ("admission",),
+    "aliases": ("aliases", "oldcode", "code102", "macu", "makhac"),
+    "admission": ("admission", "tinhtrang"),
     "deleted": ("deleted",),
-    "valid_from": ("validfrom",),
-    "valid_to": ("validto",),
-    "suspended_until": ("suspendeduntil",),
-    "successors": ("successors", "successor", "successorcode"),
-    "contact": ("contact", "mail", "email", "mobile", "phone", "address", "fax"),
+    "valid_from": ("validfrom", "hieuluctu", "tungay", "hieuluctungay"),
+    "valid_to": ("validto", "hieulucden", "denngay", "hieulucdenngay", "hethieuluc"),
+    "suspended_until": ("suspendeduntil", "tamngungden"),
+    "successors": (
+        "successors",
+        "successor",
+        "successorcode",
+        "kethua",
+        "makethua",
+        "donvikethua",
+        "macoquankethua",
+    ),
+    "contact": (
+        *("contact", "mail", "email", "mobile", "phone", "address", "fax"),
+        *("lienhe", "thudientu", "dienthoai", "diachi", "diachithudientu"),
+    ),
 }
-_IGNORED: Final = frozenset({"version", "modifydate", "isagency"})
+_IGNORED: Final = frozenset({"version", "modifydate", "isagency", "stt", "tt"})
+_TITLES: Final = 20  # lines in which the names of the columns may stand: titles come before them
 _BY_NAME: Final = {name: column for column, names in _COLUMNS.items() for name in names}
 
 
@@ -120,14 +139,18 @@ def _json(path: Path) -> Table:
     names = list(dict.fromkeys(str(key) for one in raw for key in one))
     lines: list[tuple[int, Sequence[Any]]] = [(0, names)]
     lines += [(number, [one.get(name) for name in names]) for number, one in enumerate(raw, 1)]
-    return _table(path, lines)
+    return _table(path, lines, titles=1)
 
 
-def _table(path: Path, lines: Iterable[tuple[int, Sequence[Any]]]) -> Table:
+def _table(path: Path, lines: Iterable[tuple[int, Sequence[Any]]], *, titles: int = _TITLES) -> Table:
     waiting = iter(lines)
-    _, head = next(waiting, (0, ()))
-    columns = [_column(cell) for cell in head]
-    if "code" not in columns:
+    head: Sequence[Any] = ()
+    columns: list[str | None] = []
+    for _, head in islice(waiting, titles):
+        columns = [_column(cell) for cell in head]
+        if "code" in columns:
+            break
+    else:
         raise _invalid(path, "has no column named code")
     unknown = tuple(
         str(cell)

@@ -171,6 +171,46 @@ def test_every_kind_of_file_gives_the_same(tmp_path: Path) -> None:
     assert all("column colour: means nothing here, left out" in one.notes for one in found)
 
 
+def test_a_list_as_an_office_keeps_it(tmp_path: Path) -> None:
+    """Titles above, the columns in Vietnamese, words for levels, days as they are written here, a number before each."""
+    rows = [
+        ["DANH SÁCH MÃ ĐỊNH DANH CÁC CƠ QUAN (mẫu)"],
+        [],
+        [
+            "STT",
+            "Mã định danh điện tử",
+            "Tên cơ quan, tổ chức",
+            "Cấp",
+            "Hiệu lực đến",
+            "Kế thừa",
+            "Thư điện tử",
+        ],
+        [1, "000.00.00.H01", "Ủy ban nhân dân tỉnh (mẫu)", "Tỉnh", None, None, "a@example.vn"],
+        [2, "H01.31", "Ủy ban nhân dân huyện (mẫu)", "cấp huyện", "30/6/2025", "H01", None],
+        [3, "H01.05", "Sở (mẫu)", "Cấp tỉnh", datetime(2030, 12, 31), None, None],
+    ]
+    book = openpyxl.Workbook()
+    for cells in rows:
+        book.active.append(cells)
+    path = tmp_path / "list.xlsx"
+    book.save(path)
+    table = read(path)
+    assert table.unknown == ()
+    by_code = {one.code: one for one in proposal(propose(None, table)).agencies}
+    assert {code: one.level for code, one in by_code.items()} == {
+        "H01": Level.PROVINCE,
+        "H01.31": Level.DISTRICT,
+        "H01.05": Level.PROVINCE,
+    }
+    assert by_code["H01.31"].valid_to == date(2025, 6, 30)
+    assert by_code["H01.31"].successors == ("H01",)
+    assert by_code["H01.05"].valid_to == date(2030, 12, 31)
+    assert by_code["H01"].contact == "a@example.vn"
+    bad = propose(None, read(listed(tmp_path, "Mã,Tên,Cấp,Đến ngày\nH01,A,thôn,31/02/2025\n")))
+    assert isinstance(bad, tuple)
+    assert {one.line for one in bad} == {2}
+
+
 def test_rows_change_what_they_say_and_leave_the_rest(tmp_path: Path) -> None:
     national = load(shipped("config/directory/national.yaml"))
     found = proposal(propose(national, read(listed(tmp_path, "code,contact\n000.00.00.H58,số 0\n"))))
@@ -188,8 +228,8 @@ def test_rows_change_what_they_say_and_leave_the_rest(tmp_path: Path) -> None:
         ("code,name,parent\nH01.01,Một,H77\n", 2, "H77 is not in the directory"),
         ("code,name,gateway\nH01,Một,H02\nH02,Hai,\n", 2, "H02 is not a gateway"),
         ("code,name,successors\nH01,Một,H02\nH02,Hai,H01\n", 2, "lead back"),
-        ("code,name,level\nH01,Một,xã\n", 2, "level"),
-        ("code,name,valid_to\nH01,Một,31/12/2025\n", 2, "valid_to"),
+        ("code,name,level\nH01,Một,thôn\n", 2, "level"),
+        ("code,name,valid_to\nH01,Một,12/2025\n", 2, "valid_to"),
         ("code,name,aliases\nH01,Một,01.02.H01\nH02,Hai,01.02.H01\n", 3, "also an alias"),
     ],
 )
@@ -206,7 +246,7 @@ def test_what_is_wrong_is_told_by_its_line_and_nothing_is_proposed(
     ("name", "content"),
     [
         ("no.csv", b"name\nA\n"), ("no.csv", b"\xff\xfe"), ("no.xlsx", b"PK no"), ("no.json", b"{}"),
-        ("no.json", b"[1]"), ("no.json", b"[" * 100_000), ("no.csv", b'code\n"a'),
+        ("no.json", b"[1]"), ("no.json", b'[{"a": "code"}, {"a": "H01"}]'), ("no.json", b"[" * 100_000), ("no.csv", b'code\n"a'),
     ],
 )  # fmt: skip
 def test_what_is_no_list(tmp_path: Path, name: str, content: bytes) -> None:
