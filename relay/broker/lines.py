@@ -64,6 +64,10 @@ class Line:
     def unanswered(self) -> int:
         return len(self.open) + len(self.late)
 
+    def awaits(self, where: Where) -> int:
+        """Return how many publishes to a destination are not answered."""
+        return sum(slot.where == where for slots in (self.late, self.open) for slot in slots.values())
+
     def usable(self, limit: int) -> bool:
         return self.channel is not None and len(self.open) + len(self.late) < limit
 

@@ -4,9 +4,9 @@ What the broker says: ``ack``/``nack`` by tag (out of order, several at once), `
 ack. A queue without a leader never answers, and worse: the broker's channel itself waits at its *first* publish to such a
 queue, with all that stands behind it and with the confirms of what stands before. So there are lines, one channel each. The
 main line carries what goes where a publish was confirmed before; scouts ask the rest, one at a time each. Where one publish
-waits while others go on, its destination becomes a suspect; where nothing at all is confirmed on the main line, the oldest
-destination new to it does, the line is left to drain, and a new one takes over. Suspects go over a line of their own until
-one of theirs is confirmed.
+waits while others go on, its destination becomes a suspect, and so does one that a scout gets no answer from; where nothing
+at all is confirmed on the main line, it is left to drain, a new one takes over, and the oldest destination new to it is to be
+asked by a scout again. Suspects go over a line of their own until one of theirs is confirmed.
 
 A line that nacks what it never confirmed is left for a new one too: in RabbitMQ 3.10 a channel whose first publish to a queue
 met a leader that had just died is nacked for that queue for ever, while a new channel finds the new leader. A queue that was
@@ -36,6 +36,7 @@ log = logs.get(__name__)
 SWEEP: Final = 0.1  # seconds between two looks for publishes out of time
 LINE_LIMIT: Final = 350  # on one channel: above 400 the broker stops reading the whole connection
 SIDE_LIMIT: Final = 32  # to suspects, on their own channel
+SIDE_EACH: Final = 2  # to one of them
 DRAINING: Final = 4  # lines left to drain at the same time
 # Seconds that a line must have lived before a nack ends it; doubled each time for the same destination.
 NACK_RENEW: Final = 2.0
@@ -149,7 +150,12 @@ class ConfirmedPublisher:
 
     def _send_aside(self, slot: Slot, message: Outgoing) -> None:
         side = self._side
-        if side is None or self.blocked or not side.usable(SIDE_LIMIT):
+        if (
+            side is None
+            or self.blocked
+            or not side.usable(SIDE_LIMIT)
+            or side.awaits(slot.where) >= SIDE_EACH
+        ):
             slot.end(Published.UNDECIDED)
         else:
             self._account(slot, sent=side.send(slot, message, self._user, asyncio.get_running_loop().time()))
@@ -238,9 +244,13 @@ class ConfirmedPublisher:
             self._suspect(slot)
         if not main.stalled(now) or len(self._draining) >= DRAINING:  # so many: the whole broker is slow
             return
-        self._suspect(main.culprit())
+        # Nobody knows which of them it is. A scout asks alone; on the line of suspects one that answers would stand
+        # behind one that does not.
+        perhaps = main.culprit()
+        tell(logging.WARNING, "publish-stalled", perhaps)
         self._draining.append(main)
         self._main = None
+        self._scouts.distrust(perhaps.where)
 
     def _look_for_nacks(self, now: float) -> None:
         """Leave lines that were nacked on: what is on its way there is still answered, the next goes over new ones."""
@@ -355,6 +365,7 @@ class ConfirmedPublisher:
         """The connection is gone. What waits for room goes on waiting until its limit."""
         self._connection = None
         self.blocked = False
+        self._suspects.clear()
         for task in list(self._tasks):
             task.cancel()
         own = [line for line in (self._main, self._side, *self._draining) if line is not None]

@@ -12,7 +12,7 @@ from pika import exceptions, frame, spec
 
 from relay.broker import lines, names
 from relay.broker.lines import STALL
-from relay.broker.publishing import NACK_RENEW, SWEEP, ConfirmedPublisher, PublishLimits
+from relay.broker.publishing import NACK_RENEW, SIDE_LIMIT, SWEEP, ConfirmedPublisher, PublishLimits
 from relay.broker.scouts import SCOUTS
 from relay.model.message import Outgoing, Published
 from tests.support.virtual import VirtualLoop, run
@@ -246,5 +246,84 @@ def test_a_scout_that_is_nacked_is_left_although_it_is_never_idle() -> None:
         assert ended[0] is Published.NACKED
         assert ended[-1] is Published.CONFIRMED
         assert publisher._draining == []
+
+    published(body)
+
+
+def silent(connection: Connection, *keys: str) -> None:
+    """Let queues be without a leader: a channel waits at its first publish to one, with all that stands behind it."""
+    well = connection.answer
+    waiting: set[Channel] = set()
+
+    def answer(channel: Channel, key: str, tag: int) -> None:
+        if key in keys:
+            waiting.add(channel)
+        if channel not in waiting:
+            well(channel, key, tag)
+
+    connection.answer = answer
+
+
+async def suspected(publisher: ConfirmedPublisher, *keys: str) -> None:
+    for key in keys:
+        publisher.submit(message(key))
+    async with asyncio.timeout(60):
+        while publisher.suspects < len(keys):  # noqa: ASYNC110 - nothing tells
+            await asyncio.sleep(SWEEP)
+
+
+def test_over_a_new_connection_nothing_is_a_suspect() -> None:
+    """What answers again would stand behind what does not, on the line of suspects."""
+
+    async def body(publisher: ConfirmedPublisher, connection: Connection) -> None:
+        silent(connection, "H5", "H29")
+        await suspected(publisher, "H5", "H29")
+        publisher.detach()
+        another = Connection()
+        silent(another, "H5")
+        await publisher.attach(another, 10.0)  # type: ignore[arg-type]
+        stuck = publisher.submit(message("H5"))
+        assert await publisher.submit(message("H29")) is Published.CONFIRMED
+        assert await stuck is Published.UNDECIDED
+
+    published(body)
+
+
+def test_one_suspect_does_not_take_all_the_room_of_the_others() -> None:
+    async def body(publisher: ConfirmedPublisher, connection: Connection) -> None:
+        well, dead = connection.answer, {"H5", "H29"}
+
+        def answer(channel: Channel, key: str, tag: int) -> None:
+            if key not in dead:
+                well(channel, key, tag)
+
+        connection.answer = answer
+        await suspected(publisher, "H5", "H29")
+        await asyncio.sleep(30)  # what was asked of both is given up
+        for _ in range(2 * SIDE_LIMIT):
+            publisher.submit(message("H5"))
+        dead.remove("H29")
+        assert await publisher.submit(message("H29")) is Published.CONFIRMED
+        assert publisher.suspects == 1
+
+    published(body)
+
+
+def test_what_may_have_stopped_a_line_is_asked_alone_before_it_is_a_suspect() -> None:
+    """H29 is on its way when H5 stops the line, and new to it: it is taken for the culprit."""
+
+    async def body(publisher: ConfirmedPublisher, connection: Connection) -> None:
+        for key in ("H5", "H29"):
+            assert await publisher.submit(message(key)) is Published.CONFIRMED
+        main = publisher._main
+        assert main is not None
+        well, dead = connection.answer, {main.channel}
+        connection.answer = lambda channel, key, tag: None if channel in dead else well(channel, key, tag)
+        lost = publisher.submit(message("H29"))
+        await asyncio.sleep(2 * STALL)
+        assert publisher._main is not main
+        assert publisher.suspects == 0
+        assert await publisher.submit(message("H29")) is Published.CONFIRMED
+        assert await lost is Published.UNDECIDED
 
     published(body)
