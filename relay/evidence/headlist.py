@@ -196,20 +196,16 @@ class HeadReader:
         for statement in statements:
             said = h.read_statement(statement.text)
             number = int(said["number"])
+            name, at = f"head {number}", datetime.fromisoformat(said["at"])
             kind = FaultKind.FORKED if number in stored else FaultKind.TRUNCATED
             detail = f"{said['witness']} was shown head {number} with hash {said['head']}"
-            out.faults.append(
-                Fault(
-                    kind,
-                    What.STATEMENT,
-                    f"head {number}",
-                    "statement",
-                    None,
-                    number,
-                    number,
-                    {"detail": detail},
-                )
-            )
+            try:
+                line = statement.signature
+                self.signer(statement.text, line, h.STATEMENT_TYPE, said["witness"], at)
+            except RefusedError as error:  # anybody can write that he was shown another one
+                kind, detail = FaultKind.SIGNATURE, f"{error.code.value} {error.detail}".strip()
+            values = {"detail": detail}
+            out.faults.append(Fault(kind, What.STATEMENT, name, "statement", None, number, number, values))
 
     def _trust(self, out: HeadList, signers: dict[str, Signer]) -> None:
         newest = out.signer

@@ -128,6 +128,7 @@ def _related(
     notes: list[Said],
 ) -> tuple[list[Head], list[Head]]:
     covered, extended = list[Head](), list[Head]()
+    signers = {signer.certificate.sha256 for _, signer, _ in proven.heads}
     for signed in elsewhere:
         head = h.read_head(signed.text)
         own = _named(head)
@@ -136,11 +137,16 @@ def _related(
         elif other := _contradicted(head, signed, proven):
             values = {**own, "relay": head.relay, "other": str(other.number), "other_at": _people(other.at)}
             try:
-                reader.head(signed)
-            except RefusedError as error:  # anybody can write a head that contradicts
+                _, signer = reader.head(signed)
+            except RefusedError as error:
                 faults.append(Said("elsewhere-signature", {**own, "detail": _detail(error)}))
-            else:
+                continue
+            # Anybody can write a head that contradicts, and sign it with a certificate of his own making.
+            if signer.trusted or signer.certificate.sha256 in signers:
                 faults.append(Said("forked", values))
+            else:
+                sha256 = signer.certificate.sha256
+                faults.append(Said("elsewhere-unvouched", {**own, "sha256": sha256}))
         elif proven.covered_by(signed):
             covered.append(head)
         elif proven.extends(signed):
@@ -348,6 +354,10 @@ REASONS: Final[dict[str, tuple[str, str]]] = {
     "elsewhere-signature": (
         "head {number} of {at}, from elsewhere, contradicts this file, and its own signature does not hold: {detail}",
         "đầu nhật ký {number} lúc {at} từ nơi khác mâu thuẫn với tệp này, và chữ ký của nó không hợp lệ: {detail}",
+    ),
+    "elsewhere-unvouched": (
+        "head {number} of {at}, from elsewhere, contradicts this file; nobody vouches for its certificate {sha256}",
+        "đầu nhật ký {number} lúc {at} từ nơi khác mâu thuẫn với tệp này; chưa có ai bảo đảm chứng thư {sha256} của nó",
     ),
     "unrelated": (
         "head {number} of {at} stands in no relation to this proof: have one made with --head",

@@ -15,14 +15,17 @@ import pytest
 from relay.evidence import heads as h
 from relay.evidence import proof as pr
 from relay.evidence.files import FileLog
+from relay.evidence.headlist import HeadReader
+from relay.evidence.judging import check_proof
 from relay.evidence.record import Writer, decode, leaf_hash
-from relay.evidence.synthetic import MemoryLog, filled, relay_key
+from relay.evidence.synthetic import MemoryLog, RelayKey, filled, relay_key
 from relay.evidence.verify import LogVerifier
-from relay.model.evidence import Draft, OperatorAct, Submission, Tip
+from relay.model.evidence import Draft, OperatorAct, SignedStatement, Submission, Tip
 from tests.support.evidencelog import LogFolder, exported, small_log
 from tests.support.evidencestranger import Answer, ask
 
 KEY = relay_key("truc-a")
+WITNESS = relay_key("truc-b")
 Change = Callable[[LogFolder, MemoryLog, uuid.UUID, uuid.UUID], None]
 
 
@@ -104,6 +107,46 @@ def _head_garbled(files: LogFolder, _log: MemoryLog, _one: uuid.UUID, _two: uuid
     files.heads[1] = replace(files.heads[1], text=files.heads[1].text.replace(b"size", b"s\xffze"))
 
 
+def _said(log: MemoryLog, by: RelayKey, *, instead: bytes = b"") -> SignedStatement:
+    """What a witness says of the second head, or of one that was there instead."""
+    text = h.statement_text(by.relay, log.heads[1].head.text, log.now)
+    if instead:
+        own = h.head_hash(log.heads[1].head.text).hex().encode()
+        text = text.replace(own, instead * 64)
+    return SignedStatement(text, by.sign(text, h.STATEMENT_TYPE))
+
+
+def _stated(files: LogFolder, *statements: SignedStatement) -> None:
+    (files.path / "statements").write_bytes(b"".join(h.dump(one) for one in statements))
+
+
+def _witnessed(files: LogFolder, log: MemoryLog, _one: uuid.UUID, _two: uuid.UUID) -> None:
+    _stated(files, _said(log, WITNESS))
+
+
+def _witness_forged(files: LogFolder, log: MemoryLog, _one: uuid.UUID, _two: uuid.UUID) -> None:
+    good = _said(log, WITNESS)
+    _stated(files, replace(good, text=good.text.replace(b"\nsize 3", b"\nsize 4")))
+
+
+def _witness_itself(files: LogFolder, log: MemoryLog, _one: uuid.UUID, _two: uuid.UUID) -> None:
+    _stated(files, _said(log, KEY))
+
+
+def _witness_of_another(files: LogFolder, log: MemoryLog, _one: uuid.UUID, _two: uuid.UUID) -> None:
+    _stated(files, _said(log, WITNESS, instead=b"0"))
+
+
+def _witness_of_more(files: LogFolder, log: MemoryLog, _one: uuid.UUID, _two: uuid.UUID) -> None:
+    said = _said(log, WITNESS, instead=b"0")
+    text = said.text.replace(b"\nnumber 2", b"\nnumber 9")
+    _stated(files, SignedStatement(text, WITNESS.sign(text, h.STATEMENT_TYPE)))
+
+
+def _witness_garbled(files: LogFolder, _log: MemoryLog, _one: uuid.UUID, _two: uuid.UUID) -> None:
+    (files.path / "statements").write_bytes(b"nothing that anybody said")
+
+
 def _nothing(_files: LogFolder, _log: MemoryLog, _one: uuid.UUID, _two: uuid.UUID) -> None:
     """The log as it is."""
 
@@ -132,6 +175,12 @@ CASES: dict[str, tuple[Change, set[tuple[str, str, str, int, int]]]] = {
     "head-altered": (_head_altered, {("altered", "head", "-", 3, 3)}),
     "head-garbled": (_head_garbled, {("altered", "head", "-", 2, 2)}),
     "head-removed": (_head_removed, {("removed", "head", "-", 2, 2)}),
+    "witnessed": (_witnessed, set()),
+    "witness-forged": (_witness_forged, {("signature", "statement", "-", 2, 2)}),
+    "witness-itself": (_witness_itself, {("signature", "statement", "-", 2, 2)}),
+    "witness-of-another": (_witness_of_another, {("forked", "statement", "-", 2, 2)}),
+    "witness-of-more": (_witness_of_more, {("truncated", "statement", "-", 9, 9)}),
+    "witness-garbled": (_witness_garbled, {("malformed", "head", "-", 0, 0)}),
 }
 
 
@@ -184,7 +233,7 @@ def test_proofs_and_cases(tmp_path: Path) -> None:
         log.append(log.start("keeper"), OperatorAct(1, "root", "x", "y", "", log.now))
         log.seal(next(reversed(log.held)))
         log.sign()
-    other = small_log(relay_key("truc-a"))[0]
+    other = small_log(relay_key("truc-c"))[0]
     heads = {}
     for name, signed in (
         *((f"own-{at}", each.head) for at, each in enumerate(log.heads)),
@@ -218,6 +267,35 @@ def test_proofs_and_cases(tmp_path: Path) -> None:
             assert len(related) == len(heads)
             assert [note for note in related if note.endswith("unrelated")] == ["head 1 unrelated"]
             assert any(note.endswith("covers") for note in related)
+
+
+def test_a_proof_of_another_history_than_the_one_that_was_kept(tmp_path: Path) -> None:
+    """Both find two histories by a head of the same relay, and a forger's head for what it is."""
+    shown, kept, forged = (
+        filled(KEY, 60, seed=1),
+        filled(KEY, 60, seed=2),
+        filled(relay_key("truc-a"), 60, seed=3),
+    )
+    chain = next(iter(shown.chains()))
+    transport_id = next(
+        facts.transport_id
+        for octets in shown.records(chain)
+        if isinstance(facts := decode(octets).facts, Submission) and facts.effect is None
+    )
+    proof = pr.prove(shown, pr.find(shown, transport_id))
+    file = tmp_path / "proof.json"
+    file.write_text(json.dumps(pr.to_json(proof)))
+    reader = HeadReader(None, frozenset({KEY.sha256}))
+    for name, log, kind, reason in (
+        ("kept", kept, "forked", "forked"),
+        ("forged", forged, "signature", "elsewhere-unvouched"),
+    ):
+        head = tmp_path / name
+        head.write_bytes(h.dump(log.heads[0].head))
+        theirs = ask([file], known=KEY.sha256, heads=[head])[file]
+        assert [one[:3] for one in theirs.faults] == [(kind, "head", "elsewhere")]
+        checked = check_proof(proof, reader, elsewhere=[log.heads[0].head])
+        assert [one.reason for one in checked.faults] == [reason]
 
 
 def _spoilt(value: dict[str, Any], what: str) -> dict[str, Any]:

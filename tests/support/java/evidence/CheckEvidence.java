@@ -152,14 +152,55 @@ public class CheckEvidence {
 
     /** Reads a head and checks its signature; throws if that does not hold. */
     static Head signedHead(String text, String line) throws Exception {
+        X509Certificate leaf = signer(text, line, "truc-head+text");
+        Head head = head(text, HexFormat.of().formatHex(sha256(leaf.getEncoded())));
+        need(names(leaf, head.relay), "the certificate is not that of " + head.relay);
+        return head;
+    }
+
+    /** What a witness says of a head. */
+    record Statement(String text, String witness, String relay, long number, String head) {}
+
+    static final String[] SAID = {"truc-witness", "witness", "relay", "number", "size", "head", "time"};
+
+    static Statement statement(String text) {
+        String[] lines = text.split("\n", -1);
+        need(lines.length == 8 && lines[7].isEmpty(), "a statement has seven lines");
+        String[] values = new String[7];
+        for (int i = 0; i < 7; i++) {
+            need(lines[i].startsWith(SAID[i] + " "), "line " + (i + 1) + " of a statement");
+            values[i] = lines[i].substring(SAID[i].length() + 1);
+        }
+        need(values[0].equals("1") && values[5].matches("[0-9a-f]{64}"), "statement");
+        return new Statement(text, values[1], values[2], Long.parseLong(values[3]), values[5]);
+    }
+
+    /** Checks who signed a statement; throws if that does not hold. */
+    static void signedStatement(Statement said, String line) throws Exception {
+        X509Certificate leaf = signer(said.text, line, "truc-witness+text");
+        need(names(leaf, said.witness), "the certificate is not that of " + said.witness);
+        need(!said.witness.equals(said.relay), "a relay is no witness of itself");
+        boolean vouched = known.contains(HexFormat.of().formatHex(sha256(leaf.getEncoded())));
+        System.out.println("# head " + said.number + " witness " + said.witness + (vouched ? " vouched" : " unvouched"));
+    }
+
+    static boolean names(X509Certificate leaf, String relay) throws Exception {
+        boolean named = false;
+        for (List<?> name : Objects.requireNonNullElse(leaf.getSubjectAlternativeNames(), List.<List<?>>of()))
+            named |= name.get(0).equals(6) && name.get(1).equals("urn:truc:relay:" + relay);
+        return named;
+    }
+
+    /** Checks a detached signature over a text and returns the certificate of whoever made it. */
+    static X509Certificate signer(String text, String line, String type) throws Exception {
         Map<?, ?> both = (Map<?, ?>) Json.parse(line);
         need(both.keySet().equals(Set.of("protected", "signature")), "protected and signature");
         String protectedPart = (String) both.get("protected");
         Base64.Decoder url = Base64.getUrlDecoder();
         Map<?, ?> header = (Map<?, ?>) Json.parse(new String(url.decode(protectedPart), StandardCharsets.UTF_8));
         need(header.keySet().equals(Set.of("alg", "b64", "crit", "typ", "x5c")), "members of the header");
-        need(header.get("typ").equals("truc-head+text") && header.get("b64").equals(false)
-            && header.get("crit").equals(List.of("b64")), "not the signature of a head");
+        need(header.get("typ").equals(type) && header.get("b64").equals(false)
+            && header.get("crit").equals(List.of("b64")), "not the signature of this kind of text");
         byte[] der = Base64.getDecoder().decode((String) ((List<?>) header.get("x5c")).get(0));
         X509Certificate leaf = (X509Certificate)
             CertificateFactory.getInstance("X.509").generateCertificate(new ByteArrayInputStream(der));
@@ -175,12 +216,7 @@ public class CheckEvidence {
         signature.update((protectedPart + ".").getBytes(StandardCharsets.US_ASCII));
         signature.update(text.getBytes(StandardCharsets.ISO_8859_1));
         need(signature.verify(url.decode((String) both.get("signature"))), "the signature does not hold");
-        Head head = head(text, HexFormat.of().formatHex(sha256(der)));
-        boolean named = false;
-        for (List<?> name : Objects.requireNonNullElse(leaf.getSubjectAlternativeNames(), List.<List<?>>of()))
-            named |= name.get(0).equals(6) && name.get(1).equals("urn:truc:relay:" + head.relay);
-        need(named, "the certificate is not that of " + head.relay);
-        return head;
+        return leaf;
     }
 
     /** Texts of so many lines, each followed by a line of JSON. */
@@ -311,8 +347,16 @@ public class CheckEvidence {
             need("truc-proof-1".equals(proof.get("format")), "no proof");
             List<Head> heads = new ArrayList<>();
             for (Object one : (List<?>) proof.get("heads")) {
-                Map<?, ?> head = (Map<?, ?>) one;
-                heads.add(signedHead((String) head.get("text"), (String) head.get("signature")));
+                Map<?, ?> in = (Map<?, ?>) one;
+                Head head = signedHead((String) in.get("text"), (String) in.get("signature"));
+                heads.add(head);
+                for (Object two : (List<?>) in.get("statements")) {
+                    Map<?, ?> pair = (Map<?, ?>) two;
+                    Statement said = statement((String) pair.get("text"));
+                    need(said.head.equals(HexFormat.of().formatHex(
+                        sha256(head.text.getBytes(StandardCharsets.ISO_8859_1)))), "a statement about another head");
+                    signedStatement(said, (String) pair.get("signature"));
+                }
             }
             List<?> links = (List<?>) proof.get("consistency");
             need(links.size() == heads.size() - 1, "a consistency proof for each two heads");
@@ -360,6 +404,14 @@ public class CheckEvidence {
                         covers |= i >= under;
                         extended = true;
                     }
+                for (Head head : heads)
+                    if (mine.relay.equals(head.relay) && mine.life == head.life && contradict(mine, head)) {
+                        // Anybody can sign a head that contradicts with a certificate of his own making.
+                        boolean theirs = mine.vouched()
+                            || heads.stream().anyMatch(own -> own.certificate.equals(mine.certificate));
+                        fault(theirs ? "forked" : "signature", "head", "elsewhere", mine.number, mine.number);
+                        break;
+                    }
                 System.out.println("# head " + mine.number + (covers ? " covers" : extended ? " extended" : " unrelated"));
                 vouched |= covers;
             }
@@ -369,6 +421,16 @@ public class CheckEvidence {
             System.out.println("# " + e.getMessage());
             fault("broken", "proof", "-", 0, 0);
         }
+    }
+
+    /** Whether two heads of one life contradict each other as they stand: there are two histories then. */
+    static boolean contradict(Head one, Head two) {
+        if (one.number == two.number) return !one.text.equals(two.text);
+        Head first = one.number < two.number ? one : two, second = first == one ? two : one;
+        boolean next = second.number == first.number + 1;
+        String hash = HexFormat.of().formatHex(sha256(first.text.getBytes(StandardCharsets.ISO_8859_1)));
+        return next && !second.previous.equals(hash) || second.size < first.size
+            || second.size == first.size && !Arrays.equals(second.root, first.root);
     }
 
     /** The hash in a record of a receipt. */

@@ -5,6 +5,7 @@ import static evidence.CheckEvidence.*;
 import evidence.CheckEvidence.Batch;
 import evidence.CheckEvidence.Entry;
 import evidence.CheckEvidence.Head;
+import evidence.CheckEvidence.Statement;
 import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
@@ -27,6 +28,7 @@ final class Log {
         heads();
         mainLog();
         fromElsewhere();
+        statements();
         Set<String> names = new LinkedHashSet<>(chains.keySet());
         try (var files = Files.list(folder.resolve("chains"))) {
             files.map(path -> path.getFileName().toString()).sorted().forEach(names::add);
@@ -166,6 +168,39 @@ final class Log {
             else if (heads.stream().anyMatch(own -> own.life() == head.life() && own.number() == head.number()
                     && !own.text().equals(head.text())))
                 fault("forked", "head", "elsewhere", head.number(), head.number());
+        }
+    }
+
+    /** What witnesses say of heads: of those that are here, and of those that are not here any more. */
+    void statements() throws Exception {
+        Path file = folder.resolve("statements");
+        if (!Files.exists(file)) return;
+        Map<String, Head> byHash = new HashMap<>();
+        Set<Long> numbers = new HashSet<>();
+        for (Head head : heads) {
+            byHash.put(HexFormat.of().formatHex(sha256(head.text().getBytes(StandardCharsets.ISO_8859_1))), head);
+            numbers.add(head.number());
+        }
+        List<String[]> all;
+        List<Statement> said = new ArrayList<>();
+        try {
+            all = pairs(Files.readString(file, StandardCharsets.ISO_8859_1), 7);
+            for (String[] pair : all) said.add(statement(pair[0]));
+        } catch (IllegalStateException | IllegalArgumentException e) {
+            fault("malformed", "head", "-", 0, 0);
+            return;
+        }
+        for (int i = 0; i < said.size(); i++) {
+            Statement one = said.get(i);
+            try {
+                signedStatement(one, all.get(i)[1]);
+            } catch (Exception e) {
+                fault("signature", "statement", "-", one.number(), one.number());
+                continue;
+            }
+            if (!byHash.containsKey(one.head()))
+                fault(numbers.contains(one.number()) ? "forked" : "truncated", "statement", "-", one.number(),
+                    one.number());
         }
     }
 
