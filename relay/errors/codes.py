@@ -133,6 +133,7 @@ class Code(StrEnum):
     CONFIG_INVALID = "CONFIG-INVALID"
     DIRECTORY_INVALID = "DIRECTORY-INVALID"
     KEY_UNUSABLE = "KEY-UNUSABLE"
+    KEY_NOT_VALID = "KEY-NOT-VALID"  # the relay's certificate does not hold now: heads wait
     KEY_AWAY = "KEY-AWAY"  # a token that does not answer: what is to be signed waits
     LIBXML_MISMATCH = "LIBXML-MISMATCH"
     BROKER_UNREACHABLE = "BROKER-UNREACHABLE"

@@ -188,13 +188,28 @@ class RelaySigner:
         return self._by_any(lambda pair: pair.sealer.seal(unsigned))
 
     def sign_text(self, text: bytes, kind: str) -> bytes:
-        """Return the line of a detached signature over a head's or a statement's text. Raises as ``seal``.
+        """Return the line of a detached signature over a head's or a statement's text.
+
+        A receipt by a certificate that has ended is better than none; a head is not: it can wait, and one that nobody
+        can verify stays in the log.
 
         Args:
             text: what is signed.
             kind: header ``typ``, see ``relay.trust.detached.sign_detached``.
+
+        Raises:
+            TransientError: KEY-AWAY as ``seal``; KEY-NOT-VALID: no certificate holds by our clock.
         """
-        return self._by_any(lambda pair: sign_detached(text, pair.own.key, pair.own.pem, kind))
+        now = self._clock.now()
+
+        def sign(pair: _Pair) -> bytes:
+            if not pair.holds(now):
+                leaf = pair.chain[0]
+                held = f"{leaf.not_before:%Y-%m-%d %H:%M} to {leaf.not_after:%Y-%m-%d %H:%M}"
+                raise TransientError(Code.KEY_NOT_VALID, f"it is {now:%Y-%m-%d %H:%M}, it holds from {held}")
+            return sign_detached(text, pair.own.key, pair.own.pem, kind)
+
+        return self._by_any(sign)
 
     def check(self) -> None:
         """Raise ``TransientError`` KEY-AWAY if no key can sign now, as far as is known."""
@@ -263,12 +278,15 @@ class RelaySigner:
 
     def _by_any(self, sign: Callable[[_Pair], T]) -> T:
         self.refresh()
+        trouble: TransientError | None = None
         for pair in self._pairs():
             if not pair.own.away:
                 try:
                     return sign(pair)
-                except TransientError:
-                    continue  # it went away just now
+                except TransientError as error:
+                    trouble = error  # it went away just now
+        if trouble is not None and trouble.code is not Code.KEY_AWAY:
+            raise trouble
         raise TransientError(Code.KEY_AWAY, self.away)
 
     def _judge(self, fresh: _Pair, before: _Pair | None) -> None:

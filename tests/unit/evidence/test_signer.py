@@ -262,6 +262,19 @@ def test_without_a_second_key_it_waits(relay: Relay, tmp_path: Path) -> None:
     assert relay.sealed_by(first)
 
 
+def test_a_head_waits_for_a_certificate_that_holds_and_a_receipt_does_not(relay: Relay) -> None:
+    """One that was signed outside of its dates would stay in the log, and never verify."""
+    relay.later(-400 * 86_400.0)
+    for way in (-1, 1):
+        with pytest.raises(TransientError) as caught:
+            relay.signer.sign_text(b"head", "head")
+        assert caught.value.code is Code.KEY_NOT_VALID
+        assert b"Signature" in relay.signer.seal(UNSIGNED)
+        relay.later(-way * 4000 * 86_400.0)
+    relay.later(400 * 86_400.0)
+    assert relay.signer.sign_text(b"head", "head")
+
+
 def test_a_signer_begins_without_its_device(relay: Relay, tmp_path: Path) -> None:
     first = relay.entity()
     token, place = in_token(relay, tmp_path, first)

@@ -118,6 +118,31 @@ def test_a_round_seals_signs_checks_and_tells(relay: EvidentRelay) -> None:
     assert relay.verify(duty.registry.evidence).ok
 
 
+def test_a_key_that_cannot_sign_stops_neither_sealing_nor_checking_and_is_told(relay: EvidentRelay) -> None:
+    duty = _duty(relay)
+
+    def away(_text: bytes, _kind: str) -> bytes:
+        raise TransientError(Code.KEY_AWAY, "no token")
+
+    duty.duty._sealer._sign = away
+
+    async def main() -> None:
+        for _ in range(3):
+            duty.work()
+            relay.clock.pass_by(61)
+            with pytest.raises(TransientError):
+                await duty.round()
+        assert duty.told("truc_evidence_batches") == 3
+        assert duty.told("truc_evidence_records_waiting") == 3  # those that the last round has found, and sealed
+        assert duty.told("truc_evidence_head_lag_seconds") == 122
+        assert duty.told("truc_evidence_check_rounds") >= 2  # type: ignore[operator]
+        duty.duty._sealer._sign = relay.key.sign
+        assert await duty.round() == 1
+        assert duty.told("truc_evidence_head_lag_seconds") == 0
+
+    _run(main())
+
+
 def test_heads_are_time_stamped_by_the_protocol(relay: EvidentRelay) -> None:
     authority = Authority()
     with serving(authority) as address:
