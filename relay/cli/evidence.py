@@ -63,13 +63,24 @@ def prove(
     With --head the proof leads to, or from, the head that the other side has.
     """
     from relay.cli.operating import relay_of
+    from relay.evidence.heads import read_head
     from relay.evidence.proof import prove as proof_of
     from relay.evidence.proof import to_json
     from relay.operate.evidence import records_about
 
     with relay_of(home, config) as relay:
-        log = relay.registry.evidence
-        proof = to_json(proof_of(log, records_about(log, transport_id), heads_of(heads)))
+        log, elsewhere = relay.registry.evidence, heads_of(heads)
+        made = proof_of(log, records_about(log, transport_id), elsewhere)
+    proof = to_json(made)
+    for signed in elsewhere:
+        if signed.text not in {one.head.text for one in made.heads}:
+            number = read_head(signed.text).number
+            note(
+                words(
+                    f"head {number}, given by --head, is not of this log as it is: left out",
+                    f"đầu nhật ký {number} cho bằng --head không thuộc nhật ký này: bỏ qua",
+                )
+            )
     if out is None:
         print_json(proof)
         return

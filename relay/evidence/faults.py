@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import Final
 
 from relay.model.evidence import Head
+from relay.model.times import VIETNAM
 
 
 class FaultKind(StrEnum):
@@ -58,7 +59,10 @@ class Fault:
     def text(self, language: str) -> str:
         """Return the reason for people, ``vi`` or ``en``."""
         en, vi = REASONS[self.reason]
-        return (vi if language == "vi" else en).format_map(dict(self.values))
+        values = dict(self.values)
+        if "at" in values:
+            values["at"] = _for_people(values["at"])
+        return (vi if language == "vi" else en).format_map(values)
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,6 +240,14 @@ REASONS: Final[dict[str, tuple[str, str]]] = {
     "unread-stamp": ("its time-stamps were not judged: {detail}", "chưa thẩm định dấu thời gian: {detail}"),
 }
 """Reasons by key: English, Vietnamese."""
+
+
+def _for_people(at: str) -> str:
+    """Vietnam time with its offset, as people see all times; what is none stays."""
+    try:
+        return f"{datetime.fromisoformat(at).astimezone(VIETNAM):%d/%m/%Y %H:%M:%S} +07:00"
+    except ValueError:
+        return at
 
 
 def short(chain: uuid.UUID, writer: str) -> str:

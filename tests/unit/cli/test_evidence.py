@@ -22,6 +22,7 @@ from relay.evidence.receipts import write
 from relay.evidence.record import Writer
 from relay.evidence.sealing import Sealer, SealingPolicy
 from relay.evidence.signer import RelaySigner
+from relay.evidence.synthetic import MemoryLog, relay_key
 from relay.model.keeping import Chronicler
 from relay.model.receipt import Receipt
 from relay.observe.clock import SystemClock
@@ -133,6 +134,31 @@ def test_a_proof_and_its_check(truc: Truc, home: Path, kept: Kept, tmp_path: Pat
     again = truc("evidence", "prove", kept.covered, "--out", out, "--home", home)
     assert again.exit_code == 1
     assert "FILE-UNUSABLE" in again.output
+
+
+def test_a_head_of_another_log_is_left_out_of_a_proof_and_that_is_said(
+    truc: Truc, home: Path, kept: Kept, tmp_path: Path
+) -> None:
+    other = MemoryLog(relay_key(kept.relay), seed=5)
+    chain = other.start("w1")
+    other.document(chain)
+    other.seal(chain)
+    strange = tmp_path / "strange"
+    strange.write_bytes(dump(other.sign()))
+    words = ("evidence", "prove", kept.covered, "--head", strange, "--home", home)
+    done = truc(*words, "--out", tmp_path / "proof")
+    assert done.exit_code == 0, done.output
+    assert "head 1, given by --head, is not of this log" in done.output
+    told = truc(*words, "--out", tmp_path / "other", "--lang", "vi")
+    assert "không thuộc nhật ký này" in told.output
+
+
+def test_people_see_times_of_vietnam(truc: Truc, home: Path, kept: Kept) -> None:
+    done = truc("evidence", "verify", "--home", home)
+    assert "records behind its last batch, the last of " in done.output
+    assert " +07:00" in next(line for line in done.output.splitlines() if "the last of" in line)
+    notes = json.loads(truc("evidence", "verify", "--home", home, "--json").stdout)["notes"]
+    assert all(one["values"]["at"].endswith("Z") for one in notes if "at" in one["values"])
 
 
 def test_what_cannot_be_proven(truc: Truc, home: Path, kept: Kept) -> None:
