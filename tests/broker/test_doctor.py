@@ -12,7 +12,6 @@ import signal
 import sqlite3
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -37,6 +36,7 @@ from relay.sandbox.contents import Sandbox
 from relay.sandbox.home import Home
 from relay.sandbox.strays import strays
 from tests.support.sandbox import running_sandbox
+from tests.support.waits import until
 
 pytestmark = pytest.mark.broker
 
@@ -114,13 +114,6 @@ def ward(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ward]:
     with running_sandbox(folder / "home") as sandbox:
         home = Home(sandbox.home)
         yield Ward(sandbox, home, folder, home.node(home.kept()).management)
-
-
-def until(condition: Callable[[], bool], seconds: float = 90.0) -> None:
-    limit = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < limit, "did not happen in time"
-        time.sleep(0.2)
 
 
 def section(settings: dict[str, Any], name: str, **values: Any) -> None:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,6 +22,7 @@ from relay.model.inspection import CertificateState, Integrity, Whose
 from tests.support import pdfs, pki
 from tests.support.sandbox import running_sandbox
 from tests.support.stranger import Sandbox, Stranger
+from tests.support.waits import until
 
 pytestmark = pytest.mark.broker
 
@@ -77,14 +77,6 @@ class Ground:
 
     def verdicts(self, code: str, transport_id: str) -> list[ReadReceipt]:
         return [read(one.body) for one in self.gateway(code).receipts_of(transport_id, KIND)]
-
-
-def until(look: Callable[[], T], seconds: float = 90.0) -> T:
-    end = time.monotonic() + seconds
-    while not (found := look()):
-        assert time.monotonic() < end, "it does not come"
-        time.sleep(0.1)
-    return found
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import stat
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from relay.evidence import receipts as evidence
 from relay.model.message import Incoming
 from relay.sandbox.contents import Sandbox, running
 from tests.support.sandbox import running_sandbox
+from tests.support.waits import until
 
 pytestmark = pytest.mark.broker
 
@@ -62,13 +62,6 @@ def cases(truc: Truc, transport_id: str) -> list[str]:
     result = truc("why", transport_id, "--json")
     found = [one["case"] for one in json.loads(result.stdout)["reasons"]]
     return [case for case in found if case != "receipt-waiting"]
-
-
-def until(question: Callable[[], bool]) -> None:
-    end = time.monotonic() + LONG
-    while not question():
-        assert time.monotonic() < end
-        time.sleep(0.1)
 
 
 def gateway(sandbox: Sandbox, code: str) -> BlockingClient:

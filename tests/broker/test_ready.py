@@ -16,7 +16,7 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,6 +36,7 @@ from relay.sandbox.programs import OWN_PROGRAMS
 from relay.sandbox.up import up
 from tests.support import clocked
 from tests.support.promtool import RABBITMQ_NAMES, promtool
+from tests.support.waits import until
 
 pytestmark = [pytest.mark.broker, pytest.mark.timeout(400)]
 
@@ -111,13 +112,6 @@ class Place:
         """Publish a document, confirmed, without waiting for more. Returns its transport id."""
         said = self.truc("send", "--as", "H26", "--to", "H53", "--subject", "Thử", "--json")
         return str(json.loads(said)["transport_id"])
-
-
-def until(seen: Callable[[], object], limit: float = LIMIT) -> None:
-    end = time.monotonic() + limit
-    while not seen():
-        assert time.monotonic() < end
-        time.sleep(0.05)
 
 
 def unready(place: Place, *reasons: str, who: str = "worker") -> None:

@@ -14,8 +14,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,6 +33,7 @@ from relay.sandbox.locks import Lock
 from relay.sandbox.up import up
 from tests.support import standin
 from tests.support.jsonschema import faults
+from tests.support.waits import until
 
 pytestmark = pytest.mark.broker
 
@@ -105,13 +105,6 @@ def _basic(password: str) -> str:
     import base64
 
     return "Basic " + base64.b64encode(f"admin:{password}".encode()).decode()
-
-
-def until(condition: Callable[[], bool], seconds: float = 90.0) -> None:
-    limit = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < limit, "did not happen in time"
-        time.sleep(0.05)
 
 
 def kill(*processes: process.Process | None) -> None:

@@ -8,7 +8,7 @@ import signal
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -29,17 +29,10 @@ from tests.support.pki import Key
 from tests.support.sandbox import running_sandbox
 from tests.support.stranger import Sandbox, Stranger
 from tests.support.stranger_xml import Facts
+from tests.support.waits import until
 
 pytestmark = [pytest.mark.broker, pytest.mark.timeout(400)]
 T = TypeVar("T")
-
-
-def until(look: Callable[[], T], seconds: float = 90.0, what: str = "") -> T:
-    end = time.monotonic() + seconds
-    while not (found := look()):
-        assert time.monotonic() < end, f"in vain: {what}"
-        time.sleep(0.1)
-    return found
 
 
 @dataclass

@@ -46,6 +46,7 @@ from tests.support.jsonschema import faults
 from tests.support.sandbox import QUICK, running_sandbox
 from tests.support.stranger import Sandbox, Stranger
 from tests.support.stranger_xml import Facts
+from tests.support.waits import until
 
 pytestmark = pytest.mark.broker
 
@@ -106,13 +107,6 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
         made = Place(Home(sandbox.home))
         yield made
         made.close()
-
-
-def until(condition: Callable[[], bool], seconds: float = 90.0, what: str = "") -> None:
-    limit = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < limit, f"did not happen in time: {what}"
-        time.sleep(0.1)
 
 
 def refused(endpoint: Endpoint, code: Code) -> str:

@@ -21,6 +21,7 @@ from relay.model.message import Incoming, Lane, Outgoing, Properties, Published
 from relay.model.ports import BrokerLink
 from tests.support.node import Node
 from tests.support.topology import AGENCIES, RELAY, Ground
+from tests.support.waits import until_then as until
 
 SECONDS = 15
 
@@ -163,12 +164,6 @@ def run(
             await link.stop()
 
     asyncio.run(main())
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(SECONDS):
-        while not condition():  # noqa: ASYNC110 - the port has no event for it
-            await asyncio.sleep(0.02)
 
 
 def outgoing(key: str = "H53", exchange: str = "level.province", **more: Any) -> Outgoing:

@@ -26,6 +26,7 @@ from relay.cli.errors import EXIT_CONFIGURATION, exit_code
 from relay.errors import Code, ConfigurationError, TrucError
 from relay.errors.catalogue import entry
 from tests.support import pki
+from tests.support.waits import until_then as until
 
 DAY = timedelta(days=1)
 ROOT = Path(__file__).resolve().parents[3]
@@ -229,14 +230,6 @@ def test_an_operator_is_asked_and_a_command_ends_while_a_worker_goes_on() -> Non
     known = entry(Code.BROKER_UNTRUSTED)
     assert (known.owner, known.retryable) == ("operator", True)
     assert exit_code(TrucError(Code.BROKER_UNTRUSTED)) == EXIT_CONFIGURATION
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    for _ in range(2000):
-        if condition():
-            return
-        await asyncio.sleep(0.01)
-    raise AssertionError("did not happen in time")
 
 
 def test_a_worker_tries_again_until_the_certificate_is_renewed(

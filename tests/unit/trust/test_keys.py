@@ -26,17 +26,11 @@ from relay.trust.keys import KeyPair, chain_of, open_pair, open_pair_now
 from relay.trust.sign import sign_document
 from relay.trust.token import TokenKey, TokenRsaKey, token_key
 from tests.support import pki, softhsm
+from tests.support.waits import until
 from tests.unit.trust.conftest import DOCUMENT, PLACE, World
 
 PLAIN = DOCUMENT.replace(b"<!--here-->", b"")
 PASSWORD = "mật khẩu"
-
-
-def until(done: Callable[[], bool], seconds: float = 60) -> None:
-    end = time.monotonic() + seconds
-    while not done():
-        assert time.monotonic() < end, "in vain"
-        time.sleep(0.02)
 
 
 def password_file(folder: Path, text: str = PASSWORD) -> Path:
