@@ -300,7 +300,7 @@ def difference_line(one: Difference, lang: Language) -> str:
         else one_line(side) or nothing
         for side in (one.left, one.right)
     )
-    return f"{one.path or 'edXML'}: {left} | {right}"
+    return f"{one_line(one.path) or 'edXML'}: {left} | {right}"
 
 
 def change_line(one: Change, lang: Language) -> str:

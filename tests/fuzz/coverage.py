@@ -21,6 +21,17 @@ MODULES: Final = {
     "attachment": ("attachments", "unzip", "magic", "content"),
     "code": ("relay.model.codes", "values"),
     "status": ("check", "format", "fields", "reader", "walker", "values"),
+    "shown": (
+        "report",
+        "wording",
+        "check",
+        "jsonform",
+        "repair",
+        "diff",
+        "schema",
+        "attachments",
+        "unzip",
+    ),
     "revocation-list": ("relay.trust.crl", "relay.trust.renew", "relay.trust.shelf"),
     "ocsp-answer": ("relay.trust.ocsp",),
     "signature": tuple(

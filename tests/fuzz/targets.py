@@ -25,6 +25,7 @@ from relay.model.verdict import Node, SignedView
 from tests.fuzz import material, stamped
 from tests.fuzz.evidence import fuzz_evidence
 from tests.fuzz.inspection import fuzz_pdf, fuzz_recognise
+from tests.fuzz.shown import fuzz_shown
 from tests.fuzz.signature import fuzz_signature
 
 Target = Callable[[bytes], None]
@@ -177,6 +178,7 @@ TARGETS: Final[dict[str, Target]] = {
     "attachment": fuzz_attachment,
     "code": fuzz_code,
     "status": fuzz_status,
+    "shown": fuzz_shown,
     "evidence": fuzz_evidence,
     "revocation-list": material.fuzz_list,
     "ocsp-answer": material.fuzz_answer,

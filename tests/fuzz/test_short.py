@@ -19,6 +19,7 @@ RUNS = {"package": 4000, "attachment": 2500, "code": 20_000, "status": 2000, "ev
     "edition": 2000,
     "proof-of-key": 3000,
     "pdf": 60,
+    "shown": 1500,
 }
 
 
