@@ -74,7 +74,7 @@ class Ground:
 def ground(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ground]:
     home = tmp_path_factory.mktemp("signer")
     token = softhsm.Token(tmp_path_factory.mktemp("token"))
-    settings = {"keeper": {"interval_s": 0.5}, "worker": {"give_back_after_s": 6}}
+    settings: dict[str, dict[str, Any]] = {"keeper": {"interval_s": 0.5}, "worker": {"give_back_after_s": 6}}
     with running_sandbox(home, settings=settings):
         sandbox = Sandbox.load(home / "sandbox.json")
         ground = Ground(home, token, Stranger(sandbox, "H26").start(), Stranger(sandbox, "H53").start())
