@@ -9,7 +9,10 @@ from __future__ import annotations
 
 import re
 import uuid
+from binascii import unhexlify
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Final, NoReturn
 
 from relay.errors import Code, RefusedError
@@ -57,6 +60,12 @@ def text(value: str) -> bytes:
     return number(len(octets)) + octets
 
 
+@lru_cache(maxsize=4096)
+def word(value: str) -> bytes:
+    """``text`` of what stands in many records: a code, a user, a kind, an algorithm."""
+    return text(value)
+
+
 def blob(value: bytes) -> bytes:
     """Length, then the bytes."""
     return number(len(value)) + value
@@ -65,11 +74,22 @@ def blob(value: bytes) -> bytes:
 def token(value: str) -> bytes:
     """A text that mostly is an id or a hash: 0x00 and a text; 0x01 and 16 bytes for a lower-case UUID; 0x02 and 32 bytes
     for 64 lower-case hexadecimal digits."""
-    if len(value) == 36 and _UUID(value):
-        return b"\x01" + bytes.fromhex(value.replace("-", ""))
-    if len(value) == 64 and _HASH(value):
-        return b"\x02" + bytes.fromhex(value)
+    size = len(value)
+    if size == 36 and value[8] == value[13] == value[18] == value[23] == "-" and value == value.lower():
+        with suppress(ValueError):
+            octets = unhexlify(value.replace("-", ""))
+            if len(octets) == 16:
+                return b"\x01" + octets
+    elif size == 64 and value == value.lower():
+        with suppress(ValueError):
+            return b"\x02" + unhexlify(value)
     return b"\x00" + text(value)
+
+
+@lru_cache(maxsize=4096)
+def lasting(value: str) -> bytes:
+    """``token`` of what stands in many records: the hash of a certificate, the version of a directory."""
+    return token(value)
 
 
 # --- reading ---------------------------------------------------------------------------------------------------------

@@ -59,6 +59,12 @@ _RECEIPT: Final = {kind: bytes([number]) for number, kind in enumerate(_RECEIPTS
 _HELD: Final = ("held", "released", "dropped")
 _NO: Final = b"\x00"
 _YES: Final = b"\x01"
+_FLAGS: Final = {
+    (intact, trusted): bytes((1 | (2 if intact else 0) | (4 if trusted else 0),))
+    for intact in (False, True)
+    for trusted in (False, True)
+}
+_BEGIN: Final = {kind: bytes((VERSION, kind)) for kind in range(256)}
 
 
 def leaf_hash(octets: bytes) -> bytes:
@@ -100,7 +106,7 @@ def encode(seq: int, last: bytes, draft: Draft) -> bytes:
     """
     facts = draft.facts
     kind, parts = _ENCODE[type(facts)](facts)
-    return b"".join((b"\x01", bytes((kind,)), o.number(seq), o.time(draft.at), last[:LINK], *parts))
+    return b"".join((_BEGIN[kind], o.number(seq), o.time(draft.at), last[:LINK], *parts))
 
 
 def decode(octets: bytes) -> Record:
@@ -171,45 +177,44 @@ def _submission(facts: Submission) -> _Parts:
         kind = RecordKind.STATUS
     elif facts.refusal:
         kind = RecordKind.REFUSAL
-    text, token = o.text, o.token
+    word, token = o.word, o.token
     parts = [
         token(facts.transport_id),
-        text(facts.sender),
-        text(facts.user),
-        text(facts.document_kind),
+        word(facts.sender),
+        word(facts.user),
+        word(facts.document_kind),
         bytes.fromhex(facts.body_sha256),
         o.number(facts.body_bytes),
-        text(facts.document_id),
-        token(facts.directory_version),
+        o.text(facts.document_id),
+        o.lasting(facts.directory_version),
     ]
     verdict = facts.verdict
     if verdict is None:
         parts.append(_NO)
     else:
-        flags = 1 | (2 if verdict.intact else 0) | (4 if verdict.trusted else 0)
-        parts += [
-            bytes((flags,)),
-            text(verdict.reason),
-            token(verdict.certificate_sha256),
-            text(verdict.algorithm),
-            text(verdict.profile),
-        ]
+        parts += (
+            _FLAGS[verdict.intact, verdict.trusted],
+            word(verdict.reason),
+            o.lasting(verdict.certificate_sha256),
+            word(verdict.algorithm),
+            word(verdict.profile),
+        )
     parts.append(o.number(len(facts.lines)))
     for line in facts.lines:
-        parts += [token(line.delivery_id), text(line.recipient), _STATE[line.state], text(line.code)]
-    parts.append(token(facts.same_content_as))
+        parts += (token(line.delivery_id), word(line.recipient), _STATE[line.state], word(line.code))
+    parts.append(o.lasting(facts.same_content_as))  # mostly nothing
     if kind is RecordKind.REFUSAL:
-        parts.append(text(facts.refusal))
+        parts.append(word(facts.refusal))
     elif facts.effect is not None:
         effect = facts.effect
-        parts += [
+        parts += (
             token(effect.refers_to),
             token(effect.delivery_id),
-            text(effect.status),
+            word(effect.status),
             _STATE[effect.move_to],
-            text(effect.change),
-            text(effect.refusal),
-        ]
+            word(effect.change),
+            word(effect.refusal),
+        )
     return kind, parts
 
 
@@ -273,7 +278,7 @@ def _line(cursor: Cursor) -> Line:
 def _deliveries(facts: Deliveries) -> _Parts:
     parts = [o.token(facts.transport_id), o.number(len(facts.moves))]
     for move in facts.moves:
-        parts += [o.token(move.delivery_id), _STATE[move.state], o.text(move.code)]
+        parts += (o.token(move.delivery_id), _STATE[move.state], o.word(move.code))
     return RecordKind.DELIVERY, parts
 
 
@@ -290,8 +295,8 @@ def _receipt(facts: ReceiptSealed) -> _Parts:
         o.text(facts.number),
         _RECEIPT[facts.kind],
         _YES if facts.accepted else _NO,
-        o.text(facts.code),
-        o.text(facts.to),
+        o.word(facts.code),
+        o.word(facts.to),
         o.token(facts.transport_id),
         bytes.fromhex(facts.sha256),
         o.number(facts.size),
