@@ -87,7 +87,8 @@ from relay.cli.options import default_home, json_option, note, print_json
 @click.option(
     "--evidence",
     is_flag=True,
-    help="Instead: the relay beside one that puts nothing on record, --pairs times, at the first --size.",
+    help="Instead: what evidence costs: the same workers with it and without, --pairs times four turns of about --seconds,"
+    " at the smallest --size. 20 pairs of 1 second are enough.",
 )
 @click.option(
     "--out",

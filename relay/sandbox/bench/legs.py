@@ -25,6 +25,7 @@ from relay.sandbox.bench.talk import Message, Peer
 _PATIENCE: Final = 20.0  # seconds for what is on its way when the sender stops
 _CALIBRATION: Final = 10 * CHUNK
 _MARGIN: Final = 1.5
+_PORTION: Final = 120.0  # seconds for one portion at most
 _TRIES: Final = 4
 _ENOUGH: Final = 0.7  # of a phase: it is counted, shorter, though the documents ran out
 _ROLES: Final = ("worker", "keeper", "bare", "broker", "sender", "readers")
@@ -42,6 +43,16 @@ class _Phase:
     def cpu_us(self) -> dict[str, float]:
         sent = max(len(self.notes.published), 1)
         return {role: used * 1e6 / sent for role, used in self.cpu.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Portion:
+    """A number of documents under full load."""
+
+    documents: int
+    seconds: float  # from the first publish to the last receipt
+    missing: int
+    refused: int
 
 
 Fill = Callable[[Stock, int], None]
@@ -108,13 +119,16 @@ class Runner:
             refused=sum(phase.answer["refused"] for phase in both),
         )
 
-    def full(self, system: System, stock: Stock, guess: float) -> tuple[Full, int]:
-        """Run one phase of full load; return its figures, and how much did not arrive."""
-        plan, recipients = self._plan, len(RECIPIENTS)
-        with self._site.serving(system):
-            phase = self._full(system, stock, plan.warm + plan.seconds, guess)
-        begin, end = phase.answer["began"] + plan.warm, phase.answer["stopped"]
-        return self._figures(phase, begin, end), phase.notes.missing(recipients)
+    def portion(self, system: System, stock: Stock, chunks: int) -> Portion:
+        """Run so many chunks of documents through what serves already, the ingress queue kept full."""
+        phase = self._phase(system, stock, _PORTION, None, chunks)
+        last = max([*phase.notes.receipts.values(), phase.answer["began"]])
+        return Portion(
+            documents=len(phase.notes.published),
+            seconds=last - phase.answer["began"],
+            missing=phase.notes.missing(len(RECIPIENTS)),
+            refused=phase.answer["refused"],
+        )
 
     @staticmethod
     def _figures(phase: _Phase, begin: float, end: float) -> Full:
@@ -152,7 +166,9 @@ class Runner:
             guess = max(guess * 2, len(phase.notes.published) / max(lasted, 0.1))
         raise OperationError(Code.SANDBOX_BROKEN, "documents could not be made as fast as they went")
 
-    def _phase(self, system: System, stock: Stock, seconds: float, rate: float | None) -> _Phase:
+    def _phase(
+        self, system: System, stock: Stock, seconds: float, rate: float | None, chunks: int | None = None
+    ) -> _Phase:
         folder = self._site.home.path / "run"
         sent, came = folder / "sent", folder / "came"
         self._reader.ask(10.0, do="begin")
@@ -161,7 +177,7 @@ class Runner:
         answer = self._sender.ask(
             seconds + _PATIENCE + 30.0,
             do="send",
-            chunks=[str(path) for path in stock.hand_out()],
+            chunks=[str(path) for path in stock.hand_out()[:chunks]],
             seconds=seconds,
             rate=rate,
             window=self._plan.window,

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 Verify = Literal["inline", "threads", "processes"]
-System = Literal["relay", "bare", "unrecorded"]
-"""``unrecorded``: the relay without evidence."""
+System = Literal["relay", "bare", "switched"]
+"""``switched``: the relay, its workers told now and then to put nothing on record."""
 
 KIB: Final = 1024
 SIZES: Final = (5 * KIB, 64 * KIB)

@@ -89,12 +89,12 @@ class Site:
 
     @contextmanager
     def serving(self, system: System, profile: Path | None = None) -> Iterator[list[process.Process]]:
-        """Run the relay (its workers and the keeper) or the bare loop; yield the processes once they take."""
+        """Run the relay (its workers and then the keeper) or the bare loop; yield the processes once they take."""
         try:
             if system == "bare":
                 self._start_bare()
             else:
-                self._start_relay(profile, recorded=system == "relay")
+                self._start_relay(profile, switched=system == "switched")
             yield list(self._serving)
         finally:
             process.end(self._serving, _STOP)
@@ -115,7 +115,7 @@ class Site:
                 logs = " | ".join(programs.log_tail(self.home, role, 2) for role in (BARE, worker_name(1)))
                 raise OperationError(Code.SANDBOX_BROKEN, f"what is measured has ended: {logs}")
 
-    def _start_relay(self, profile: Path | None, *, recorded: bool) -> None:
+    def _start_relay(self, profile: Path | None, *, switched: bool) -> None:
         kept = self.kept
         for number in range(1, kept.workers + 1):
             name = worker_name(number)
@@ -123,9 +123,9 @@ class Site:
             if profile is not None:
                 at = words.index("-m") + 1
                 words = [*words[:at], "relay.sandbox.bench.profiled", str(profile), *words[at:]]
-            if not recorded:
+            if switched:
                 at = words.index("-m") + 1
-                words = [*words[:at], "relay.sandbox.bench.unrecorded", *words[at:]]
+                words = [*words[:at], "relay.sandbox.bench.switched", *words[at:]]
             self._serving.append(programs.start(self.home, name, words, {}))
         self._serving.append(programs.launch(self.home, kept, KEEPER))
         serving = [kept.ports.worker(number) for number in range(1, kept.workers + 1)]
