@@ -38,29 +38,31 @@ def _classes() -> str:
     return folder
 
 
-def ask(targets: Sequence[Path], *, known: str = "", heads: Sequence[Path] = ()) -> dict[Path, Answer]:
-    options = ["--known", known] if known else []
-    for head in heads:
-        options += ["--head", str(head)]
+def _run(*arguments: str) -> str:
     done = subprocess.run(
-        [
-            "java",
-            "-XX:TieredStopAtLevel=1",
-            "-cp",
-            _classes(),
-            "evidence.CheckEvidence",
-            *options,
-            *map(str, targets),
-        ],
+        ["java", "-XX:TieredStopAtLevel=1", "-cp", _classes(), "evidence.CheckEvidence", *arguments],
         capture_output=True,
         text=True,
         timeout=180,
         check=False,
     )
     assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def fields(chain: Path) -> list[str]:
+    """Return the fields of each record of a chain's file as it reads them, or "-" for one that it takes for none."""
+    return _run("--fields", str(chain)).splitlines()
+
+
+def ask(targets: Sequence[Path], *, known: str = "", heads: Sequence[Path] = ()) -> dict[Path, Answer]:
+    options = ["--known", known] if known else []
+    for head in heads:
+        options += ["--head", str(head)]
+    printed = _run(*options, *map(str, targets))
     answers: dict[Path, Answer] = {}
     answer = Answer()
-    for line in done.stdout.splitlines():
+    for line in printed.splitlines():
         if line.startswith("= "):
             answer = answers.setdefault(Path(line[2:]), Answer())
         elif line.startswith("# "):

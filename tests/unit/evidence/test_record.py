@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import hashlib
 import string
 import uuid
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,6 +22,7 @@ from relay.evidence.record import Writer, decode, encode, first_tip, leaf_hash, 
 from relay.model import evidence as ev
 from relay.model.delivery import State
 from relay.model.receipt import ReceiptKind
+from tests.support.evidencestranger import fields
 
 HEX = st.binary(min_size=32, max_size=32).map(bytes.hex)
 UUIDS = st.uuids().map(str)
@@ -387,3 +390,103 @@ def test_heads_and_statements_one_after_the_other() -> None:
     for wrong in (b"x", heads.dump(signed[0])[:-1], signed[0].text, signed[0].text + b"no line\n"):
         with pytest.raises(RefusedError):
             heads.load(wrong)
+
+
+# --- another hand reads them -------------------------------------------------------------------------------------------
+
+
+def test_a_stranger_reads_every_field_of_every_kind_and_refuses_what_is_refused_here(tmp_path: Path) -> None:
+    """Records of all kinds, and changed ones: the program made from docs/evidence.md sees what we see."""
+    made: list[bytes] = []
+
+    @given(st.integers(1, 1 << 40), LAST, TIME, FACTS, st.data())
+    @settings(max_examples=250, deadline=None)
+    def make(seq: int, last: bytes, at: datetime, facts: ev.Facts, data: st.DataObject) -> None:
+        written = encode(seq, last, ev.Draft(at, facts))
+        changed = bytearray(written)
+        changed[data.draw(st.integers(0, len(written) - 1))] ^= data.draw(st.integers(1, 255))
+        made.extend((written, bytes(changed), written[:-1], written + b"\0"))
+
+    make()
+    file = tmp_path / "chain"
+    file.write_bytes(b"".join(len(one).to_bytes(4, "big") + one for one in made))
+    theirs = fields(file)
+    ours = [_fields(one) for one in made]
+    assert len(theirs) == len(ours)
+    assert len({one.split(" ")[0] for one in ours}) > 13  # all kinds, and those that are none
+    for octets_, mine, other in zip(made, ours, theirs, strict=True):
+        assert mine == other, octets_.hex()
+
+
+def _fields(octets_: bytes) -> str:
+    try:
+        record = decode(octets_)
+    except RefusedError:
+        return "-"
+    head = [str(record.kind), str(record.seq), _plain(record.at), _plain(record.link)]
+    return " ".join([*head, *_facts(record.facts)])
+
+
+def _facts(facts: Any) -> list[str]:
+    if isinstance(facts, ev.Unknown):
+        return [_plain(facts.content)]
+    if isinstance(facts, ev.Submission):
+        return _submission(facts)
+    out = []
+    for field in dataclasses.fields(facts):
+        value = getattr(facts, field.name)
+        if isinstance(value, tuple):
+            out.append(str(len(value)))
+            out += [each for one in value for each in (_facts(one) if _is_facts(one) else [_plain(one)])]
+        elif field.name in {"sha256", "head_sha256"}:
+            out.append(f":{value}")
+        elif field.name == "act" and isinstance(facts, ev.HeldNoted):
+            out.append(str(["held", "released", "dropped"].index(value) + 1))
+        else:
+            out.append(_plain(value))
+    return out
+
+
+def _is_facts(value: object) -> bool:
+    return dataclasses.is_dataclass(value)
+
+
+def _submission(facts: ev.Submission) -> list[str]:
+    out = [_plain(one) for one in (facts.transport_id, facts.sender, facts.user, facts.document_kind)]
+    out += [
+        f":{facts.body_sha256}",
+        *map(_plain, (facts.body_bytes, facts.document_id, facts.directory_version)),
+    ]
+    verdict = facts.verdict
+    if verdict is None:
+        out.append("0")
+    else:
+        out.append(str(1 + 2 * verdict.intact + 4 * verdict.trusted))
+        said = (verdict.reason, verdict.certificate_sha256, verdict.algorithm, verdict.profile)
+        out += map(_plain, said)
+    out.append(str(len(facts.lines)))
+    out += [each for line in facts.lines for each in _facts(line)]
+    out.append(_plain(facts.same_content_as))
+    if facts.effect is not None:
+        effect = facts.effect
+        out += map(_plain, (effect.refers_to, effect.delivery_id, effect.status))
+        out.append("0" if effect.move_to is None else _plain(effect.move_to))
+        out += map(_plain, (effect.change, effect.refusal))
+    elif facts.refusal:
+        out.append(_plain(facts.refusal))
+    return out
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, bool):
+        return str(int(value))
+    if isinstance(value, State | ReceiptKind):
+        return str(list(type(value)).index(value) + 1)  # type: ignore[arg-type]
+    if isinstance(value, int):
+        return str(value)
+    if isinstance(value, datetime):
+        return str((value - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1))
+    if isinstance(value, uuid.UUID):
+        return f":{value.hex}"
+    octets_ = value if isinstance(value, bytes) else str(value).encode()
+    return f":{octets_.hex()}"

@@ -16,6 +16,7 @@ import java.util.*;
  *
  * <pre>
  * java -cp CLASSES evidence.CheckEvidence [--known SHA256] [--head FILE] TARGET...
+ * java -cp CLASSES evidence.CheckEvidence --fields FILE
  * </pre>
  *
  * A target is the folder of a log, or the file of a proof or a case. Prints "= target", a line for each fault (kind, what,
@@ -28,6 +29,10 @@ public class CheckEvidence {
     static int faults = 0;
 
     public static void main(String[] args) throws Exception {
+        if (args.length == 2 && args[0].equals("--fields")) {
+            fields(Path.of(args[1]));
+            return;
+        }
         List<Path> targets = new ArrayList<>();
         for (int i = 0; i < args.length; i++) {
             if (args[i].equals("--known")) known.add(args[++i]);
@@ -42,6 +47,20 @@ public class CheckEvidence {
             if (Files.isDirectory(target)) new Log(target).check();
             else proof(Files.readString(target));
             System.out.println(faults == 0 ? "ok" : "broken");
+        }
+    }
+
+    /** Prints the fields of each record of a chain's file, or "-" for one that is none. */
+    static void fields(Path file) throws Exception {
+        ByteBuffer buffer = ByteBuffer.wrap(Files.readAllBytes(file));
+        while (buffer.hasRemaining()) {
+            byte[] octets = new byte[buffer.getInt()];
+            buffer.get(octets);
+            try {
+                System.out.println(Fields.of(octets));
+            } catch (IllegalStateException | java.nio.BufferUnderflowException e) {
+                System.out.println("-");
+            }
         }
     }
 
