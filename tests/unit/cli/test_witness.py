@@ -183,9 +183,9 @@ def test_who_shows_two_histories_is_found_out_by_whom_and_where(
     # So is a proof that leads to the other history, by the head that the witness was shown first.
     proof = tmp_path / "proof.json"
     other.truc("prove", other.handed[0], "--out", proof)
-    told = one.truc_("evidence", "verify", proof, "--ca", root, "--head", first)
-    assert told.exit_code == 1
-    assert "two histories, both signed by truc-a" in told.output
+    found = one.truc_("evidence", "verify", proof, "--ca", root, "--head", first)
+    assert found.exit_code == 1
+    assert "two histories, both signed by truc-a" in found.output
     vietnamese = one.truc_("evidence", "verify", proof, "--ca", root, "--head", first, "--lang", "vi")
     assert "hai lịch sử cùng do truc-a ký" in vietnamese.output
 

@@ -481,7 +481,7 @@ def _plain(value: object) -> str:
     if isinstance(value, bool):
         return str(int(value))
     if isinstance(value, State | ReceiptKind):
-        return str(list(type(value)).index(value) + 1)  # type: ignore[arg-type]
+        return str(list(type(value)).index(value) + 1)
     if isinstance(value, int):
         return str(value)
     if isinstance(value, datetime):
