@@ -1,7 +1,7 @@
 """The relay's own command line with a clock that a test can set: ``python clocked.py worker --config FILE ...``.
 
-The file ``clock`` in the folder of the configuration holds the seconds by which the wall clock is wrong; the monotonic
-clock nobody can set, here as on any machine.
+The file ``clock`` in the folder of the configuration holds the seconds by which the wall clock is wrong, ``NAME.clock``
+those of the process with the configuration ``NAME.yaml`` alone; the monotonic clock nobody can set, here as on any machine.
 """
 
 from __future__ import annotations
@@ -18,17 +18,20 @@ from relay.observe.clock import SystemClock
 class ShiftedClock(SystemClock):
     """The machine's clock, set by somebody."""
 
-    shift = Path("clock")
+    shifts: tuple[Path, ...] = ()
 
     def now(self) -> datetime:
-        try:
-            shift = float(self.shift.read_text(encoding="ascii"))
-        except (OSError, ValueError):
-            shift = 0.0
-        return super().now() + timedelta(seconds=shift)
+        wrong = 0.0
+        for shift in self.shifts:
+            try:
+                wrong += float(shift.read_text(encoding="ascii"))
+            except (OSError, ValueError):
+                continue
+        return super().now() + timedelta(seconds=wrong)
 
 
 if __name__ == "__main__":
-    ShiftedClock.shift = Path(sys.argv[sys.argv.index("--config") + 1]).with_name("clock")
+    config = Path(sys.argv[sys.argv.index("--config") + 1])
+    ShiftedClock.shifts = (config.with_name("clock"), config.with_suffix(".clock"))
     setattr(wiring, "SystemClock", ShiftedClock)  # noqa: B010 - not a name that it exports
     main()

@@ -187,8 +187,8 @@ class Authority:
 
 
 @contextmanager
-def serving(authority: Authority) -> Iterator[str]:
-    """Serve on loopback; yields the address."""
+def serving(authority: Authority, port: int = 0) -> Iterator[str]:
+    """Serve on loopback; yields the address. ``port``: any, or the one of an earlier service."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
@@ -204,7 +204,7 @@ def serving(authority: Authority) -> Iterator[str]:
         def log_message(self, *_: object) -> None:
             """Say nothing."""
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:
