@@ -24,6 +24,8 @@ from relay.directory.authorities import authorities_of
 from relay.directory.follow import SignedReader
 from relay.directory.watch import DirectoryWatch, Reload
 from relay.errors import ConfigurationError
+from relay.errors.catalogue import catalogue
+from relay.evidence import attachments
 from relay.evidence.chronicler import InUse
 from relay.evidence.record import Writer
 from relay.evidence.signer import RelaySigner
@@ -111,6 +113,9 @@ def parse_limits(settings: Settings) -> ParseLimits:
 def common(settings: Settings, name: str, role: str) -> Common:
     """Open what a process needs. Raises ``ConfigurationError``, ``RegistryError``."""
     check_libxml()
+    # Read now, beside the code that knows them: an upgrade puts others in their place while the process runs.
+    catalogue()
+    attachments.texts()
     clock = SystemClock()
     metrics = Metrics(version=__version__)
     store = trust_store(settings)
