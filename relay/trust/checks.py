@@ -61,6 +61,7 @@ CHECKS: Final = (
     _check("signature.check_signed", Code.UNSIGNED),
     _check("signature.check_one_signature", Code.MANY_SIGNATURES),
     _check("signature.check_place", Code.SIGNATURE_MISPLACED),
+    _check("cdata.check_no_section", Code.SIGNATURE_MALFORMED),
     # what it consists of
     _check("signature.check_bare", Code.SIGNATURE_MALFORMED, Code.KEYINFO_MALFORMED),
     _check("signature.check_children", Code.SIGNATURE_MALFORMED),

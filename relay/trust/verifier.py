@@ -25,6 +25,7 @@ from relay.model.verdict import (
     Verification,
 )
 from relay.trust import canonical, content, manifest, payload, quick
+from relay.trust.cdata import check_no_section
 from relay.trust.certificate import Certificate, CertificateCache
 from relay.trust.chain import ChainResult, Purpose, TrustStore
 from relay.trust.cut import AmbiguousMarkError, Cut, check_marks, cut
@@ -164,7 +165,9 @@ class DocumentVerifier:
             check_marks(root, without, place.opaque)
         if place.stub is not None and next(root.iter(place.stub), None) is not None:
             known.detail = "a stub signature stands in the package; it is signed content and proves nothing"
-        parts, chain = self.signature(locate(root, place), by_manifest=place.manifest is not None)
+        element = locate(root, place)
+        check_no_section(source)
+        parts, chain = self.signature(element, by_manifest=place.manifest is not None)
         known.algorithm = parts.algorithm.name
         signed = root
         if place.manifest is not None and parts.fragment:

@@ -33,6 +33,7 @@ MODULES: Final = (
     "relay.trust.content",
     "relay.trust.payload",
     "relay.trust.cut",
+    "relay.trust.cdata",
     "relay.trust.verifier",
     "relay.trust.certificate",
     "relay.trust.path",

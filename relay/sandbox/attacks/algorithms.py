@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from relay.errors import Code
 from relay.sandbox.attacks import der
 from relay.sandbox.attacks.case import Family
-from relay.sandbox.attacks.forge import DS, MORE, Forge, b64, ecdsa_value, rsa_value
+from relay.sandbox.attacks.forge import DS, MORE, Forge, b64, ecdsa_value, inserted, rsa_value
 from relay.sandbox.attacks.papers import Signer, position_of_key
 
 ALGORITHMS = Family("algorithms", "RFC 6931; W3C, XML Signature Best Practices, best practice 1")
@@ -280,6 +280,35 @@ MALLEABLE.add(
     "signature.check_base64_spelling",
     _TWO,
     _digest(_last_bits),
+)
+for _where, _change in (("value", _text), ("digest", _digest)):
+    MALLEABLE.add(
+        f"a CDATA section around the {_where}",
+        _MALFORMED,
+        "cdata.check_no_section",
+        "readers that see text nodes alone, as the JDK does",
+        _change(lambda text: f"<![CDATA[{text}]]>"),
+    )
+MALLEABLE.add(
+    "a CDATA section in the middle of the value",
+    _MALFORMED,
+    "cdata.check_no_section",
+    "readers that see the first text node alone",
+    _text(lambda text: f"{text[:20]}<![CDATA[{text[20:]}]]>"),
+)
+MALLEABLE.add(
+    "a CDATA section around a certificate",
+    _MALFORMED,
+    "cdata.check_no_section",
+    "readers that find another certificate, or none",
+    _certificate(lambda leaf: f"<![CDATA[{b64(leaf)}]]>"),
+)
+MALLEABLE.add(
+    "an empty CDATA section between the children",
+    _MALFORMED,
+    "cdata.check_no_section",
+    "readers that count nodes",
+    lambda forge: inserted(forge.good(), "<KeyInfo>", "<![CDATA[]]>"),
 )
 MALLEABLE.add(
     "padding in excess",

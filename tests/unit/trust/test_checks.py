@@ -14,7 +14,7 @@ from relay.trust.checks import CHECKS, Check
 
 # Whose tests meet the codes that a verdict gets outside of this room.
 ROOMS = ("trust", "pipeline", "evidence")
-MODULES = ("parse", "signature", "manifest", "content", "verifier")
+MODULES = ("parse", "signature", "cdata", "manifest", "content", "verifier")
 
 
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.name)
