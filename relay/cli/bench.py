@@ -88,7 +88,7 @@ from relay.cli.options import default_home, json_option, note, print_json
     "--evidence",
     is_flag=True,
     help="Instead: what evidence costs: the same workers with it and without, --pairs times four turns of about --seconds,"
-    " at the smallest --size. 20 pairs of 1 second are enough.",
+    " at the smallest --size. 12 pairs of 2 seconds are enough.",
 )
 @click.option(
     "--out",

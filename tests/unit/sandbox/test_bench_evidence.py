@@ -21,7 +21,7 @@ from tests.support.registry import START, Maker, accepted
 
 def _report(*turns: Turn, keeper: float = 10.0) -> EvidenceReport:
     when, command = "2026-01-01T00:00:00.000Z", "truc bench --evidence"
-    return EvidenceReport(when, command, 400, 5120, 3, {}, 0.1, turns, (500.0, 501.0, 502.0), keeper)
+    return EvidenceReport(when, command, 400, 5120, 3, {}, 0.1, turns, (500.0, 501.0, 502.0), keeper, 0.012)
 
 
 def _pair(pair: int, own: tuple[float, float], other: tuple[float, float], missing: int = 0) -> list[Turn]:
@@ -44,6 +44,7 @@ def test_growth_is_that_of_each_pair() -> None:
     assert report.clean
     page = markdown(report)
     assert "| CPU time of the workers grows by | 2.8 (1.0 to 4.0) % | 3.0 (1.0 to 4.0) % |" in page
+    assert "| the keeper when nothing flows | 1.2 % of a core | |" in page
     assert "| space of the evidence | | 501 (500 to 502) bytes |" in page
     assert round(as_json(report)["growth_percent"]["high"], 6) == 4.0
     assert as_json(report)["growth_percent"]["estimate"]["value"] == Estimate.of(report.growth()).value
