@@ -25,6 +25,8 @@ class Deferrer:
         self._link = link
         self._ladder = ladder
         self._metrics = metrics
+        self.refused = 0
+        """How many bodies in hand the ladder does not take just now, since it is full."""
 
     async def put(
         self, submission: Submission, attempt: int, step: int, document: Document | None = None
@@ -52,12 +54,17 @@ class Deferrer:
             headers=headers,
             as_self=True,
         )
-        pause = 0.1
-        while (result := await self._link.publish(copy)) is not Published.CONFIRMED:
-            if not self._link.current(submission.message):
-                raise BrokerError(Code.BROKER_UNREACHABLE, f"retry: {result.value}")
-            await asyncio.sleep(pause)
-            pause = min(pause * 2, 5.0)
+        pause, refused = 0.1, False
+        try:
+            while (result := await self._link.publish(copy)) is not Published.CONFIRMED:
+                if not self._link.current(submission.message):
+                    raise BrokerError(Code.BROKER_UNREACHABLE, f"retry: {result.value}")
+                self.refused += (result is Published.NACKED) - refused
+                refused = result is Published.NACKED
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, 5.0)
+        finally:
+            self.refused -= refused
 
     async def defer(self, submission: Submission, code: Code, *, lowest: bool = False) -> None:
         """Defer before T1 and acknowledge: nothing is stored, the ladder alone remembers."""

@@ -98,6 +98,11 @@ class Handler:
         self._spared = False  # a message was set aside in this life: the others seen too often are read
         self._in_hand: Counter[tuple[str, str]] = Counter()  # by sender and transport id
 
+    @property
+    def ladder_full(self) -> bool:
+        """Whether a message in hand can go nowhere until there is room on the ladder."""
+        return self._deferrer.refused > 0
+
     async def handle(self, lane: Lane, message: Incoming) -> Ending:
         """Take one message to its end. Never raises but for cancellation."""
         pause = _FIRST_PAUSE

@@ -267,8 +267,8 @@ class Worker:
 
     def _may_move(self) -> bool:
         """Whether nothing but the link can be the reason. Each renewal counts as a delivery of all that is in hand, and
-        what was delivered too often is set aside: no renewal for the registry's or an alarm's sake."""
-        return self._may_start() and self._link.connected
+        what was delivered too often is set aside: no renewal for the sake of the registry, an alarm or a full ladder."""
+        return self._may_start() and self._link.connected and not self._handler.ladder_full
 
     async def _finish(self) -> None:
         await self._link.cancel()

@@ -301,3 +301,23 @@ def test_what_comes_while_the_worker_stops_is_given_back_once() -> None:
         sim.check()
 
     simulated(body)
+
+
+def test_a_full_ladder_sets_nothing_aside() -> None:
+    """Bodies that nobody takes are kept in hand, and no renewal of the link makes them older meanwhile."""
+
+    async def body(sim: Simulation) -> None:
+        full = {names.RETRY, "level.province"}
+        sim.script = lambda one: Published.NACKED if one.exchange in full else None
+        process = sim.start(stall=30.0)
+        for number in range(3):
+            sim.send(edoc("H26", "H29", name=f"d{number}"))
+        await asyncio.sleep(900)
+        assert process.link.renewals == 0
+        full.clear()
+        await sim.quiet(900)
+        assert sim.broker.depth(names.QUARANTINE) == 0
+        await sim.stop(process)
+        sim.check()
+
+    simulated(body)
