@@ -17,7 +17,7 @@ from typing import Final
 from adapters.edxml.names import local_name, q
 from relay.errors import Code, RefusedError
 from relay.model.codes import normal_form
-from relay.model.elements import Elements, Node, Shape
+from relay.model.elements import Elements, Node, Shape, decoded
 
 XML_SPACE: Final = " \t\r\n"
 # The category Cc, all of it, and what turns the direction of writing: a line would read another way than it is.
@@ -40,7 +40,18 @@ def below(shape: Shape, element: int) -> Iterator[int]:
 class Parts:
     """One element of all documents of one shape, and its children by name. Keeps what it was asked for."""
 
-    __slots__ = ("_all", "_deeper", "_made", "_named", "_one", "children", "element", "shape", "tag")
+    __slots__ = (
+        "_all",
+        "_deeper",
+        "_made",
+        "_named",
+        "_one",
+        "_piece",
+        "children",
+        "element",
+        "shape",
+        "tag",
+    )
 
     def __init__(self, shape: Shape, element: int = 0) -> None:
         self.shape = shape
@@ -52,6 +63,8 @@ class Parts:
         self._one: dict[str, Parts | None] = {}
         self._all: dict[str, tuple[Parts, ...]] = {}
         self._deeper: bool | None = None
+        own = shape.texts[element]
+        self._piece = own[0] if len(own) == 1 else -1
 
     def get(self, tag: str) -> Parts | None:
         """Return the one child with a tag of edXML, or None.
@@ -99,6 +112,13 @@ class Parts:
         part = self.get(tag)
         return "" if part is None else identity_of(part, elements, limit)
 
+    def written(self, elements: Elements) -> str:
+        """Return the text of this element in one document; empty if it was left out."""
+        if self._piece < 0:
+            return elements.text(self.element) or ""
+        octets = elements.pieces[self._piece]
+        return decoded(octets) if octets else ""
+
     @property
     def holds_a_deeper_code(self) -> bool:
         """Whether an OrganId, of any namespace, stands below a child."""
@@ -139,21 +159,12 @@ def text_of(part: Parts, elements: Elements, limit: int) -> str:
     Raises:
         RefusedError: BAD-VALUE: child elements inside, or more than ``limit`` characters.
     """
-    return plain_text(part.tag, elements.text(part.element), limit, inside=bool(part.children))
-
-
-def plain_text(tag: str, text: str | None, limit: int, *, inside: bool) -> str:
-    """Return the character data of an element without the white space around it; ``inside``: it has child elements.
-
-    Raises:
-        RefusedError: BAD-VALUE: child elements inside, or more than ``limit`` characters.
-    """
-    if inside:
-        raise RefusedError(Code.BAD_VALUE, f"{local_name(tag)} holds elements where a text is due")
-    found = (text or "").strip(XML_SPACE)
-    if len(found) > limit:
-        raise RefusedError(Code.BAD_VALUE, f"{local_name(tag)} has more than {limit} characters")
-    return found
+    if part.children:
+        raise RefusedError(Code.BAD_VALUE, f"{local_name(part.tag)} holds elements where a text is due")
+    text = part.written(elements).strip(XML_SPACE)
+    if len(text) > limit:
+        raise RefusedError(Code.BAD_VALUE, f"{local_name(part.tag)} has more than {limit} characters")
+    return text
 
 
 def identity_of(part: Parts, elements: Elements, limit: int) -> str:
@@ -179,7 +190,7 @@ def organ_code(party: Parts, elements: Elements) -> tuple[str, str]:
         raise RefusedError(Code.BAD_CODE, "OrganId holds elements where a code is due")
     if party.holds_a_deeper_code:
         raise RefusedError(Code.DUPLICATE_VALUE, f"another OrganId stands deeper in {local_name(party.tag)}")
-    written = elements.text(part.element) or ""
+    written = part.written(elements)
     return written, _normal_form(written)
 
 
@@ -205,4 +216,11 @@ def required(parent: Node, name: str) -> Node:
 def text_in(parent: Node | None, name: str, limit: int) -> str:
     """Return the text of the child ``name``; empty if it or the parent is absent. Errors as ``text_of``."""
     node = None if parent is None else optional(parent, name)
-    return "" if node is None else plain_text(node.tag, node.text, limit, inside=bool(node.children))
+    if node is None:
+        return ""
+    if node.children:
+        raise RefusedError(Code.BAD_VALUE, f"{name} holds elements where a text is due")
+    text = (node.text or "").strip(XML_SPACE)
+    if len(text) > limit:
+        raise RefusedError(Code.BAD_VALUE, f"{name} has more than {limit} characters")
+    return text

@@ -217,7 +217,7 @@ def _priority(header: Parts, elements: Elements, notes: list[str]) -> int:
 
 def _choice(part: Parts, elements: Elements, choices: dict[str, int]) -> int | None:
     """Return which of some texts an element holds; None if none of them, or elements."""
-    return None if part.children else choices.get((elements.text(part.element) or "").strip(XML_SPACE))
+    return None if part.children else choices.get(part.written(elements).strip(XML_SPACE))
 
 
 def _business_type(business: Parts | None, elements: Elements) -> int:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cache, lru_cache
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 import yaml
 
@@ -58,12 +58,12 @@ def fold_name(name: str) -> str:
     return "".join(character for character in bare if character.isalnum())
 
 
-@dataclass(frozen=True, slots=True)
-class _Look:
+class _Look(NamedTuple):
     """One element or attribute at which the rule looks, in all documents of one shape."""
 
     name: str
     kind: int
+    piece: int  # the only piece of its text; below zero if there are several, or none
     texts: tuple[tuple[int, ...], ...]  # each a list of pieces
     values: tuple[int, ...] = ()  # of attributes
 
@@ -127,14 +127,18 @@ class SecrecyRule:
             shape = elements.shape
             size = sum(_PER_LOOK + 40 * sum(map(len, look.texts)) for look in looks)
             self._looks.keep(shape, looks, shape.size + size)
-        for look in looks:
-            if look.kind & _LEVEL:
-                if any(self._marks_level(_joined(elements, text)) for text in look.texts) or any(
-                    self._marks_level(elements.values[value]) for value in look.values
+        pieces = elements.pieces
+        for name, kind, piece, texts, values in looks:
+            if kind & _LEVEL:
+                if any(self._marks_level(_joined(elements, text)) for text in texts) or any(
+                    self._marks_level(elements.values[value]) for value in values
                 ):
-                    return look.name
-            elif self.marks_text(_joined(elements, look.texts[0]), file_name=look.kind & _FILE_NAME != 0):
-                return look.name
+                    return name
+                continue
+            octets = pieces[piece] if piece >= 0 else None
+            text = decoded(octets) if octets else "" if piece >= 0 else _joined(elements, texts[0])
+            if text and self.marks_text(text, file_name=kind & _FILE_NAME != 0):
+                return name
         return None
 
     def _looks_at(self, shape: Shape) -> Iterator[_Look]:
@@ -151,12 +155,14 @@ class SecrecyRule:
                 parts = list(below(shape, element))
                 texts = tuple(shape.texts[part] for part in parts)
                 values = tuple(number for part in parts for number, _ in attributes.get(part, ()))
-                yield _Look(local_name(tag), _LEVEL, texts, values)
+                yield _Look(local_name(tag), _LEVEL, -1, texts, values)
             if kind & _FIELD:
-                yield _Look(local_name(tag), kind & ~_LEVEL, (_whole_text(shape, element),))
+                text = _whole_text(shape, element)
+                piece = text[0] if len(text) == 1 else -1
+                yield _Look(local_name(tag), kind & ~_LEVEL, piece, (text,))
             for number, name in attributes.get(element, ()):
                 if self._kind_of(name) & _LEVEL:
-                    yield _Look(local_name(name), _LEVEL, (), (number,))
+                    yield _Look(local_name(name), _LEVEL, -1, (), (number,))
             waiting.extend(shape.children[element])
 
     def _kind_of(self, tag: str) -> int:
@@ -205,9 +211,6 @@ def _whole_text(shape: Shape, element: int) -> tuple[int, ...]:
 
 def _joined(elements: Elements, text: tuple[int, ...]) -> str:
     """Return the text of some pieces, without those that were left out."""
-    if len(text) == 1:
-        piece = elements.pieces[text[0]]
-        return decoded(piece) if piece else ""
     return "".join(decoded(piece) for one in text if (piece := elements.pieces[one]))
 
 

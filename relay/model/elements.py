@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 Attributes = tuple[tuple[str, str], ...]
-"""Of one element: name, ``{namespace}local`` or plain, and value."""
+"""Name, ``{namespace}local`` or plain, and value."""
 
 _UNESCAPED: Final = (
     ("&lt;", "<"),
@@ -114,18 +114,22 @@ class Elements:
         found = [self.pieces[one] for one in own]
         return None if None in found else "".join(decoded(piece) for piece in found if piece)
 
-    def attributed(self) -> list[tuple[int, list[tuple[str, str]]]]:
-        """Return the elements that have attributes, with these."""
-        found: dict[int, list[tuple[str, str]]] = {}
-        for (element, name), value in zip(self.shape.attributes, self.values, strict=True):
-            found.setdefault(element, []).append((name, value))
-        return list(found.items())
+    @property
+    def attributes(self) -> Attributes:
+        """All attributes, of whatever elements."""
+        if not self.values:
+            return ()
+        return tuple(
+            (name, value) for (_, name), value in zip(self.shape.attributes, self.values, strict=True)
+        )
 
     @property
     def root(self) -> Node:
         """The same as a tree, made when asked for."""
-        attributes = {element: tuple(items) for element, items in self.attributed()}
         shape = self.shape
+        attributes: dict[int, Attributes] = {}
+        for (element, name), value in zip(shape.attributes, self.values, strict=True):
+            attributes[element] = (*attributes.get(element, ()), (name, value))
         made: list[Node] = []  # from the last element to the first: children before what holds them
         last = len(shape.tags) - 1
         for element in range(last, -1, -1):

@@ -1,6 +1,6 @@
 """What signed content may not hold, whatever the profile: ids that two elements share, prefixes inside values.
 
-Both would make two readers of the same signed bytes see two things. In: the attributes of each element that has any.
+Both would make two readers of the same signed bytes see two things. In: all attributes, of whatever elements.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from relay.errors import Code, RefusedError
 
 _XSI_TYPE: Final = "{http://www.w3.org/2001/XMLSchema-instance}type"
 
-Attributes = list[tuple[str, str]]
-"""Of one element: name and value."""
+Attributes = Iterable[tuple[str, str]]
+"""Name, ``{namespace}local`` or plain, and value."""
 
 
 def is_id(name: str) -> bool:
@@ -21,19 +21,19 @@ def is_id(name: str) -> bool:
     return name[-2:].lower() == "id" and name.rpartition("}")[2].lower() == "id"
 
 
-def ids(elements: Iterable[Attributes]) -> list[str]:
-    """Return the values of all ids of these elements, as often as they stand."""
-    return [value.strip() for items in elements for name, value in items if is_id(name)]
+def ids(attributes: Attributes) -> list[str]:
+    """Return the values of all ids among these, as often as they stand."""
+    return [value.strip() for name, value in attributes if is_id(name)]
 
 
-def check_ids(elements: Iterable[Attributes]) -> None:
+def check_ids(attributes: Attributes) -> None:
     """Refuse an id that stands twice; an empty one names nothing. FOREIGN-ID."""
-    found = list(filter(None, ids(elements)))
+    found = list(filter(None, ids(attributes)))
     if len(found) != len(set(found)):
         raise RefusedError(Code.FOREIGN_ID, "an id stands twice")
 
 
-def check_types(elements: Iterable[Attributes]) -> None:
+def check_types(attributes: Attributes) -> None:
     """Refuse ``xsi:type``: exclusive C14N does not sign what its prefix is bound to. HIDDEN-NAMESPACE."""
-    if any(name == _XSI_TYPE for items in elements for name, _ in items):
+    if any(name == _XSI_TYPE for name, _ in attributes):
         raise RefusedError(Code.HIDDEN_NAMESPACE, "a value depends on a namespace prefix")

@@ -311,8 +311,8 @@ def view_of(
     return Elements.holding(root, envelope, *holder)
 
 
-def _attributes(root: Any) -> list[content.Attributes]:  # noqa: ANN401
-    return [element.items() for element in _ATTRIBUTED(root)]
+def _attributes(root: Any) -> content.Attributes:  # noqa: ANN401
+    return [item for element in _ATTRIBUTED(root) for item in element.items()]
 
 
 def _plain_id(element: Any) -> str:  # noqa: ANN401

@@ -27,10 +27,12 @@ _ERR_RESOURCE_LIMIT: Final = 114
 # libxml2 stops a text, comment or attribute at 10 MB unless told otherwise.
 _PLAIN_BYTES: Final = 8 * 1024 * 1024
 _LARGE: Final = 16 * 1024
-_USUAL: Final = (b'<?xml version="1.0" encoding="UTF-8"?>', b'<?xml version="1.0" encoding="utf-8"?>')
+_USUAL: Final = (b'<?xml version="1.0" encoding="UTF-8"', b'<?xml version="1.0" encoding="utf-8"')
 # One element costs two "<", and room for comments and CDATA sections. Attributes are fewer than
 # elements; canonicalisation looks each one's namespace up among all that are in force, so their sum is bounded too.
 _MARKUP_PER_ELEMENT: Final = 4
+
+_FLAT: Final = 8  # levels
 
 _thread = threading.local()
 
@@ -168,7 +170,7 @@ def _counted(body: bytes, position: int, limits: ParseLimits) -> Counts:
         return Counts(
             size=size,
             markup=size if size <= limits.max_elements else body.count(b"<"),
-            equals=body.count(b"="),
+            equals=_few(body, b"=", limits.max_attributes),
             comments=b"!" in body and b"<!--" in body,
             instructions=body.find(b"?", position) >= 0 and body.find(b"<?", position) >= 0,
         )
@@ -189,6 +191,18 @@ def _counted(body: bytes, position: int, limits: ParseLimits) -> Counts:
     return Counts(size, markup, equals, comments, instructions)
 
 
+def _few(body: bytes, byte: bytes, most: int) -> int:
+    """Count a byte by going from hit to hit, many times faster than counting where there are few."""
+    found = 0
+    at = body.find(byte)
+    while at >= 0:
+        found += 1
+        if found > most:
+            return body.count(byte)
+        at = body.find(byte, at + 1)
+    return found
+
+
 def _behind_declaration(body: bytes) -> int:
     """Return the position behind byte order mark and XML declaration, if any."""
     start = len(_BOM) if body.startswith(_BOM) else 0
@@ -203,6 +217,8 @@ def _behind_declaration(body: bytes) -> int:
 
 def check_declaration(declaration: bytes) -> None:
     """Refuse another encoding than UTF-8 and another version than 1.0. NOT-UTF8, NOT-XML."""
+    if declaration in _USUAL:
+        return
     declared = _DECLARED.search(declaration)
     if declared is not None and (declared[1] or declared[2] or b"").lower() not in (b"utf-8", b"utf8"):
         raise RefusedError(Code.NOT_UTF8, "another encoding is declared")
@@ -280,7 +296,8 @@ def check_elements(root: Any, limits: ParseLimits) -> None:  # noqa: ANN401
 
 def check_depth(root: Any, limits: ParseLimits) -> None:  # noqa: ANN401
     """Refuse elements too deep inside each other: what follows may recurse. TOO-DEEP."""
-    if _deeper_than(limits.max_depth)(root):
+    # nearly all documents are flat: the shorter path says so in half the time
+    if _deeper_than(min(_FLAT, limits.max_depth))(root) and _deeper_than(limits.max_depth)(root):
         raise RefusedError(Code.TOO_DEEP, f"more than {limits.max_depth} levels")
 
 

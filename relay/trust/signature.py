@@ -41,16 +41,22 @@ class SignatureParts:
     signed_info: bytes = b""  # its canonical octets, where they are known already
 
 
-def locate(root: Any, place: SignaturePlace) -> Any:  # noqa: ANN401 -- lxml ships no types
-    """Return the one signature element at its place.
+def signatures(root: Any, place: SignaturePlace) -> list[Any]:  # noqa: ANN401 -- lxml ships no types
+    """Return the elements that are signatures or the format's stub of one, found in one walk."""
+    tags = (names.SIGNATURE,) if place.stub is None else (names.SIGNATURE, place.stub)
+    return list(root.iter(*tags))
+
+
+def locate(root: Any, place: SignaturePlace, found: list[Any]) -> Any:  # noqa: ANN401
+    """Return the one signature element at its place; ``found``: of ``signatures``.
 
     Raises:
         RefusedError: UNSIGNED, MANY-SIGNATURES or SIGNATURE-MISPLACED.
     """
-    found = root.iter(names.SIGNATURE)
-    signature = next(found, None)
+    own = iter([one for one in found if one.tag == names.SIGNATURE])
+    signature = next(own, None)
     check_signed(signature)
-    check_one_signature(found)
+    check_one_signature(own)
     check_place(root, signature, place)
     return signature
 

@@ -31,7 +31,7 @@ from relay.trust.chain import ChainResult, Purpose, TrustStore
 from relay.trust.cut import AmbiguousMarkError, Cut, check_marks, cut
 from relay.trust.engine import Engine, FastEngine, Outcome, value_size
 from relay.trust.parse import check_size, parse
-from relay.trust.signature import SignatureParts, locate, read
+from relay.trust.signature import SignatureParts, locate, read, signatures
 from relay.trust.view import Views
 
 _NOTHING: frozenset[str] = frozenset()
@@ -163,9 +163,10 @@ class DocumentVerifier:
             raise AmbiguousMarkError from error  # white space became a mark, perhaps
         if without is not None:
             check_marks(root, without, place.opaque)
-        if place.stub is not None and next(root.iter(place.stub), None) is not None:
+        found = signatures(root, place)
+        if any(one.tag == place.stub for one in found):
             known.detail = "a stub signature stands in the package; it is signed content and proves nothing"
-        element = locate(root, place)
+        element = locate(root, place, found)
         check_no_section(source)
         parts, chain = self.signature(element, by_manifest=place.manifest is not None)
         known.algorithm = parts.algorithm.name
@@ -191,7 +192,7 @@ class DocumentVerifier:
         canonical.detach(parts.element)
         octets = outcome.octets or canonical.signed_octets(root, signed)
         elements = self._views.view(octets, _NOTHING if with_opaque else place.opaque)
-        attributes = [items for _, items in elements.attributed()]
+        attributes = elements.attributes
         content.check_ids(attributes)
         content.check_types(attributes)
         if place.manifest is None or not by_manifest:

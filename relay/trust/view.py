@@ -85,11 +85,7 @@ class Views:
                     or 2 * octets.count(b"<") != len(flat) - 1
                 ):
                     raise NotCanonicalError("text around the root")
-                form = self._form(tags, quoted, opaque)
-                texts: list[bytes | None] = flat[2::2]  # type: ignore[assignment]
-                for piece in form.opaque:
-                    texts[piece] = None
-                return _elements(form, texts, quoted)
+                return self._elements(tags, flat[2::2], quoted, opaque)
         return self._long(octets, opaque)
 
     def _long(self, octets: bytes, opaque: frozenset[str]) -> Elements:
@@ -109,45 +105,60 @@ class Views:
         quoted = _quoted(tags)
         if quoted is None or not between or between[-1][0] != len(octets):
             raise NotCanonicalError("text around the root, or a quotation mark left open")
-        form = self._form(tags, quoted, opaque)
+        form = self._form(tags, *quoted, opaque)
         left_out = frozenset(form.opaque)
         texts = [
-            None if piece in left_out else octets[start:end] for piece, (start, end) in enumerate(between)
+            b"" if piece in left_out else octets[start:end] for piece, (start, end) in enumerate(between)
         ]
-        return _elements(form, texts, quoted)
+        return self._elements(tags, texts, quoted, opaque)
 
-    def _form(self, tags: list[bytes], quoted: list[bytes], opaque: frozenset[str]) -> _Form:
-        """Return the form of a document with these tags; ``quoted``: of ``_quoted``."""
-        outside, values = quoted[0::2], quoted[1::2]
+    def _elements(
+        self,
+        tags: list[bytes],
+        texts: list[bytes],
+        quoted: tuple[list[bytes], list[bytes]],
+        opaque: frozenset[str],
+    ) -> Elements:
+        form = self._form(tags, *quoted, opaque)
+        pieces: list[bytes | None] = texts  # type: ignore[assignment]
+        for piece in form.opaque:
+            pieces[piece] = None
+        values = quoted[1]
+        return Elements(
+            form.shape,
+            tuple(pieces),
+            tuple([decoded(values[one]) for one in form.valued]) if form.valued else (),
+        )
+
+    def _form(
+        self, tags: list[bytes], outside: list[bytes], values: list[bytes], opaque: frozenset[str]
+    ) -> _Form:
+        """Return the form of a document with these tags; ``outside`` and ``values`` of ``_quoted``."""
         spaces = [
             value
             for before, value in zip(outside, values, strict=False)
-            if before.rpartition(b" ")[2].startswith(b"xmlns")
+            if before.startswith(b"xmlns", before.rfind(b" ") + 1)
         ]
         known = (opaque, b'"'.join(outside), *spaces)
         form = self.forms.get(known)
         if form is None:
             form = _formed(tags, opaque)
-            size = form.shape.size + sum(map(len, quoted)) + 2 * _PER_TAG * len(values)
+            size = (
+                form.shape.size + sum(map(len, outside)) + sum(map(len, values)) + 2 * _PER_TAG * len(values)
+            )
             self.forms.keep(known, form, size)
         return form
 
 
-def _quoted(tags: list[bytes]) -> list[bytes] | None:
-    """Return the tags, joined by ``<``, split at their quotation marks: what stands outside of values and in them by turns.
+def _quoted(tags: list[bytes]) -> tuple[list[bytes], list[bytes]] | None:
+    """Return what stands outside of quotation marks in the tags, joined by ``<``, and what stands in them.
 
     None where a tag leaves one open, as half of a tag does that was cut at a ``>`` in a value: then their number is odd,
     or what seems a value goes on into the next tag.
     """
-    quoted = b"<".join(tags).split(b'"')
-    if len(quoted) % 2 == 0 or any(b"<" in value for value in quoted[1::2]):
-        return None
-    return quoted
-
-
-def _elements(form: _Form, texts: list[bytes | None], quoted: list[bytes]) -> Elements:
-    values = quoted[1::2]
-    return Elements(form.shape, tuple(texts), tuple(decoded(values[one]) for one in form.valued))
+    split = b"<".join(tags).split(b'"')
+    outside, values = split[0::2], split[1::2]
+    return None if len(outside) == len(values) or b"<" in b"".join(values) else (outside, values)
 
 
 @dataclass(slots=True)

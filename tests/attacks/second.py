@@ -45,6 +45,7 @@ SECOND: Final = {
     "parse.parse: the parser gave up": "tells a limit of the parser from text that is no XML",
     "parse.check_prolog: markup that is no element": "taken for a document type, and refused as one",
     "parse.check_prolog: the document declares entities": "tells entities from a bare document type",
+    "parse.check_instructions": "the signed view knows none inside its root: fails closed as a surprise",
     "manifest.check_one_list": "lines of another list do not pair with the attachments",
     "manifest.check_line: a line describes its attachment twice": "the attachment cannot equal both",
     "manifest.check_line_digest": "a digest of another length differs",
