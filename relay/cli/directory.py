@@ -11,11 +11,12 @@ import click
 
 from relay.cli.certificate import certificate
 from relay.cli.options import home_option, json_option, people_time, print_json, print_table, words
-from relay.errors import Code, OperationError, RefusedError
+from relay.errors import Code, ConfigurationError, OperationError, RefusedError
 
 if TYPE_CHECKING:
     from relay.directory.advice import Advice
     from relay.directory.entries import Finding
+    from relay.directory.file import Checked
     from relay.directory.snapshot import AgencyDirectory
     from relay.model.agency import Agency, Resolution
 
@@ -157,11 +158,10 @@ def check(file: Path | None, home: Path, as_json: bool) -> None:
     suspensions whose end has passed.
     """
     from relay.directory.advice import advice
-    from relay.directory.file import check as examine
     from relay.directory.wording import told
 
     path = place_of(home, file)
-    result = examine(path)
+    result = examined(path)
     notices = list(advice(result.directory, _today())) if result.directory else []
     defaulted = (
         [one.code for one in result.directory.agencies() if one.level_defaulted] if result.directory else []
@@ -297,9 +297,47 @@ def _activity(home: Path, code: str) -> dict[str, Any] | None:
 
 
 def _load(home: Path, file: Path | None) -> AgencyDirectory:
-    from relay.directory.file import load
+    return looked_at(place_of(home, file))
 
-    return load(place_of(home, file))
+
+def looked_at(path: Path) -> AgencyDirectory:
+    """Return the directory of a file to look at; of a signed edition too, whose signature is not judged here.
+
+    Raises:
+        ConfigurationError: DIRECTORY-INVALID.
+    """
+    from relay.directory.file import summary
+
+    found = examined(path)
+    if found.directory is None:
+        raise ConfigurationError(Code.DIRECTORY_INVALID, summary(found.findings, path))
+    return found.directory
+
+
+def examined(path: Path) -> Checked:
+    """Check a file, plain or a signed edition; of one that is signed it is said that nobody has judged its signature."""
+    from relay.directory.edition import opened
+    from relay.directory.entries import Finding
+    from relay.directory.file import Checked, check
+    from relay.directory.follow import SIGNED, directory_of
+
+    if path.suffix != SIGNED:
+        return check(path)
+    try:
+        edition = opened(path.read_bytes())
+    except OSError as fault:
+        return Checked(None, (Finding(None, "", f"the file cannot be read: {fault.strerror}"),))
+    except ConfigurationError as error:
+        return Checked(None, (Finding(None, "", error.detail),))
+    until = people_time(edition.expires_at)
+    click.echo(
+        words(
+            f"edition {edition.serial} of {edition.relay}, valid until {until}; its signature is not judged here",
+            f"bản số {edition.serial} của {edition.relay}, hiệu lực đến {until}; ở đây không kiểm tra chữ ký",
+        ),
+        err=True,
+    )
+    return directory_of(edition, path)
 
 
 def place_of(home: Path, file: Path | None) -> Path:

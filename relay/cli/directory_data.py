@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from relay.cli.directory import directory_option, finding_facts, place_of, some
+from relay.cli.directory import directory_option, finding_facts, looked_at, place_of, some
 from relay.cli.options import (
     dry_run_option,
     home_option,
@@ -103,9 +103,8 @@ def export(out: Path, file: Path | None, home: Path, dry_run: bool, as_json: boo
     Certificates and broker users are not in it: they have commands of their own.
     """
     from relay.directory.exporting import write_list
-    from relay.directory.file import load
 
-    agencies = load(place_of(home, file)).agencies()
+    agencies = looked_at(place_of(home, file)).agencies()
     if not dry_run:
         write_list(out, agencies)
     if as_json:
@@ -122,9 +121,8 @@ def export(out: Path, file: Path | None, home: Path, dry_run: bool, as_json: boo
 def diff(before: Path, after: Path | None, home: Path, as_json: bool) -> None:
     """Show what differs between two directory files; without AFTER the one in use. Exit code 1 if anything does."""
     from relay.directory.diff import diff as compare
-    from relay.directory.file import load
 
-    changes = compare(load(before).agencies(), load(place_of(home, after)).agencies())
+    changes = compare(looked_at(before).agencies(), looked_at(place_of(home, after)).agencies())
     if as_json:
         print_json([change.as_json() for change in changes])
     else:

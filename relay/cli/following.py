@@ -6,14 +6,12 @@ from datetime import timedelta
 
 from relay.directory.file import load
 from relay.directory.file import summary as told
-from relay.directory.follow import Follower, SignedReader, Standing
+from relay.directory.follow import SIGNED, Follower, SignedReader, Standing
 from relay.directory.snapshot import AgencyDirectory
 from relay.errors import Code, ConfigurationError
 from relay.model.ports import Clock
 from relay.settings import Settings
 from relay.trust.chain import TrustStore
-
-SIGNED = ".signed"
 
 
 def signed_reader(settings: Settings, store: TrustStore, clock: Clock, name: str) -> SignedReader | None:

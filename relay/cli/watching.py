@@ -9,6 +9,7 @@ from typing import Protocol
 
 from relay.broker.clock import BrokerClock
 from relay.broker.link import AmqpLink
+from relay.directory.edition import Edition
 from relay.directory.follow import SignedReader, Standing
 from relay.directory.watch import DirectoryWatch
 from relay.evidence.signer import RelaySigner
@@ -117,15 +118,19 @@ def directory(watch: DirectoryWatch, metrics: Metrics) -> None:
 
 
 def validity(reader: SignedReader | None, metrics: Metrics, clock: Clock) -> Callable[[], Sequence[Reason]]:
-    """Show how long the signed directory holds; return what is to be asked at each tick."""
+    """Show how long the signed directory is fresh and holds; return what is to be asked at each tick."""
     if reader is None:
         return tuple
 
-    def left() -> Series:
-        edition = reader.edition
-        return {} if edition is None else {(): (edition.expires_at - clock.now()).total_seconds()}
+    def until(end: Callable[[Edition], datetime]) -> Callable[[], Series]:
+        def left() -> Series:
+            edition = reader.edition
+            return {} if edition is None else {(): (end(edition) - clock.now()).total_seconds()}
 
-    metrics.read("truc_directory_validity_seconds", left)
+        return left
+
+    metrics.read("truc_directory_fresh_seconds", until(lambda edition: edition.half_life))
+    metrics.read("truc_directory_validity_seconds", until(lambda edition: edition.expires_at))
     return lambda: (Reason.DIRECTORY_OVER,) if reader.standing() is Standing.OVER else ()
 
 

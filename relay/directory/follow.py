@@ -8,7 +8,7 @@ follows it stops deciding by it.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
 from typing import Final
@@ -22,6 +22,8 @@ from relay.errors import Code, ConfigurationError
 from relay.model.ports import Clock
 from relay.trust.chain import TrustStore
 
+SIGNED: Final = ".signed"
+"""How the name of a signed directory file ends."""
 GRACE: Final = timedelta(days=7)
 _AHEAD: Final = timedelta(minutes=5)  # clocks differ
 
@@ -33,6 +35,47 @@ class Standing(StrEnum):
     AGEING = "ageing"  # past half of its validity: the next one is due
     EXPIRED = "expired"  # in the period of grace
     OVER = "over"  # nothing is decided by it any more
+
+
+def standing(edition: Edition, now: datetime, grace: timedelta = GRACE) -> Standing:
+    """Return how fresh an edition is."""
+    if now < edition.half_life:
+        return Standing.FRESH
+    if now < edition.expires_at:
+        return Standing.AGEING
+    return Standing.EXPIRED if now < edition.expires_at + grace else Standing.OVER
+
+
+def in_use(path: Path, kept: Path, store: TrustStore, at: datetime) -> tuple[Edition | None, str]:
+    """Return the edition that who follows a file has in use, as far as a look from outside tells, and what is wrong.
+
+    For commands: nothing is written. The file itself if it is a whole edition that is genuine, else the latest one that a
+    process keeps. What is wrong with the file is said in any case.
+
+    Args:
+        path: the signed file.
+        kept: folder in which processes keep their last good editions.
+        store: anchors and lists.
+        at: time.
+    """
+    trouble, found = "", None
+    try:
+        first = read(path.read_bytes(), store, at)
+        found = first if isinstance(first, Edition) else None
+    except OSError as fault:
+        trouble = f"the file cannot be read: {fault.strerror}"
+    except ConfigurationError as error:
+        trouble = error.detail
+    if found is not None:
+        return found, ""
+    for one in kept.glob(f"{path.name}.*.kept"):
+        try:
+            edition = opened(one.read_bytes())
+        except (OSError, ConfigurationError):
+            continue
+        if found is None or edition.serial > found.serial:
+            found = edition
+    return found, trouble
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,12 +114,7 @@ class Follower:
 
     def standing(self, edition: Edition) -> Standing:
         """Return how fresh an edition is now."""
-        now = self.clock.now()
-        if now < edition.half_life:
-            return Standing.FRESH
-        if now < edition.expires_at:
-            return Standing.AGEING
-        return Standing.EXPIRED if now < edition.expires_at + self.grace else Standing.OVER
+        return standing(edition, self.clock.now(), self.grace)
 
     def judge(self, content: bytes) -> tuple[Edition, bytes]:
         """Return the edition that a signed file holds or leads to, if it may be taken now, and its whole signed file.
@@ -157,7 +195,7 @@ class SignedReader:
             return Checked(None, (Finding(None, "", error.detail),))
         if self.edition is not None and edition.name == self.edition.name:
             return self._use(edition, path)
-        checked = _directory(edition, path)
+        checked = directory_of(edition, path)
         if checked.directory is not None:
             try:
                 self._follower.keep(whole)
@@ -172,10 +210,11 @@ class SignedReader:
 
     def _use(self, edition: Edition, path: Path) -> Checked:
         self.edition = edition
-        return _directory(edition, path)
+        return directory_of(edition, path)
 
 
-def _directory(edition: Edition, path: Path) -> Checked:
+def directory_of(edition: Edition, path: Path) -> Checked:
+    """Return the directory that an edition holds, or what stands against it. ``path``: the file that it came from."""
     entries = Entries(path.parent)
     entries.read([dict(one) for one in edition.agencies])
     if entries.findings:

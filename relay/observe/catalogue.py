@@ -387,6 +387,14 @@ CATALOGUE: Final[tuple[Metric, ...]] = (
         "Time until the signed directory in use expires, negative in its period of grace; absent for a plain file.",
         read=True,
     ),
+    Metric(
+        "truc_directory_fresh_seconds",
+        "gauge",
+        (),
+        "Time until half of the validity of the signed directory in use is over, negative from then on: the next edition"
+        " is due. Absent for a plain file.",
+        read=True,
+    ),
     Metric("truc_directory_agencies", "gauge", (), "Agencies in the directory that is in use.", read=True),
     Metric(
         "truc_directory_reloads_total",

@@ -269,6 +269,12 @@ class DirectoryFacts:
     trouble: str  # why it cannot be used
     version: str = ""
     agencies: tuple[AgencyFacts, ...] = ()
+    serial: int = 0  # of a signed edition
+    due_at: datetime | None = (
+        None  # of a signed edition: when the next one is due, when it expires, when the grace ends
+    )
+    expires_at: datetime | None = None
+    over_at: datetime | None = None
 
 
 # --- processes and the machine

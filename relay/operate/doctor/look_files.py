@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from relay.directory.authorities import authorities_of
 from relay.directory.file import check, summary
+from relay.directory.follow import SIGNED, directory_of, in_use
 from relay.errors import Code, ConfigurationError, RefusedError, TrucError
 from relay.model.agency import Agency, AgencyCertificate
 from relay.model.times import VIETNAM
@@ -178,17 +179,50 @@ def trust(settings: Settings, at: datetime) -> TrustFacts:
 def directory(settings: Settings, at: datetime) -> DirectoryFacts:
     """Load the directory, and judge the certificates in it by our anchors and lists as far as time allows."""
     path = settings.directory.file
+    if path.suffix == SIGNED:
+        return _signed(settings, at)
     checked = check(path)
     if checked.directory is None:
         text = summary(checked.findings, path).removeprefix(f"{path}: ")
         return DirectoryFacts(at, str(path), mode_of(path), text)
-    judge = _judge(settings, checked.directory.agencies())
-    limit = time.monotonic() + _JUDGING
-    agencies = tuple(
-        AgencyFacts(agency, tuple(_certificates(agency, judge if time.monotonic() < limit else None, at)))
-        for agency in checked.directory.agencies()
-    )
+    agencies = _agencies(settings, checked.directory.agencies(), at)
     return DirectoryFacts(at, str(path), mode_of(path), "", checked.directory.version, agencies)
+
+
+def _signed(settings: Settings, at: datetime) -> DirectoryFacts:
+    """Look at the edition that the workers follow: genuine, fresh, and what stands in it."""
+    path = settings.directory.file
+    try:
+        edition, trouble = in_use(path, settings.directory.kept or path.parent, store(settings), at)
+    except ConfigurationError as error:
+        return DirectoryFacts(at, str(path), mode_of(path), error.detail)
+    if edition is None:
+        return DirectoryFacts(at, str(path), mode_of(path), trouble or "no whole edition has been taken yet")
+    checked = directory_of(edition, path)
+    if checked.directory is None:
+        trouble = trouble or summary(checked.findings, path).removeprefix(f"{path}: ")
+        return DirectoryFacts(at, str(path), mode_of(path), trouble)
+    return DirectoryFacts(
+        at,
+        str(path),
+        mode_of(path),
+        trouble,
+        checked.directory.version,
+        _agencies(settings, checked.directory.agencies(), at),
+        serial=edition.serial,
+        due_at=edition.half_life,
+        expires_at=edition.expires_at,
+        over_at=edition.expires_at + timedelta(days=settings.directory.grace_days),
+    )
+
+
+def _agencies(settings: Settings, agencies: tuple[Agency, ...], at: datetime) -> tuple[AgencyFacts, ...]:
+    judge = _judge(settings, agencies)
+    limit = time.monotonic() + _JUDGING
+    return tuple(
+        AgencyFacts(agency, tuple(_certificates(agency, judge if time.monotonic() < limit else None, at)))
+        for agency in agencies
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -181,6 +181,21 @@ def _directory_writable(directory: DirectoryFacts) -> Iterator[Found]:
         yield Found(directory.path, f"mode {directory.mode:04o}")
 
 
+def _directory_ageing(directory: DirectoryFacts) -> Iterator[Found]:
+    due, ends = directory.due_at, directory.expires_at
+    if due is not None and ends is not None and due <= directory.at < ends:
+        yield Found(directory.path, f"serial {directory.serial}, expires {ends:%Y-%m-%d %H:%M} UTC")
+
+
+def _directory_expired(directory: DirectoryFacts) -> Iterator[Found]:
+    ends, over = directory.expires_at, directory.over_at
+    if ends is not None and over is not None and ends <= directory.at:
+        yield Found(
+            directory.path,
+            f"serial {directory.serial}, expired {ends:%Y-%m-%d %H:%M} UTC, in use until {over:%Y-%m-%d %H:%M} UTC",
+        )
+
+
 def _in_force(agency: Agency, day: date) -> bool:
     return agency.admission in _ACTIVE and agency.valid_on(day)
 
@@ -284,6 +299,8 @@ CHECKS: Final = (
     on("trust", "trust.fetched-damaged", _fetched_damaged),
     on("trust", "trust.crl-optional", _crl_optional),
     on("directory", "directory.invalid", _directory_invalid),
+    on("directory", "directory.ageing", _directory_ageing),
+    on("directory", "directory.expired", _directory_expired),
     on("directory", "directory.writable", _directory_writable),
     on("directory", "directory.unserved", _unserved),
     on("directory", "directory.no-certificate", _no_certificate),

@@ -49,6 +49,13 @@ def config(home: Path, tmp_path: Path) -> Path:
     return path
 
 
+def shows(metrics: Metrics, name: str) -> float:
+    """Return what a scrape reads of a signed directory."""
+    value = metrics.value(f"truc_directory_{name}_seconds")
+    assert value is not None
+    return value
+
+
 def rename(config: Path, name: str) -> None:
     path = config.parent / "agencies.json"
     dump(
@@ -125,6 +132,23 @@ def test_a_publish_that_dies_leaves_no_difference_to_an_edition_that_nobody_keep
     assert load(target).by_code["H26"].name == "Tên mới nữa"
 
 
+def test_an_edition_is_looked_at_without_judging_its_signature(
+    truc: Truc, config: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "agencies.signed"
+    assert truc("directory", "publish", out, "--config", config).exit_code == 0
+    for command in (("show", "H26"), ("search", "H26"), ("export", tmp_path / "list.csv")):
+        result = truc("--lang", "en", "directory", *command, "--file", out)
+        assert result.exit_code == 0, result.output
+        assert "its signature is not judged here" in result.output
+    assert truc("directory", "check", out).exit_code == 0
+    assert truc("directory", "diff", out, config.parent / "agencies.json").exit_code == 0
+    refused = truc("directory", "import", tmp_path / "list.csv", "--file", out)
+    assert refused.exit_code == 3
+    out.write_bytes(out.read_bytes()[:-20])
+    assert truc("directory", "check", out).exit_code == 1
+
+
 def test_a_worker_follows_a_signed_directory(truc: Truc, config: Path, tmp_path: Path) -> None:
     out = tmp_path / "agencies.signed"
     assert truc("directory", "publish", out, "--config", config, "--days", "10").exit_code == 0
@@ -148,6 +172,11 @@ def test_a_worker_follows_a_signed_directory(truc: Truc, config: Path, tmp_path:
         (14, Standing.OVER),
     ):
         clock.days = days
+        shown = {name: shows(metrics, name) for name in ("fresh", "validity")}
+        assert (shown["fresh"] >= 0) is (
+            standing is Standing.FRESH
+        )  # from half of the validity on an alarm warns
+        assert (shown["validity"] >= 0) is (standing in {Standing.FRESH, Standing.AGEING})
         assert reader.standing() is standing
         assert guard() == ((Reason.DIRECTORY_OVER,) if standing is Standing.OVER else ())
     assert Reason.DIRECTORY_OVER in WAITED_FOR

@@ -338,6 +338,8 @@ SPOILT: Final[dict[str, Spoil]] = {
     "trust.fetched-none": trust(fetching="/var/lib/truc/fetched"),
     "trust.fetched-damaged": trust(fetching="/f", answers=(_ANSWER,), damaged=("list-0123.crl",)),
     "directory.invalid": directory(trouble="line 3: no such key", agencies=(), version=""),
+    "directory.ageing": directory(serial=4, due_at=days(-1), expires_at=days(9), over_at=days(16)),
+    "directory.expired": directory(serial=4, due_at=days(-11), expires_at=days(-1), over_at=days(6)),
     "directory.writable": directory(mode=0o666),
     "directory.unserved": agency(gateway=None, own_queue=False),
     "directory.no-certificate": agency(),

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from relay.directory.edition import next_edition, seal
+from relay.directory.file import load as load_directory
 from relay.errors import Code
 from relay.observe.clock import SystemClock
 from relay.observe.http import HttpServer
@@ -47,6 +49,16 @@ class Then(SystemClock):
 
     def now(self) -> datetime:
         return pki.NOW
+
+
+class In(SystemClock):
+    """So many days later."""
+
+    def __init__(self, days: int) -> None:
+        self.days = days
+
+    def now(self) -> datetime:
+        return pki.NOW + self.days * pki.DAY
 
 
 class Place:
@@ -103,6 +115,38 @@ def silent() -> Iterator[int]:
 @pytest.fixture
 def place(tmp_path: Path, silent: int) -> Place:
     return Place(tmp_path, silent)
+
+
+def test_a_signed_directory_is_looked_at_as_who_follows_it_has_it(place: Place) -> None:
+    plain = place.directory()
+    agencies = load_directory(place.folder / "directory.yaml").agencies()
+    edition = next_edition(
+        agencies, None, relay="truc-dev", issued_at=pki.NOW, expires_at=pki.NOW + 10 * pki.DAY
+    )
+    whole = seal(edition, place.relay.key, place.relay.chain_pem)
+    place.write("agencies.signed", whole)
+    place.config.write_text(
+        place.config.read_text().replace("directory.yaml", "agencies.signed"), encoding="utf-8"
+    )
+    seen = place.directory()
+    assert (seen.trouble, seen.serial) == ("", 1)
+    assert [one.agency.code for one in seen.agencies] == [one.agency.code for one in plain.agencies]
+    assert seen.due_at == pki.NOW + 5 * pki.DAY
+    assert seen.over_at == pki.NOW + 17 * pki.DAY
+    assert "directory.invalid" not in place.names("directory")
+    place.write(
+        "agencies.signed.w1.kept", whole
+    )  # what a worker keeps is in use, also when the lists have ended
+    for days, name in ((6, "directory.ageing"), (11, "directory.expired")):
+        report = doctor(Patient(place.config, In(days), ()), ("directory",), 20.0)
+        assert name in {one.name for one in report.findings}
+    place.write("agencies.signed", whole[:-30])
+    damaged = place.directory()
+    assert damaged.trouble
+    assert damaged.serial == 1
+    before = sorted(path.name for path in place.folder.iterdir())
+    place.directory()
+    assert sorted(path.name for path in place.folder.iterdir()) == before  # a look writes nothing
 
 
 def test_a_broker_that_never_answers_hangs_nothing_and_hides_nothing(place: Place) -> None:
