@@ -11,9 +11,11 @@ from relay.sandbox.ca import DevelopmentCa, Issued
 from relay.sandbox.files import write_private
 from relay.sandbox.home import Home, Kept
 from relay.sandbox.node import ADMIN
+from relay.sandbox.stamping import StampAuthority
 
 RELAY_USER: Final = "relay"
 KEEPER: Final = "keeper"
+STAMP_SECONDS: Final = 60
 _HEAD = "# Written by the sandbox at each start; what you want to change goes to `truc up`'s options.\n"
 
 
@@ -40,6 +42,11 @@ def relay_settings(home: Home, kept: Kept, ca: DevelopmentCa, issued: Issued) ->
         "registry": {"url": home.registry_url},
         "directory": {"file": str(home.directory_file)},
         "trust": {"anchors": [str(ca.root_cert)], "crls": [str(path) for path in ca.crls]},
+        "evidence": {
+            "authority": stamps_url(kept),
+            "authority_anchors": [str(StampAuthority(home.stamps).root_cert)],
+            "stamp_s": STAMP_SECONDS,
+        },
     }
 
 
@@ -57,6 +64,11 @@ def write_config(home: Home, kept: Kept, ca: DevelopmentCa, issued: Issued) -> N
             "http": {"host": "127.0.0.1", "port": kept.ports.worker(number)},
         }
         _write(home, name, _merged(common, own))
+
+
+def stamps_url(kept: Kept) -> str:
+    """Return the address of the time-stamp authority."""
+    return f"http://127.0.0.1:{kept.ports.stamps}/"
 
 
 def process_urls(kept: Kept) -> list[str]:

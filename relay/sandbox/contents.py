@@ -12,10 +12,11 @@ from relay.broker.connection import Endpoint
 from relay.errors import Code, OperationError
 from relay.model.agency import Admission, Agency
 from relay.sandbox.ca import DevelopmentCa, Issued, former
-from relay.sandbox.config import metrics_urls
+from relay.sandbox.config import metrics_urls, stamps_url
 from relay.sandbox.files import write_private
-from relay.sandbox.home import RELAY_NAME, Home, Kept
+from relay.sandbox.home import Home, Kept
 from relay.sandbox.node import VHOST
+from relay.sandbox.stamping import StampAuthority
 
 PROTOCOL_VERSION: Final = "1"
 
@@ -167,7 +168,9 @@ def contents(home: Home, kept: Kept, agencies: Sequence[Agency]) -> dict[str, An
         "registry_url": home.registry_url,
         "ca_cert": str(ca.root_cert),
         **({"tls_ca_cert": str(node.ca_file)} if node.ca_file else {}),
-        "relay_name": RELAY_NAME,
+        "tsa_url": stamps_url(kept),
+        "tsa_ca_cert": str(StampAuthority(home.stamps).root_cert),
+        "relay_name": kept.relay_name,
         "relay_certs": [str(path) for path in (relay.cert, *former(home.relay))],
         "directory": str(home.directory_file),
         "pids": {

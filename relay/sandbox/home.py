@@ -7,6 +7,7 @@
     supervisor.lock  held by the living supervisor
     broker/          the RabbitMQ node (its own lock, held by the Erlang VM)
     ca/  keys/  relay/   development CA, keys of agencies, key of the relay
+    stamps/          the development time-stamp authority
     tls/             of a home with TLS: its authorities, in logins/ the client certificates of gateways
     config/          truc.yaml, one file for each process, directory.json, password files
     data/            the registry
@@ -112,6 +113,11 @@ class Home:
     def tls(self) -> Path:
         """The authorities of TLS."""
         return self.path / "tls"
+
+    @property
+    def stamps(self) -> Path:
+        """Keys and certificates of the time-stamp authority."""
+        return self.path / "stamps"
 
     @property
     def logins(self) -> Path:

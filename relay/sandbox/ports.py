@@ -20,6 +20,7 @@ _RANGE_FILE = Path("/proc/sys/net/ipv4/ip_local_port_range")
 _PREFERRED = (20000, 32000)
 _OTHERWISE = (2048, 65536)
 _BROKER_PORTS = 5
+_MOST_WORKERS = BLOCK - _BROKER_PORTS - 2  # keeper and time-stamps have one each
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,12 +59,15 @@ class Ports:
         """HTTP port of the keeper."""
         return self.base + _BROKER_PORTS
 
+    @property
+    def stamps(self) -> int:
+        """HTTP port of the time-stamp authority: the last one."""
+        return self.base + BLOCK - 1
+
     def worker(self, number: int) -> int:
         """HTTP port of worker ``number`` (from 1 on). Raises SANDBOX-BROKEN beyond the block."""
-        if not 1 <= number <= BLOCK - _BROKER_PORTS - 1:
-            raise OperationError(
-                Code.SANDBOX_BROKEN, f"a sandbox has room for {BLOCK - _BROKER_PORTS - 1} workers"
-            )
+        if not 1 <= number <= _MOST_WORKERS:
+            raise OperationError(Code.SANDBOX_BROKEN, f"a sandbox has room for {_MOST_WORKERS} workers")
         return self.base + _BROKER_PORTS + number
 
 

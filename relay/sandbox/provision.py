@@ -21,6 +21,7 @@ from relay.sandbox.ca import DevelopmentCa, Issued
 from relay.sandbox.config import RELAY_USER, write_config
 from relay.sandbox.home import Home, Kept
 from relay.sandbox.node import ADMIN
+from relay.sandbox.stamping import StampAuthority
 from relay.sandbox.tlsca import TlsAuthorities
 
 _NOTE = "Sample agencies of a sandbox (mẫu), no national data."
@@ -54,6 +55,7 @@ def prepare(home: Home, now: datetime) -> tuple[Agency, ...]:
     ca = DevelopmentCa(home.ca)
     ca.ensure(now)
     kept = home.kept()
+    StampAuthority(home.stamps).ensure(now)
     relay = ca.relay(home.relay, kept.relay_name, now)
     before = agencies_of(home, kept)
     own = {agency.code for agency in sample_agencies()} | set(kept.added)

@@ -26,6 +26,7 @@ from relay.sandbox.home import Home, Kept, Running, Status
 from relay.sandbox.node import STOP_LIMIT
 from relay.sandbox.ports import claim
 from relay.sandbox.process import Process, identify
+from relay.sandbox.stamping import StampAuthority, StampServer
 
 Say = Callable[[str], None]
 
@@ -82,6 +83,8 @@ class Supervisor:
         self._ready = False
         self._was_ready = False
         self._booting = False
+        self._stamps: StampServer | None = None
+        self._stamps_not_before = 0.0
 
     def run(self) -> None:
         """Supervise until SIGTERM or SIGINT, then stop everything in order.
@@ -102,6 +105,9 @@ class Supervisor:
                 stop_everything(self.home)
                 self._note("failed", error)
                 raise
+            finally:
+                if self._stamps is not None:
+                    self._stamps.close()
 
     # --- the loop
 
@@ -134,6 +140,7 @@ class Supervisor:
         if asked and self._was_ready:
             self._repair()
         self._notice_changes()
+        self._keep_stamps()
         self._keep_broker()
         self._keep_processes()
         self._look_whether_ready()
@@ -269,6 +276,19 @@ class Supervisor:
             f"broker {'runs already' if adopted else 'started'}: RabbitMQ {version}, process {vm.pid}, "
             f"{changes} changes of topology"
         )
+
+    # --- time-stamps
+
+    def _keep_stamps(self) -> None:
+        """Serve the time-stamp authority. Without it heads go unstamped, and nothing else is different."""
+        if self._stamps is not None or time.monotonic() < self._stamps_not_before:
+            return
+        try:
+            authority = StampAuthority(self.home.stamps)
+            self._stamps = StampServer(authority, self._kept.ports.stamps, lambda: datetime.now(UTC))
+        except OSError as error:
+            self._stamps_not_before = time.monotonic() + _LAST_DELAY
+            self._say(f"no time-stamps: {error}")
 
     # --- worker and keeper
 

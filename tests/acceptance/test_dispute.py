@@ -211,6 +211,22 @@ def test_the_whole_log_holds_and_so_does_the_registry(dispute: Dispute, axis: Ax
     assert "Everything holds" in out
 
 
+def test_the_sandboxs_authority_stamps_heads_and_is_judged_by_its_root_alone(
+    dispute: Dispute, axis: Axis, tmp_path: Path
+) -> None:
+    end = time.monotonic() + 60
+    while not json.loads(_truc("evidence", "verify", "--home", axis.home, "--json")[0])["time_stamps"]:
+        assert time.monotonic() < end, "no head was time-stamped"
+        time.sleep(0.5)
+    log, root = tmp_path / "log", axis.sandbox.raw["tsa_ca_cert"]
+    _truc("evidence", "export", "--log", log, "--home", axis.home)
+    words = ("evidence", "verify", log, "--ca", dispute.root, "--json", "--tsa")
+    assert json.loads(_truc(*words, root)[0])["time_stamps"] >= 1
+    out, code = _truc(*words, dispute.root, code=None)  # the anchor of signatures is none of time-stamps
+    assert code == 1
+    assert {one["kind"] for one in json.loads(out)["faults"]} == {"time-stamp"}
+
+
 def test_each_partys_own_files_are_found_in_the_case(dispute: Dispute, tmp_path: Path) -> None:
     """The sender's document and receipts, the recipient's status: by one command, without the relay."""
     files = {"sent": dispute.sent, "got": dispute.got, "said": dispute.said, "told": dispute.receipts[1]}
