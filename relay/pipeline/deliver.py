@@ -9,13 +9,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from datetime import date, timedelta
+from datetime import timedelta
 from typing import Final
 
 from relay.broker import names
 from relay.directory.admission import standing
 from relay.errors import Code
-from relay.model.agency import Admission
+from relay.model.agency import Admission, Agency
 from relay.model.delivery import Delivery, State
 from relay.model.message import Outgoing, Published
 from relay.model.ports import Clock, Directory, Publisher
@@ -97,7 +97,7 @@ class Deliverer:
         ``ours`` is asked before anything is published a second time: whether the document still is this worker's.
         """
         listed = [delivery for delivery in document.deliveries if delivery.open]
-        paused = {one.delivery_id: until for one in listed if (until := self._paused(one)) is not None}
+        paused = {one.delivery_id: agency for one in listed if (agency := self._paused(one)) is not None}
         waiting = [one for one in listed if one.delivery_id not in paused]
         results = await self._publish(document, waiting, body, refers_to)
         undecided = [one for one in waiting if results[one.delivery_id] is Published.UNDECIDED and ours()]
@@ -116,15 +116,15 @@ class Deliverer:
             for one in listed
         )
 
-    def _paused(self, delivery: Delivery) -> date | None:
-        """Return until when the recipient is suspended, as the directory says now; None: it takes part."""
+    def _paused(self, delivery: Delivery) -> Agency | None:
+        """Return the recipient if it is suspended, as the directory says now; None: it takes part."""
         agency, today = self._directory().agency(delivery.recipient), vietnam_day(self._clock.now())
         if agency is None or standing(agency, today) is not Admission.SUSPENDED:
             return None
-        return agency.suspended_until
+        return agency
 
-    def _pause(self, delivery: Delivery, until: date, attempt: int) -> Move:
-        now = self._clock.now()
+    def _pause(self, delivery: Delivery, agency: Agency, attempt: int) -> Move:
+        now, until = self._clock.now(), agency.suspended_until
         _, delay = self._ladder.rung(attempt + 1)
         return Move(
             delivery.delivery_id,
@@ -133,7 +133,7 @@ class Deliverer:
             Code.RECIPIENT_SUSPENDED,
             due_at=now + delay,
             attempt=attempt + 1,
-            detail=until.isoformat(),
+            detail="" if until is None else until.isoformat(),
         )
 
     async def _publish(

@@ -16,6 +16,7 @@ from relay.directory.snapshot import AgencyDirectory
 from relay.errors import Code
 from relay.model.agency import Admission, Agency
 from relay.model.delivery import State
+from relay.model.message import Published
 from relay.model.times import vietnam_day
 from tests.support.simulation import AGENCIES, Simulation, edoc
 from tests.support.virtual import VirtualLoop, run
@@ -140,19 +141,29 @@ def test_a_suspension_that_lasts_longer_than_a_document_can_wait_is_refused_with
     simulated(AGENCIES, body)
 
 
-def test_an_agency_that_was_suspended_meanwhile_gets_nothing_that_was_planned_before() -> None:
-    """Also what is on the ladder for another reason waits for the end of the suspension."""
+@pytest.mark.parametrize("days", [1, None])
+def test_an_agency_that_was_suspended_meanwhile_gets_nothing_that_was_planned_before(
+    days: int | None,
+) -> None:
+    """Also what is on the ladder for another reason waits for the end of the suspension, be it known or not."""
 
     async def body(sim: Simulation) -> None:
-        suspended(sim, 1)
+        before = sim.directory
+        sim.script = lambda one: Published.NACKED if one.exchange == "level.province" else None
         process = sim.start()
         sim.send(edoc("H26", "H29"))
         await sim.quiet(ladder=False)
-        await sim.stop(process)
-        second = sim.start(name="w2")
+        suspended(sim, days)
+        sim.script = lambda _one: None
         await asyncio.sleep(900)
         assert not sim.copies("H29")
-        await sim.stop(second)
+        (delivery,) = sim.documents()[0].deliveries
+        assert (delivery.state, delivery.code) == (State.PLANNED, RECIPIENT)
+        sim.directory = before
+        await sim.quiet(4000)
+        assert len(sim.copies("H29")) == 1
+        await sim.stop(process)
+        sim.check()
 
     simulated(AGENCIES, body)
 
