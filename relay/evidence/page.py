@@ -57,7 +57,7 @@ def render(case: Case, checked: Checked, beside: Beside, statuses: Texts) -> str
         f"<h1>{_both('Evidence about a document', 'Chứng cứ về một văn bản')}</h1>",
         _result(checked),
         _table([*_first(case), *(_document(about, case, names) if about else ())]),
-        *_section(_both("Recipients", "Nơi nhận"), _recipients(case, records, names)),
+        *_section(_both("Recipients", "Nơi nhận"), _recipients(about, records, names)),
         *_section(
             _both("What is on record", "Những gì đã được ghi nhận"),
             _table(
@@ -124,10 +124,13 @@ def _first(case: Case) -> Iterable[tuple[str, str]]:
 
 
 def _about(case: Case, records: Sequence[Record]) -> Record | None:
-    for record in records:
-        if isinstance(record.facts, Submission) and record.facts.transport_id == case.transport_id:
-            return record
-    return None
+    """The submission that the case is about; one that was accepted before one that somebody else tried under that id."""
+    own = [
+        (record, record.facts)
+        for record in records
+        if isinstance(record.facts, Submission) and record.facts.transport_id == case.transport_id
+    ]
+    return next((record for record, facts in own if not facts.refusal), own[0][0] if own else None)
 
 
 def _document(about: Record, case: Case, names: Mapping[str, str]) -> Iterable[tuple[str, str]]:
@@ -175,7 +178,7 @@ def _subject(case: Case, sha256: str) -> str:
     return ""
 
 
-def _recipients(case: Case, records: Sequence[Record], names: Mapping[str, str]) -> str:
+def _recipients(about: Record | None, records: Sequence[Record], names: Mapping[str, str]) -> str:
     """Where each delivery stands by the records: the latest word on it."""
     to: dict[str, str] = {}
     stands: dict[str, tuple[datetime, int, State, str]] = {}
@@ -188,7 +191,7 @@ def _recipients(case: Case, records: Sequence[Record], names: Mapping[str, str])
     for record in records:
         facts = record.facts
         if isinstance(facts, Submission):
-            if facts.transport_id == case.transport_id and not facts.refusal:
+            if record is about and not facts.refusal:
                 for line in facts.lines:
                     to[line.delivery_id] = line.recipient
                     moved(record.at, line.delivery_id, line.state, line.code)

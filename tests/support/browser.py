@@ -6,6 +6,7 @@ It has no network: every name resolves to nothing, and what a page asks for is k
 from __future__ import annotations
 
 import base64
+import fcntl
 import json
 import os
 import select
@@ -81,10 +82,9 @@ class Browser:
         self._out, self._in = ours, theirs
 
         def numbered() -> None:  # the protocol's pipes are descriptors 3 and 4
-            os.dup2(to_browser, 30)
-            os.dup2(from_browser, 31)
-            os.dup2(30, 3)
-            os.dup2(31, 4)
+            ends = [fcntl.fcntl(one, fcntl.F_DUPFD_CLOEXEC, 64) for one in (to_browser, from_browser)]
+            os.dup2(ends[0], 3)
+            os.dup2(ends[1], 4)
 
         self._process = subprocess.Popen(
             [program(), *_OPTIONS, f"--user-data-dir={folder}", "about:blank"],

@@ -12,10 +12,10 @@ from relay.evidence.headlist import HeadReader
 from relay.evidence.judging import check_case
 from relay.evidence.page import Beside, render
 from relay.evidence.pagewords import RECEIPTS, STATES
-from relay.evidence.synthetic import relay_key
+from relay.evidence.synthetic import MemoryLog, relay_key
 from relay.model.delivery import State
 from relay.model.receipt import ReceiptKind
-from tests.support.evidencecase import small_case
+from tests.support.evidencecase import case_of, small_case, submissions
 
 KEY = relay_key("truc-a")
 READER = HeadReader(None, frozenset({KEY.sha256}))
@@ -47,6 +47,23 @@ def test_the_page_says_what_the_records_say() -> None:
         assert words in page
     with pytest.raises(RefusedError):
         page_of(replace(case, exported_at="now"))
+
+
+def test_what_was_accepted_comes_before_what_somebody_else_tried_under_that_id() -> None:
+    log, case = small_case(KEY)
+    (chain,) = log.chains()
+    document = submissions(log, chain)[0]
+    other = MemoryLog(KEY, seed=4)
+    begun = other.start("w1")
+    other.append(
+        begun, replace(document, sender="G99", lines=(), refusal="WRONG-SENDER", document_id="tried")
+    )
+    other.append(begun, document)
+    other.seal(begun)
+    other.sign()
+    page = page_of(case_of(other, case.transport_id))
+    assert page.index(document.document_id) < page.index("G99")
+    assert page.index(f">{document.lines[0].recipient}<") < page.index("WRONG-SENDER")
 
 
 def test_what_does_not_hold_and_who_is_not_vouched_for_stands_on_top() -> None:
