@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from relay.errors import Code, ConfigurationError
-from relay.sandbox.files import private_folder, write_private
+from relay.sandbox.files import alone, private_folder, write_private
 from relay.sandbox.issuing import (
     BACKDATED,
     CA_LIFE,
@@ -65,27 +65,30 @@ class DevelopmentCa:
             now: The time, aware.
         """
         private_folder(self.folder)
-        root = self._authority("root", "Trục development root (mẫu)", None, now)
-        self._authority("issuing", "Trục development issuing CA (mẫu)", root, now)
+        with alone(self.folder):
+            root = self._authority("root", "Trục development root (mẫu)", None, now)
+            self._authority("issuing", "Trục development issuing CA (mẫu)", root, now)
         self.renew_crls(now)
 
     def renew_crls(self, now: datetime) -> None:
         """Write both lists anew, with the entries they have, valid for 30 days from ``now``."""
-        for name in ("root", "issuing"):
-            self._write_crl(name, self._revoked(name), now)
+        with alone(self.folder):
+            for name in ("root", "issuing"):
+                self._write_crl(name, self._revoked(name), now)
 
     def revoke(self, certificate: x509.Certificate, now: datetime, at: datetime | None = None) -> None:
         """Put a certificate on its issuer's list (once), revoked ``at`` (``now`` by default)."""
         name = "root" if certificate.issuer == self._load("root")[0].subject else "issuing"
-        entries = {entry.serial_number: entry for entry in self._revoked(name)}
-        if certificate.serial_number not in entries:
-            entries[certificate.serial_number] = (
-                x509.RevokedCertificateBuilder()
-                .serial_number(certificate.serial_number)
-                .revocation_date(at or now)
-                .build()
-            )
-        self._write_crl(name, entries.values(), now)
+        with alone(self.folder):
+            entries = {entry.serial_number: entry for entry in self._revoked(name)}
+            if certificate.serial_number not in entries:
+                entries[certificate.serial_number] = (
+                    x509.RevokedCertificateBuilder()
+                    .serial_number(certificate.serial_number)
+                    .revocation_date(at or now)
+                    .build()
+                )
+            self._write_crl(name, entries.values(), now)
 
     def agency(
         self,
@@ -115,7 +118,8 @@ class DevelopmentCa:
                 x509.NameAttribute(NameOID.COMMON_NAME, f"{code} (mẫu)"),
             ]
         )
-        return self._leaf(folder, code, subject, (), now, kind=kind, renew=renew)
+        with alone(self.folder):  # a running sandbox issues by itself to those who join
+            return self._leaf(folder, code, subject, (), now, kind=kind, renew=renew)
 
     def relay(
         self, folder: Path, name: str, now: datetime, *, kind: KeyKind = "ec-p256", renew: bool = False
@@ -133,9 +137,10 @@ class DevelopmentCa:
         )
         names = (x509.UniformResourceIdentifier(RELAY_URN + name),)
         there = Issued(folder / "relay.key", folder / "relay.pem")
-        if renew or not usable(there, now):
-            _keep_former(there, folder)
-        return self._leaf(folder, "relay", subject, names, now, kind=kind, renew=renew)
+        with alone(self.folder):
+            if renew or not usable(there, now):
+                _keep_former(there, folder)
+            return self._leaf(folder, "relay", subject, names, now, kind=kind, renew=renew)
 
     # --- inside
 

@@ -23,7 +23,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from relay.errors import Code, ConfigurationError
 from relay.model.codes import normal_form
 from relay.sandbox.ca import CRL_LIFE
-from relay.sandbox.files import private_folder, write_private
+from relay.sandbox.files import alone, private_folder, write_private
 from relay.sandbox.issuing import (
     BACKDATED,
     CA_LIFE,
@@ -65,8 +65,9 @@ class TlsAuthorities:
     def ensure(self, now: datetime) -> None:
         """Make the roots where they are missing. ``now``: the time, aware."""
         private_folder(self.folder)
-        self._root("root", "Trục development TLS root (mẫu)", now)
-        self._root("logins", "Trục development gateway logins (mẫu)", now)
+        with alone(self.folder):
+            self._root("root", "Trục development TLS root (mẫu)", now)
+            self._root("logins", "Trục development gateway logins (mẫu)", now)
 
     def server(
         self, folder: Path, now: datetime, *, life: timedelta = TLS_LIFE, renew: bool = False
@@ -74,9 +75,9 @@ class TlsAuthorities:
         """Return the broker's key and certificate in ``folder``, for localhost, 127.0.0.1 and ::1; renewed if it ends
         within 30 days (the broker notices by itself)."""
         subject = _subject("localhost")
-        return self._leaf(
-            "root", folder, "server", subject, ExtendedKeyUsageOID.SERVER_AUTH, _NAMES, now, life, renew
-        )
+        purpose = ExtendedKeyUsageOID.SERVER_AUTH
+        with alone(self.folder):
+            return self._leaf("root", folder, "server", subject, purpose, _NAMES, now, life, renew)
 
     def login(
         self, folder: Path, code: str, now: datetime, *, life: timedelta = TLS_LIFE, renew: bool = False
@@ -87,21 +88,22 @@ class TlsAuthorities:
             RefusedError: BAD-CODE: not an agency's code in the normal form; such a name is never signed.
         """
         subject = _subject(normal_form(code))
-        return self._leaf(
-            "logins", folder, code, subject, ExtendedKeyUsageOID.CLIENT_AUTH, (), now, life, renew
-        )
+        purpose = ExtendedKeyUsageOID.CLIENT_AUTH
+        with alone(self.folder):
+            return self._leaf("logins", folder, code, subject, purpose, (), now, life, renew)
 
     def revoke(self, login: x509.Certificate, now: datetime) -> None:
         """Put a login certificate on the list (once); see ``publish``."""
-        entries = {entry.serial_number: entry for entry in self._revoked()}
-        if login.serial_number not in entries:
-            entries[login.serial_number] = (
-                x509.RevokedCertificateBuilder()
-                .serial_number(login.serial_number)
-                .revocation_date(now)
-                .build()
-            )
-            self._write_list(entries.values(), now)
+        with alone(self.folder):
+            entries = {entry.serial_number: entry for entry in self._revoked()}
+            if login.serial_number not in entries:
+                entries[login.serial_number] = (
+                    x509.RevokedCertificateBuilder()
+                    .serial_number(login.serial_number)
+                    .revocation_date(now)
+                    .build()
+                )
+                self._write_list(entries.values(), now)
 
     def publish(self, folder: Path, now: datetime) -> None:
         """Give the broker what it judges client certificates by: ``logins.pem`` and the list, renewed, in ``crls``.
@@ -109,7 +111,8 @@ class TlsAuthorities:
         The broker looks for a list by its issuer's hashed name at each login; where there is none it takes nobody.
         """
         authority, _ = self._load("logins")
-        self._write_list(self._revoked(), now)
+        with alone(self.folder):
+            self._write_list(self._revoked(), now)
         anchor = self.logins_cert.read_bytes()
         if not (there := folder / "logins.pem").exists() or there.read_bytes() != anchor:
             write_private(there, anchor)

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import stat
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -116,3 +118,38 @@ def test_a_damaged_authority_is_named_and_not_replaced(ca: DevelopmentCa) -> Non
         ca.ensure(NOW)
     assert raised.value.code is Code.KEY_UNUSABLE
     assert "root" in raised.value.detail
+
+
+_ISSUE = """
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from relay.sandbox.ca import DevelopmentCa
+folder, now = Path(sys.argv[1]), datetime(2026, 3, 2, 8, 30, tzinfo=UTC)
+ca = DevelopmentCa(folder / "ca")
+sys.stdin.readline()
+for number in range(12):
+    leaf = ca.agency(folder / "keys", f"H{number}", "Cơ quan mẫu", now).leaf()
+    if number % 4 == int(sys.argv[2]):
+        ca.revoke(leaf, now)
+"""
+
+
+def test_processes_that_issue_at_once_leave_pairs_and_lose_no_revocation(
+    ca: DevelopmentCa, tmp_path: Path
+) -> None:
+    issuing = [
+        subprocess.Popen([sys.executable, "-c", _ISSUE, tmp_path, str(which)], stdin=subprocess.PIPE)
+        for which in range(4)
+    ]
+    for process in issuing:
+        process.communicate(b"go\n", timeout=120)
+        assert process.returncode == 0
+    serials = set()
+    for number in range(12):
+        issued = ca.agency(tmp_path / "keys", f"H{number}", "Cơ quan mẫu", NOW)
+        key = load_pem_private_key(issued.key.read_bytes(), None)
+        assert key.public_key() == issued.leaf().public_key()
+        serials.add(issued.leaf().serial_number)
+    listed = {one.serial_number for one in x509.load_pem_x509_crl(ca.crls[1].read_bytes())}
+    assert listed == serials
