@@ -11,6 +11,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
+from relay.directory.wording import of_code
+
 _N: Final = r"(\w+)"
 
 
@@ -84,11 +86,6 @@ _DETAILS: Final = _table((
     ("inside the root", "bên trong phần tử gốc"),
     (rf"in an element {_N}", r"trong phần tử \1"),
     (rf"a mark of secrecy stands in {_N}", r"có dấu chỉ mức độ mật ở \1"),
-    ("an identifier code is at most 35 of A-Z, 0-9 and '.'", "mã định danh gồm tối đa 35 ký tự A-Z, 0-9 và dấu chấm"),
-    (
-        "not an identifier code of the 2016 or the 2020 form",
-        "không phải mã định danh dạng 2016 (QCVN 102:2016) hay dạng 2020 (Quyết định 20/2020)",
-    ),
     # the strict writer
     (rf"{_N} needs {_N}", r"\1 phải có \2"),
     ("a document needs a TraceHeaderList", "văn bản phải có TraceHeaderList"),
@@ -128,7 +125,7 @@ def _known(detail: str) -> str | None:
         match = pattern.fullmatch(detail)
         if match is not None:
             return match.expand(text)
-    return None
+    return of_code(detail)
 
 
 # schemas

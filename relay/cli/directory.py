@@ -261,6 +261,9 @@ _ADMISSIONS: Final[Mapping[str, Callable[[], str]]] = {
 }
 _MATTERS: Final[Mapping[str, Callable[[], str]]] = {
     "orphan": lambda: words("its parent is not listed", "đơn vị cấp trên không có trong danh bạ"),
+    "out-of-rank": lambda: words(
+        "of a number that no decision gives out", "số hiệu cấp 1 ngoài khoảng mà các quyết định quy định"
+    ),
     "parent-closed": lambda: words(
         "in force, while the one above it is closed", "còn hiệu lực trong khi đơn vị cấp trên đã đóng"
     ),

@@ -13,7 +13,7 @@ from cryptography import x509
 from relay.directory.admission import standing
 from relay.directory.snapshot import AgencyDirectory, is_closed
 from relay.model.agency import Admission, Agency, AgencyCertificate
-from relay.model.codes import parent_code
+from relay.model.codes import out_of_rank, parent_code
 from relay.model.levels import Level
 from relay.model.times import vietnam_day
 
@@ -26,6 +26,7 @@ class Matter(StrEnum):
     """What it is about."""
 
     ORPHAN = "orphan"
+    OUT_OF_RANK = "out-of-rank"
     PARENT_CLOSED = "parent-closed"
     DISTRICT_ENDED = "district-ended"
     NOT_CONNECTED = "not-connected"
@@ -48,6 +49,8 @@ class Advice:
 def advice(directory: AgencyDirectory, day: date) -> Iterator[Advice]:
     """Yield what wants attention on a day, in the order of the directory."""
     for agency in directory.agencies():
+        if out_of_rank(agency.code):
+            yield Advice(Matter.OUT_OF_RANK, agency.code)
         above = parent_code(agency.code)
         if agency.parent is None and above is not None:
             yield Advice(Matter.ORPHAN, agency.code, above)

@@ -205,10 +205,8 @@ class _Merge:
     def _code(self, written: str, row: Row, key: str) -> str | None:
         try:
             return normal_form(written)
-        except RefusedError:
-            self._fault(
-                row, written[:40], f"{key}: has to be an identifier code of the 2016 or the 2020 form"
-            )
+        except RefusedError as error:
+            self._fault(row, written[:40], f"{key}: {error.detail}")
             return None
 
     def _fault(self, row: Row, code: str, problem: str) -> None:

@@ -119,6 +119,55 @@ _PROBLEMS: Final = tuple((re.compile(pattern, re.DOTALL), text) for pattern, tex
 ))  # fmt: skip
 
 
+_CODES: Final = tuple((re.compile(pattern), text) for pattern, text in (
+    ("an identifier code is empty", "mã định danh để trống"),
+    ("white space stands around an identifier code", "có khoảng trắng quanh mã định danh"),
+    (r"character (\d+) of an identifier code is white space", r"ký tự thứ \1 của mã định danh là khoảng trắng"),
+    (r"character (\d+) of an identifier code is of another script", r"ký tự thứ \1 của mã định danh không phải chữ Latinh A-Z"),
+    (r"character (\d+) of an identifier code is a small letter", r"ký tự thứ \1 của mã định danh là chữ thường"),
+    (
+        r"character (\d+) of an identifier code is none of A-Z, 0-9 and '\.'",
+        r"ký tự thứ \1 của mã định danh không phải A-Z, 0-9 hay dấu chấm",
+    ),
+    (
+        r"an identifier code has (\d+) characters, at most (\d+) are allowed",
+        r"mã định danh dài \1 ký tự, tối đa \2",
+    ),
+    (r"group (\d+) of an identifier code is empty", r"nhóm thứ \1 của mã định danh để trống"),
+    (
+        r"the number of an enterprise has 10 or 13 digits, this one (\d+)",
+        r"mã số doanh nghiệp có 10 hoặc 13 chữ số, mã này có \1",
+    ),
+    ("the scheme of an identifier code is none of Z01 to Z99", "lược đồ của mã định danh không phải Z01 đến Z99"),
+    (
+        "an identifier code of a scheme has 1 to 32 characters behind the scheme's own",
+        "mã theo lược đồ có từ 1 đến 32 ký tự sau mã lược đồ",
+    ),
+    (
+        r"no group of level 1 has the letter of group (\d+): (\w+) are known",
+        r"chữ cái ở nhóm thứ \1 không phải của nhóm cấp 1 nào: chỉ có \2",
+    ),
+    (
+        "neither the first nor the last group of an identifier code is a letter and two digits",
+        "nhóm đầu và nhóm cuối của mã định danh đều không phải một chữ cái và hai chữ số",
+    ),
+    (
+        r"the 2016 form of an identifier code has (\d+) groups, this one (\d+)",
+        r"mã định danh dạng 2016 có \1 nhóm, mã này có \2",
+    ),
+    (
+        r"group (\d+) of an identifier code of the 2016 form has other characters than digits",
+        r"nhóm thứ \1 của mã định danh dạng 2016 có ký tự không phải chữ số",
+    ),
+    (
+        r"group (\d+) of an identifier code of the 2016 form has (\d+) digits, 2 or 3 are due",
+        r"nhóm thứ \1 của mã định danh dạng 2016 có \2 chữ số, phải là 2 hoặc 3",
+    ),
+    (
+        "not an identifier code of the 2016 or the 2020 form",
+        "không phải mã định danh dạng 2016 (QCVN 102:2016) hay dạng 2020 (Quyết định 20/2020)",
+    ),
+))  # fmt: skip
 _WHERE: Final = re.compile(r"(line|entry) (\d+)")
 _MORE: Final = re.compile(r"and (\d+) more")
 
@@ -145,8 +194,17 @@ def _place(text: str) -> str:
     return text if match is None else f"{'dòng' if match[1] == 'line' else 'mục'} {match[2]}"
 
 
+def of_code(detail: str) -> str | None:
+    """Return what is wrong with an identifier code, in Vietnamese; None if it is about something else."""
+    return _first(_CODES, detail)
+
+
 def _known(problem: str) -> str | None:
-    for pattern, text in _PROBLEMS:
+    return _first(_PROBLEMS, problem) or of_code(problem)
+
+
+def _first(table: tuple[tuple[re.Pattern[str], str], ...], problem: str) -> str | None:
+    for pattern, text in table:
         match = pattern.fullmatch(problem)
         if match is not None:
             return match.expand(text)

@@ -111,7 +111,7 @@ def test_all_faults_of_a_list_are_told_in_the_language(place: Path, tmp_path: Pa
     bad = tmp_path / "bad.csv"
     bad.write_text("code,name\n" + "".join(f"x{number},A\n" for number in range(40)), encoding="utf-8")
     told = run("--lang", "vi", "import", bad, "--file", place, code=3)
-    assert told.output.count("phải là mã định danh dạng 2016 hoặc 2020") == 40
+    assert told.output.count("ký tự thứ 1 của mã định danh là chữ thường") == 40
     assert "dòng 41: x39: " in told.output
     facts = json.loads(run("import", bad, "--file", place, "--json", code=3).stdout)
     assert len(facts["findings"]) == 40

@@ -76,6 +76,10 @@ def test_families() -> None:
     assert matters(old, alive, below) == [("H02.01", Matter.PARENT_CLOSED)]
 
 
+def test_a_number_that_no_decision_gives_out() -> None:
+    assert matters(replace(FINE, code="H64", gateway="H64")) == [("H64", Matter.OUT_OF_RANK)]
+
+
 def test_districts_are_over_from_their_day_on() -> None:
     district = replace(
         FINE, code="H01.31", parent="H01", gateway="H01", level=Level.DISTRICT, certificates=()

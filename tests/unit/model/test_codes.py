@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from relay.directory.wording import of_code
 from relay.errors import Code, RefusedError
-from relay.model.codes import MAX_LENGTH, depth, form_2016, normal_form, parent_code
+from relay.model.codes import MAX_LENGTH, depth, form_2016, normal_form, out_of_rank, parent_code
 from relay.model.levels import Level, default_level
 
 head = st.builds(
@@ -100,6 +101,68 @@ def test_what_is_no_code(written: str) -> None:
     with pytest.raises(RefusedError) as caught:
         normal_form(written)
     assert caught.value.code is Code.BAD_CODE
+
+
+@pytest.mark.parametrize(
+    ("written", "part"),
+    [
+        ("", "is empty"),
+        (" H26", "white space stands around"),
+        ("H26. 15", "character 5 of an identifier code is white space"),
+        ("h26.15", "character 1 of an identifier code is a small letter"),
+        ("Н26", "character 1 of an identifier code is of another script"),
+        ("H26.15/01", "character 7 of an identifier code is none of A-Z"),
+        ("H26.15-01", "character 7 of an identifier code is none of A-Z"),
+        ("H26" + ".1" * 20, "has 43 characters, at most 35"),
+        ("H26..15", "group 2 of an identifier code is empty"),
+        ("H26.15.", "group 3 of an identifier code is empty"),
+        ("000.1137.H53", "group 2 of an identifier code of the 2016 form has 4 digits, 2 or 3 are due"),
+        ("000.A0.13.H53", "group 2 of an identifier code of the 2016 form has other characters"),
+        ("000.00.00.00.H53", "has 4 groups, this one 5"),
+        ("L26.01", "the letter of group 1: ABCDEFGHIJKW are known"),
+        ("000.20.31.L53", "the letter of group 4"),
+        ("001.00.20.TT2", "neither the first nor the last group"),
+        ("010010910", "10 or 13 digits, this one 9"),
+        ("Z00.A", "Z01 to Z99"),
+        ("Z01", "behind the scheme's own"),
+    ],
+)
+def test_an_error_says_which_part_is_wrong_in_both_languages(written: str, part: str) -> None:
+    with pytest.raises(RefusedError) as caught:
+        normal_form(written)
+    assert part in caught.value.detail
+    assert of_code(caught.value.detail) is not None
+
+
+@given(st.text(max_size=40))
+def test_each_fault_of_a_code_is_in_words(written: str) -> None:
+    said = ""
+    try:
+        normal_form(written)
+    except RefusedError as error:
+        said = error.detail
+    assert not said or of_code(said) is not None, said
+
+
+@pytest.mark.parametrize(
+    ("code", "out"),
+    [
+        *(("H01", False), ("H63.99", False), ("H64", True), ("H00", True), ("K63", False), ("K64.01", True)),
+        *(
+            ("G99", False),
+            ("G00", True),
+            ("B01", False),
+            ("B02", True),
+            ("D02", True),
+            ("I06", False),
+            ("I07", True),
+        ),
+        *(("J99", False), ("A00", True), ("W00", False), ("Z01.H64", False), ("0100109106", False)),
+    ],
+)
+def test_ranks_of_the_decisions(code: str, out: bool) -> None:
+    assert normal_form(code) == code
+    assert out_of_rank(code) is out
 
 
 @pytest.mark.parametrize("code", ["H26.15.01.001.9", "H26.ABC", "H26.150", "0100109106", "Z01.A"])
