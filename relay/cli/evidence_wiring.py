@@ -18,7 +18,7 @@ from relay.observe.clock import SystemClock
 from relay.settings import Settings
 from relay.trust.chain import read_certificates
 from relay.trust.detached import verify_detached
-from relay.trust.timestamp import TokenJudge, ask, question, read_answer
+from relay.trust.timestamp import TokenJudge, ask, check_time, question, read_answer
 
 _NONCE_BITS = 64
 
@@ -38,7 +38,7 @@ def evidence_duty(
             timedelta(seconds=own.stamp_s),
         ),
         clock,
-        authority(settings),
+        authority(settings, clock),
         active,
     )
 
@@ -49,9 +49,9 @@ def token_judge(settings: Settings) -> TokenJudge | None:
     return TokenJudge(roots) if roots else None
 
 
-def authority(settings: Settings) -> Authority | None:
+def authority(settings: Settings, clock: Clock) -> Authority | None:
     """Return what asks the configured authority and judges its answer; None: there is none."""
-    own = settings.evidence
+    own, skew = settings.evidence, timedelta(seconds=settings.trust.clock_skew_s)
     if not own.authority:
         return None
     judge = token_judge(settings)
@@ -62,9 +62,11 @@ def authority(settings: Settings) -> Authority | None:
 
     def stamp(text: bytes) -> TimeStamp:
         nonce = secrets.randbits(_NONCE_BITS)
-        asked = question(hashlib.sha256(text).digest(), nonce)
+        asked, before = question(hashlib.sha256(text).digest(), nonce), clock.now()
         token = read_answer(ask(own.authority, asked, own.authority_timeout_s))
-        return TimeStamp(0, own.authority, judge.judge(token, text, nonce).at, token)
+        stamped = judge.judge(token, text, nonce)
+        check_time(stamped, before, clock.now(), skew)
+        return TimeStamp(0, own.authority, stamped.at, token)
 
     return stamp
 

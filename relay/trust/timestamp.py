@@ -14,7 +14,7 @@ import http.client
 import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar, Final, NoReturn
 from urllib.parse import urlsplit
 
@@ -109,6 +109,24 @@ def read_answer(octets: bytes) -> bytes:
     if not there:
         _refuse("granted, without a token")
     return token_octets
+
+
+def check_time(stamped: Stamped, asked: datetime, answered: datetime, skew: timedelta) -> None:
+    """Refuse a token that has just come and states another time than it was made in: one of the two clocks is wrong, and
+    what such a token would vouch for is false.
+
+    Args:
+        stamped: what it says.
+        asked: our time before the question, aware.
+        answered: our time after the answer.
+        skew: how far the two clocks may be apart, beyond the accuracy that the token states.
+
+    Raises:
+        RefusedError: TIME-STAMP-INVALID.
+    """
+    margin = skew + timedelta(seconds=stamped.accuracy or 0.0)
+    if not asked - margin <= stamped.at <= answered + margin:
+        _refuse(f"its time is {abs((stamped.at - answered).total_seconds()):.0f} s from ours")
 
 
 class TokenJudge:

@@ -34,6 +34,7 @@ def certificate(
     authority: bool = False,
     usage: tuple[x509.ObjectIdentifier, ...] | None = None,
     critical: bool = True,
+    begin: datetime = START,
     until: datetime = START + timedelta(days=3650),
 ) -> x509.Certificate:
     """Make a certificate; ``usage`` is the extended one."""
@@ -44,7 +45,7 @@ def certificate(
         .issuer_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, by)]))
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(START)
+        .not_valid_before(begin)
         .not_valid_after(until)
         .add_extension(x509.BasicConstraints(authority, None), critical=True)
     )
@@ -61,6 +62,7 @@ class Authority:
     usage: tuple[x509.ObjectIdentifier, ...] | None = (ExtendedKeyUsageOID.TIME_STAMPING,)
     critical: bool = True
     now: datetime = START + timedelta(days=30, seconds=7)
+    begin: datetime = START
     until: datetime = START + timedelta(days=3650)
     status: str = "granted"
     http: int = 200
@@ -73,7 +75,7 @@ class Authority:
 
     def __post_init__(self) -> None:
         self.root_key = ec.generate_private_key(ec.SECP256R1())
-        self.root = certificate("TSA root", self.root_key, authority=True)
+        self.root = certificate("TSA root", self.root_key, authority=True, begin=self.begin, until=self.until)
         self.key: _Key = (
             rsa.generate_private_key(65537, 2048)
             if self.kind == "rsa"
@@ -85,6 +87,7 @@ class Authority:
             ("TSA root", self.root_key),
             usage=self.usage,
             critical=self.critical,
+            begin=self.begin,
             until=self.until,
         )
 

@@ -14,7 +14,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from relay.errors import Code, RefusedError, TransientError
 from relay.trust.certificate import read_certificate
-from relay.trust.timestamp import MAX_TOKEN, TokenJudge, ask, question, read_answer
+from relay.trust.timestamp import MAX_TOKEN, TokenJudge, ask, check_time, question, read_answer
 from tests.support.tsa import START, Authority, certificate, serving
 
 TEXT = b"truc-head 1\n..."
@@ -50,6 +50,21 @@ def test_a_token_says_when(kind: str, status: str) -> None:
     assert stamped.authority.subject == "CN=TSA"
     # one that is kept is judged without the question
     assert _judge(authority).judge(_token(authority), TEXT).serial == 2
+
+
+@pytest.mark.parametrize("seconds", [-3600.0, -12.0, 12.0, 3600.0])
+def test_a_new_token_that_states_another_time_is_refused(seconds: float) -> None:
+    """Ours or the authority's clock is wrong: what it would vouch for is false. The margin counts, and the accuracy."""
+    authority, second = Authority(), timedelta(seconds=1)
+    stamped = _judge(authority).judge(_token(authority), TEXT, NONCE)
+    asked = stamped.at + timedelta(seconds=seconds)
+    for margin in (abs(seconds) - 1.4, abs(seconds)):  # and 1.5 s by its own account
+        check_time(stamped, asked, asked, margin * second)
+    with pytest.raises(RefusedError, match="s from ours") as caught:
+        check_time(stamped, asked, asked, (abs(seconds) - 1.6) * second)
+    assert caught.value.code is Code.TIME_STAMP_INVALID
+    # any moment of the time that the answer took will do
+    check_time(stamped, min(asked, stamped.at), max(asked, stamped.at), 0 * second)
 
 
 def test_the_question_is_that_of_the_protocol() -> None:
