@@ -12,7 +12,7 @@ from relay.model.agency import Agency
 from relay.model.delivery import State
 from relay.model.ports import Registry
 from relay.model.standing import HeldStanding, Standing
-from relay.operate.why import INGRESS, Facts, Seen
+from relay.operate.why import INGRESS, LADDER, Facts, Seen
 
 
 class Agencies(Protocol):
@@ -75,7 +75,7 @@ def gather(
         standings=standings,
         loose=tuple(registry.loose_receipts(transport_id)),
         held=held,
-        queues=_look(looks, (*INGRESS, names.DUE, *queues.values())),
+        queues=_look(looks, (*INGRESS, names.DUE, *LADDER, *queues.values())),
         queue_of=queues,
     )
 

@@ -28,6 +28,7 @@ Seen = tuple[int, int] | None
 Value = str | int | datetime | Code
 
 INGRESS: Final = tuple(names.lane_queue(lane) for lane in names.LANES)
+LADDER: Final = tuple(names.retry_queue(rung) for rung in names.RUNGS)
 _LISTED: Final = 10  # recipients that a sentence names
 
 
@@ -71,7 +72,11 @@ def why(facts: Facts) -> tuple[Reason, ...]:
 
 
 def _unknown(facts: Facts) -> Reason:
-    return Reason("unknown", values={"id": facts.transport_id, "ingress": _ingress(facts)})
+    values: dict[str, Value] = {"id": facts.transport_id, "ingress": _ingress(facts)}
+    waiting = sum(seen[0] for queue in LADDER if facts.queues and (seen := facts.queues.get(queue)))
+    if not waiting:
+        return Reason("unknown", values=values)
+    return Reason("unknown", values={**values, "ladder": waiting}, also=("put-off",))
 
 
 def _ingress(facts: Facts) -> str:

@@ -23,7 +23,7 @@ from relay.model.times import rfc3339
 from relay.model.verdict import Verdict
 from relay.operate import why as module
 from relay.operate.gathering import gather, queue_of
-from relay.operate.why import INGRESS, Facts, Reason, sentence, texts, why
+from relay.operate.why import INGRESS, LADDER, Facts, Reason, sentence, texts, why
 from relay.registry import memory_registry
 from tests.support.registry import START, Maker, accepted, at
 from tests.unit.gateway.doubles import FakeDirectory
@@ -128,6 +128,7 @@ LATE = NOW - timedelta(minutes=1)
 CASES: dict[str, tuple[Facts, tuple[str, ...]]] = {
     "unknown": (facts(), ("unknown",)),
     "unknown, no broker": (facts(queues=None), ("unknown",)),
+    "unknown, and something waits for a retry": (facts(queues={**EMPTY, "retry.10m": (3, 0)}), ("unknown",)),
     "unproven refusal": (facts(loose=(receipt("UNSIGNED"),)), ("refused-unproven",)),
     "unproven refusal, not told yet": (
         facts(loose=(receipt("UNSIGNED", published=False),)),
@@ -319,7 +320,7 @@ def test_the_facts_come_from_registry_directory_and_broker() -> None:
     claim = make.claim("a")
     accepted(registry, make, claim)
     found = gather(claim.transport_id, None, registry, directory, looks, at(5))
-    assert set(looks.asked) == {*INGRESS, names.DUE, "agency.G22", "agency.H53"}
+    assert set(looks.asked) == {*INGRESS, names.DUE, *LADDER, "agency.G22", "agency.H53"}
     assert {one.key for one in why(found)} == {"queued-unread", "receipt-waiting"}
     later = make.claim("a", now=at(1))
     registry.claim([later], "w1", at(1))
