@@ -1,8 +1,9 @@
 from __future__ import annotations
 
 import stat
-import subprocess
-import sys
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from relay.errors import Code, ConfigurationError
+from relay.sandbox import ca as ca_module
 from relay.sandbox.ca import CRL_LIFE, RELAY_URN, DevelopmentCa, KeyKind
 
 NOW = datetime(2026, 3, 2, 8, 30, tzinfo=UTC)
@@ -120,36 +122,45 @@ def test_a_damaged_authority_is_named_and_not_replaced(ca: DevelopmentCa) -> Non
     assert "root" in raised.value.detail
 
 
-_ISSUE = """
-import sys
-from datetime import UTC, datetime
-from pathlib import Path
-from relay.sandbox.ca import DevelopmentCa
-folder, now = Path(sys.argv[1]), datetime(2026, 3, 2, 8, 30, tzinfo=UTC)
-ca = DevelopmentCa(folder / "ca")
-sys.stdin.readline()
-for number in range(12):
-    leaf = ca.agency(folder / "keys", f"H{number}", "Cơ quan mẫu", now).leaf()
-    if number % 4 == int(sys.argv[2]):
-        ca.revoke(leaf, now)
-"""
-
-
-def test_processes_that_issue_at_once_leave_pairs_and_lose_no_revocation(
-    ca: DevelopmentCa, tmp_path: Path
+def _meanwhile(
+    monkeypatch: pytest.MonkeyPatch, first: Callable[[], object], second: Callable[[], object]
 ) -> None:
-    issuing = [
-        subprocess.Popen([sys.executable, "-c", _ISSUE, tmp_path, str(which)], stdin=subprocess.PIPE)
-        for which in range(4)
-    ]
-    for process in issuing:
-        process.communicate(b"go\n", timeout=120)
-        assert process.returncode == 0
-    serials = set()
-    for number in range(12):
-        issued = ca.agency(tmp_path / "keys", f"H{number}", "Cơ quan mẫu", NOW)
-        key = load_pem_private_key(issued.key.read_bytes(), None)
-        assert key.public_key() == issued.leaf().public_key()
-        serials.add(issued.leaf().serial_number)
-    listed = {one.serial_number for one in x509.load_pem_x509_crl(ca.crls[1].read_bytes())}
-    assert listed == serials
+    """Run ``second`` while ``first`` stands before its certificate or list; it may have to wait for ``first``."""
+    before, done = threading.Event(), threading.Event()
+    write = ca_module.write_private
+
+    def slow(path: Path, content: bytes | str) -> None:
+        if not before.is_set():
+            before.set()
+            done.wait(1)  # for ever, if the other one waits for us
+        write(path, content)
+
+    monkeypatch.setattr(ca_module, "write_private", slow)
+    with ThreadPoolExecutor(2) as pool:
+        one = pool.submit(first)
+        assert before.wait(60)
+        other = pool.submit(second)
+        other.add_done_callback(lambda _: done.set())
+        one.result(60)
+        other.result(60)
+
+
+def test_two_that_issue_at_once_leave_a_pair(
+    ca: DevelopmentCa, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def issue() -> object:
+        return DevelopmentCa(ca.folder).agency(tmp_path / "keys", "H98", "Cơ quan mẫu", NOW)
+
+    _meanwhile(monkeypatch, issue, issue)
+    key = load_pem_private_key((tmp_path / "keys" / "H98.key").read_bytes(), None)
+    (leaf, _) = x509.load_pem_x509_certificates((tmp_path / "keys" / "H98.pem").read_bytes())
+    assert key.public_key() == leaf.public_key()
+
+
+def test_two_that_revoke_at_once_are_both_listed(
+    ca: DevelopmentCa, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, other = (ca.agency(tmp_path / "keys", code, "Cơ quan mẫu", NOW).leaf() for code in ("H97", "H98"))
+    _meanwhile(monkeypatch, lambda: ca.revoke(one, NOW), lambda: DevelopmentCa(ca.folder).revoke(other, NOW))
+    listed = {each.serial_number for each in x509.load_pem_x509_crl(ca.crls[1].read_bytes())}
+    assert listed == {one.serial_number, other.serial_number}
