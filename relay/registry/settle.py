@@ -300,12 +300,24 @@ def notice(
         return False
     _collect(writes, settlement, {row: finished for row, (_, finished) in facts.items()}, 0)
     _write(connection, writes, journal)
+    if main is not None and settlement.moves:
+        _settle_what_is_over(connection, main)
     told_lost = {new.document for new in settlement.receipts if new.receipt.code == Code.BODY_LOST.value}
     told_lost.discard(None)
     if told_lost:
         rows = told_lost | ({main} if main is not None else set())
         connection.execute(update(documents).where(documents.c.id.in_(rows)).values(lost_told=1))
     return True
+
+
+def _settle_what_is_over(connection: Connection, row: int) -> None:
+    """A document whose worker died and whose body is gone is settled by nobody else once its last delivery has ended."""
+    left = exists().where(deliveries.c.document == row, deliveries.c.state == State.PLANNED.value)
+    connection.execute(
+        update(documents)
+        .where(documents.c.id == row, documents.c.settled == 0, ~left)
+        .values(settled=1, lease_owner=None)
+    )
 
 
 def _still_holds(connection: Connection, settlement: Settlement) -> bool:

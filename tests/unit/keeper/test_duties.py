@@ -16,8 +16,8 @@ from relay.keeper.keeper import Keeper
 from relay.keeper.quarantine import QuarantineDuty
 from relay.keeper.receipts import ReceiptsDuty
 from relay.model.delivery import State
-from relay.model.message import Incoming, Kind, Outgoing, Properties, Published
-from tests.support.simulation import RELAY, Simulation, edoc, fine_ticks, only, status
+from relay.model.message import Incoming, Kind, Lane, Outgoing, Properties, Published
+from tests.support.simulation import RELAY, Crash, Simulation, edoc, fine_ticks, only, status
 from tests.support.virtual import VirtualLoop, run
 
 QUEUED = ("acknowledgement", "accepted", "")
@@ -132,6 +132,37 @@ def test_what_stays_planned_is_given_up_and_ended() -> None:
 def lose_the_ladder(sim: Simulation) -> None:
     for rung in names.RUNGS:
         sim.broker.queues[names.retry_queue(rung)].ready.clear()
+
+
+def test_what_was_never_settled_is_given_up_and_over() -> None:
+    """Its worker died after T1 and the broker lost the body: nobody comes back to settle it."""
+
+    async def body(sim: Simulation) -> None:
+        process = sim.start()
+
+        async def dies(*_anything: object) -> None:
+            process.life.alive = False
+            raise Crash
+
+        process.handler._deliverer.deliver = dies  # type: ignore[assignment,method-assign]
+        transport_id = sim.send(edoc("H26", "H29", "H53"))
+        await sim.quiet()
+        await sim.bury(process)
+        sim.broker.queues[names.lane_queue(Lane.NORMAL)].ready.clear()
+        await sim.keep()
+        assert sim.registry.oldest_unsettled() is not None
+        await asyncio.sleep(8 * 86_400)
+        await sim.keep(3)
+        assert states(sim) == [State.REFUSED, State.REFUSED]
+        assert ("outcome", "refused", "UNDELIVERABLE") in sim.told("H26")
+        assert sim.registry.oldest_unsettled() is None
+        assert sim.registry.oldest_unfinished() == {}
+        (document,) = sim.registry.find(transport_id)
+        assert document.finished
+        await sim.keep(3)
+        assert len(sim.told("H26")) == len(sim.registry.receipts(document.row))
+
+    simulated(body)
 
 
 def test_a_loss_is_told_though_another_one_of_the_same_document_was_told_before() -> None:
