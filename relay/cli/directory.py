@@ -106,7 +106,7 @@ def show(code: str, at: datetime | None, file: Path | None, home: Path, as_json:
             agency.suspended_until.isoformat() if agency.suspended_until else "",
         ),
         (words("valid", "hiệu lực"), f"{agency.valid_from or '…'} – {agency.valid_to or '…'}"),
-        (words(f"on {shown_day}", f"ngày {shown_day}"), _state(agency, day)),
+        (words(f"on {shown_day}", f"ngày {shown_day}"), _STATES[_state_on(agency, day)]()),
         (words("successors", "kế thừa"), " ".join(agency.successors)),
         (
             words("duties now with", "nhiệm vụ nay thuộc"),
@@ -134,16 +134,46 @@ def show(code: str, at: datetime | None, file: Path | None, home: Path, as_json:
 @home_option
 @json_option
 def search(text: str, limit: int, file: Path | None, home: Path, as_json: bool) -> None:
-    """Find agencies by code or by words of their name, with or without diacritics."""
+    """Find agencies by code, or by words or initials of their names, with or without diacritics; the best ones first.
+
+    Codes that are closed today are marked, with who has their duties. The exit code is 5 if nothing is found.
+    """
     from relay.directory.search import search as find
 
-    found = find(_load(home, file).agencies(), text, limit)
+    known, day = _load(home, file), _today()
+    found = find(known.agencies(), text, limit)
     if as_json:
-        print_json([_json(agency) for agency in found])
+        print_json(
+            [
+                {**_json(one), "state": _state_on(one, day), "duties_with": known.heir(one, day).code}
+                for one in found
+            ]
+        )
         return
     if not found:
         raise OperationError(Code.NOT_FOUND, text)
-    print_table([(one.code, one.level.value, one.gateway or "-", one.name) for one in found])
+    print_table(
+        [
+            (
+                one.code,
+                _LEVELS[one.level.value](),
+                one.gateway or "-",
+                one.name + _mark(one, known.heir(one, day), day),
+            )
+            for one in found
+        ]
+    )
+
+
+def _mark(agency: Agency, heir: Agency, day: date) -> str:
+    """Say behind a name what keeps mail from the agency today."""
+    state = _state_on(agency, day)
+    if state == "closed":
+        return f"  [{_STATES[state]()}{f' → {heir.code}' if heir is not agency else ''}]"
+    if state != "in-force":
+        return f"  [{_STATES[state]()}]"
+    admission = agency.admission.value
+    return "" if admission == "admitted" else f"  [{_ADMISSIONS[admission]()}]"
 
 
 @directory.command()
@@ -223,15 +253,20 @@ def _print_advice(notices: Sequence[Advice]) -> None:
         click.echo("  " + some([f"{one.code} ({one.detail})" if one.detail else one.code for one in listed]))
 
 
-def _state(agency: Agency, day: date) -> str:
-    """Say whether a code is in force on a day."""
+def _state_on(agency: Agency, day: date) -> str:
+    """Return whether a code is in force on a day: a key of ``_STATES``."""
     from relay.directory.snapshot import is_closed
 
     if is_closed(agency, day):
-        return words("closed", "mã đã đóng")
-    if not agency.valid_on(day):
-        return words("not yet in force", "mã chưa có hiệu lực")
-    return words("in force", "mã đang có hiệu lực")
+        return "closed"
+    return "in-force" if agency.valid_on(day) else "not-yet"
+
+
+_STATES: Final[Mapping[str, Callable[[], str]]] = {
+    "closed": lambda: words("closed", "mã đã đóng"),
+    "not-yet": lambda: words("not yet in force", "mã chưa có hiệu lực"),
+    "in-force": lambda: words("in force", "mã đang có hiệu lực"),
+}
 
 
 def _mail(resolution: Resolution) -> str:

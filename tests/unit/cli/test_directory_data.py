@@ -107,6 +107,15 @@ def test_a_page_says_what_a_code_was_on_a_day_and_who_has_its_duties_now() -> No
     assert facts["resolution"]["duties_with_name"] == "Ủy ban nhân dân tỉnh Bắc Ninh"
 
 
+def test_a_search_marks_what_is_closed() -> None:
+    shown = run("--lang", "vi", "search", "ubnd tinh bac giang", "--file", NATIONAL).output
+    assert "Ủy ban nhân dân tỉnh Bắc Giang  [mã đã đóng → H05]" in shown
+    assert "[" not in run("search", "ubnd tinh bac ninh", "--file", NATIONAL).output
+    (found,) = json.loads(run("search", "BTTTT", "--file", NATIONAL, "--json").output)
+    assert (found["code"], found["state"], found["duties_with"]) == ("G14", "closed", "G14")
+    run("search", "không có cơ quan nào như thế", "--file", NATIONAL, code=5)
+
+
 def test_all_faults_of_a_list_are_told_in_the_language(place: Path, tmp_path: Path) -> None:
     bad = tmp_path / "bad.csv"
     bad.write_text("code,name\n" + "".join(f"x{number},A\n" for number in range(40)), encoding="utf-8")
