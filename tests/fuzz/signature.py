@@ -26,10 +26,12 @@ from adapters.edxml.facts import AttachedFile
 from adapters.edxml.format import EdxmlFormat
 from relay.errors import Code, RefusedError
 from relay.model.message import Kind
-from relay.model.verdict import REASONS, ParseLimits, Verification
+from relay.model.verdict import MANIFEST, REASONS, Node, ParseLimits, SignaturePlace, Verification
+from relay.trust.certificate import Certificate, read_certificate
 from relay.trust.chain import TrustStore
 from relay.trust.engine import XmlsecEngine
 from relay.trust.sign import sign_document
+from relay.trust.signature import SignatureParts, read
 from relay.trust.verifier import DocumentVerifier
 from tests.support import pki
 from tests.support.packages import build_document, build_status
@@ -91,6 +93,14 @@ _FORMAT: Final = EdxmlFormat()
 _PARSER: Final = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False)
 
 
+class _CheckByCheck(DocumentVerifier):
+    """Reads no signature at one look, and keeps nothing."""
+
+    def signature(self, element: Any, *, by_manifest: bool) -> tuple[SignatureParts, tuple[Certificate, ...]]:
+        parts = read(element, by_manifest=by_manifest)
+        return parts, tuple(read_certificate(der) for der in parts.certificates)
+
+
 @dataclass(frozen=True)
 class _World:
     signer: pki.Entity
@@ -109,7 +119,7 @@ def _world() -> _World:
     return _World(
         signer,
         DocumentVerifier(store, limits),
-        DocumentVerifier(store, limits, XmlsecEngine()),
+        _CheckByCheck(store, limits, XmlsecEngine()),
         key_info(signer).removeprefix("<KeyInfo><X509Data>").removesuffix("</X509Data></KeyInfo>").encode(),
     )
 
@@ -184,11 +194,17 @@ def change_elements(body: bytearray, rng: random.Random) -> None:
 def filled(data: bytes) -> bytes:
     """Return an input with its signature made true, as far as one can be made of it."""
     body = data.replace(CHAIN, _world().chain)
-    if DIGEST in body:
-        body = body.replace(DIGEST, _digest(body))
-    if VALUE in body:
-        body = body.replace(VALUE, _value(body))
-    return body
+    if DIGEST not in body and VALUE not in body:
+        return body
+    signature = _signature(body)
+    digest, value = b"", b""
+    if signature is not None:
+        info = signature.find(f"{{{DS}}}SignedInfo")
+        octets = None if info is None else _canonical(info)  # before the signature is taken out of its tree
+        digest = _digest(signature) if DIGEST in body else b""
+        if octets is not None and VALUE in body:
+            value = _value(info, octets.replace(DIGEST, digest))
+    return body.replace(DIGEST, digest).replace(VALUE, value)
 
 
 def _signature(body: bytes) -> Any:
@@ -198,10 +214,15 @@ def _signature(body: bytes) -> Any:
         return None
 
 
-def _digest(body: bytes) -> bytes:
-    signature = _signature(body)
-    if signature is None:
-        return b""
+def _canonical(element: Any) -> bytes | None:
+    try:
+        octets: bytes = etree.tostring(element, method="c14n", exclusive=True, with_comments=False)
+    except (etree.LxmlError, ValueError):
+        return None
+    return octets
+
+
+def _digest(signature: Any) -> bytes:
     reference = next(signature.iter(f"{{{DS}}}Reference"), None)
     method = None if reference is None else reference.find(f"{{{DS}}}DigestMethod")
     name = {uri: name for name, uri in DIGEST_URIS.items()}.get(
@@ -215,11 +236,8 @@ def _digest(body: bytes) -> bytes:
     if target is None or signature.getparent() is None:
         return b""
     _take_out(signature)
-    try:
-        octets = etree.tostring(target, method="c14n", exclusive=True, with_comments=False)
-    except (etree.LxmlError, ValueError):
-        return b""
-    return base64.b64encode(hashlib.new(name, octets).digest())
+    octets = _canonical(target)
+    return b"" if octets is None else base64.b64encode(hashlib.new(name, octets).digest())
 
 
 def _take_out(signature: Any) -> None:
@@ -233,20 +251,12 @@ def _take_out(signature: Any) -> None:
     parent.remove(signature)
 
 
-def _value(body: bytes) -> bytes:
-    signature = _signature(body)
-    info = None if signature is None else signature.find(f"{{{DS}}}SignedInfo")
-    if info is None:
-        return b""
+def _value(info: Any, octets: bytes) -> bytes:
     method = info.find(f"{{{DS}}}SignatureMethod")
     algorithm = "" if method is None else method.get("Algorithm", "")
     chosen = (
         hashes.SHA384() if "384" in algorithm else hashes.SHA512() if "512" in algorithm else hashes.SHA256()
     )
-    try:
-        octets = etree.tostring(info, method="c14n", exclusive=True, with_comments=False)
-    except (etree.LxmlError, ValueError):
-        return b""
     key = _world().signer.key
     assert isinstance(key, ec.EllipticCurvePrivateKey)
     r, s = decode_dss_signature(key.sign(octets, ec.ECDSA(chosen)))
@@ -254,7 +264,8 @@ def _value(body: bytes) -> bytes:
 
 
 def fuzz_signature(data: bytes) -> None:
-    """Verify an input as it is, filled in, and by libxmlsec1 where it comes to arithmetic; read it if it is good."""
+    """Verify an input, filled in; where it comes to arithmetic also by libxmlsec1, check by check and without what is known
+    of earlier documents. What is intact reads as another reader reads it."""
     world = _world()
     body = filled(data)
     kind = Kind.STATUS if b"StatusCode>" in body else Kind.EDOC
@@ -265,10 +276,33 @@ def fuzz_signature(data: bytes) -> None:
         judged = world.judge.verify(body, place, pki.NOW)
         assert judged == found, (judged.verdict, found.verdict)
     if found.view is not None:
+        _reads(found, body, place)
         try:
             _FORMAT.read(found.view, kind)
         except RefusedError:
             pass
+
+
+def _reads(found: Verification, body: bytes, place: SignaturePlace) -> None:
+    """Hold the view against the tree of the whole body."""
+    assert found.view is not None
+    root = etree.fromstring(body, _PARSER)
+    _take_out(next(root.iter(f"{{{DS}}}Signature")))
+    seen = found.view.root
+    if found.verdict.profile == MANIFEST:
+        assert (seen.tag, seen.text or "", seen.attributes) == (root.tag, "", ())
+        seen, root = seen.children[0], root[0]
+    _same(seen, root, place.opaque)
+
+
+def _same(seen: Node, element: Any, opaque: frozenset[str]) -> None:
+    inside = [each for each in element if isinstance(each.tag, str)]
+    assert (seen.tag, len(seen.children)) == (element.tag, len(inside))
+    assert dict(seen.attributes) == dict(element.attrib)
+    if seen.tag not in opaque:
+        assert seen.text == (element.text or "") + "".join(each.tail or "" for each in element)
+    for node, each in zip(seen.children, inside, strict=True):
+        _same(node, each, opaque)
 
 
 def _sound(found: Verification) -> None:
