@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
+from relay.errors import Code, RegistryError
 from relay.model.message import Published
 from relay.observe.ready import Reason
 from tests.support.simulation import Process, Simulation, edoc, fine_ticks, only
@@ -62,6 +63,54 @@ def test_a_worker_that_is_hindered_from_the_start_takes_nothing_at_all() -> None
         assert process.link.published == []
         process.worker._guard = tuple
         await sim.quiet()
+        await sim.stop(process)
+        sim.check()
+
+    simulated(body)
+
+
+def test_a_registry_that_is_away_for_long_keeps_no_messages_from_others() -> None:
+    async def body(sim: Simulation) -> None:
+        process = sim.start(stall=5.0)
+        await asyncio.sleep(1)
+        process.commits.failing, process.commits.failure = True, RegistryError(Code.REGISTRY_BUSY, "locked")
+        for number in range(5):
+            sim.send(edoc("H26", "H29", name=f"d{number}"))
+        await asyncio.sleep(30)
+        assert sim.unacknowledged() == 5
+        await asyncio.sleep(300)
+        assert sim.unacknowledged() == 0
+        assert [one.deliveries for one in sim.broker.queues["ingress.normal"].ready] == [1] * 5
+        assert "registry-busy" in str(process.worker.ready()[1]["reasons"])
+        process.commits.failing, process.commits.failure = False, None
+        await sim.quiet()
+        assert len(sim.told("H26")) == 5
+        assert (process.link.returns, process.link.renewals) == (1, 0)
+        await sim.stop(process)
+        sim.check()
+
+    simulated(body)
+
+
+def test_during_an_alarm_of_the_broker_nothing_more_is_taken_and_nothing_given_back() -> None:
+    """It holds up all workers alike, and what is being published goes on after it: given back, it would be done twice."""
+
+    async def body(sim: Simulation) -> None:
+        process = sim.start(stall=5.0)
+        await asyncio.sleep(1)
+        sim.broker.blocked = True
+        for number in range(3):
+            sim.send(edoc("H26", "H29", name=f"d{number}"))
+        await asyncio.sleep(30)
+        for number in range(3, 6):
+            sim.send(edoc("H26", "H29", name=f"d{number}"))
+        await asyncio.sleep(300)
+        assert sim.unacknowledged() == 3
+        assert process.link.returns == 0
+        sim.broker.blocked = False
+        await sim.quiet()
+        assert len(sim.told("H26")) == 6
+        assert process.link.renewals == 0
         await sim.stop(process)
         sim.check()
 
