@@ -23,6 +23,9 @@ from relay.evidence.witness import contradiction
 from relay.model.evidence import Checkpoint, Head, KeyChange, ReceiptSealed, SignedHead, Submission
 from relay.model.times import VIETNAM, rfc3339
 
+_NAMESAKES: Final = 16
+"""Certificates of one name that are tried as issuers: a file made for it would have one try each with each."""
+
 ReceiptCheck = Callable[[bytes, datetime], str]
 """Judges a receipt's bytes as of a moment; returns nothing, or what is wrong with its signature."""
 
@@ -265,14 +268,17 @@ def issued(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
 
 def _without_issuer(held: Sequence[bytes]) -> list[Said]:
     """Certificates that lead to no other one in the file: what is between them and an anchor is missing."""
-    found = []
+    found = list[tuple[x509.Certificate, x509.Name, x509.Name]]()
+    by_name: dict[x509.Name, list[x509.Certificate]] = {}
     for der in held:
         with suppress(ValueError):  # one that cannot be read is named elsewhere
-            found.append(x509.load_der_x509_certificate(der))
+            one = x509.load_der_x509_certificate(der)
+            found.append((one, one.subject, one.issuer))
+            by_name.setdefault(one.subject, []).append(one)
     return [
-        Said("no-issuer", {"subject": one.subject.rfc4514_string(), "issuer": one.issuer.rfc4514_string()})
-        for one in found
-        if one.issuer != one.subject and not any(issued(one, other) for other in found)
+        Said("no-issuer", {"subject": subject.rfc4514_string(), "issuer": issuer.rfc4514_string()})
+        for one, subject, issuer in found
+        if issuer != subject and not any(issued(one, other) for other in by_name.get(issuer, ())[:_NAMESAKES])
     ]
 
 

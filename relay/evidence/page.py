@@ -95,7 +95,7 @@ def _top(case: Case) -> Iterable[str]:
         "content=\"default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'\">"
     )
     yield f"<title>{escape(case.relay)}: {escape(case.transport_id)}</title>"
-    yield f"<style>{STYLE.replace('TRANSPORT-ID', plain)}</style></head><body><main>"
+    yield f"<style>{STYLE.replace('@id@', plain)}</style></head><body><main>"
 
 
 def _result(checked: Checked) -> str:

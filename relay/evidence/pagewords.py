@@ -102,7 +102,7 @@ table,tbody,tr,th,td{display:block;width:auto}
 tr{border-bottom:1px solid #ddd;padding:.4rem 0}td,th{border:0;padding:0}
 }
 @page{size:A4;margin:18mm 16mm 20mm;
-@bottom-left{content:"TRANSPORT-ID";font:8pt sans-serif;color:#555}
+@bottom-left{content:"@id@";font:8pt sans-serif;color:#555}
 @bottom-right{content:counter(page) " / " counter(pages);font:8pt sans-serif;color:#555}}
 @media print{
 body{font-size:10pt}code{font-size:.78em}main{margin:0;max-width:none;padding:0}.en,small{color:#333}

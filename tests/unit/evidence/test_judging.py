@@ -82,6 +82,24 @@ def test_what_leads_to_no_anchor_in_the_file_is_said() -> None:
     )
 
 
+def test_a_file_full_of_namesakes_costs_no_more_than_a_few_tries_each(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    _, case = small_case(KEY)
+    tried = 0
+
+    def count(certificate: object, issuer: object) -> bool:
+        nonlocal tried
+        tried += 1
+        return False
+
+    monkeypatch.setattr("relay.evidence.judging.issued", count)
+    root = issue("Root", ca=True)
+    crowd = (issue("Leaf", root).der,) * 300 + (root.der,) * 300
+    check_case(replace(case, certificates=crowd), READER)
+    assert 300 <= tried <= 300 * 16
+
+
 def test_nobody_vouches_for_it_without_an_anchor_or_a_head() -> None:
     log, case = small_case(KEY)
     alone = check_case(case, HeadReader(None))
