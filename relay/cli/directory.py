@@ -178,9 +178,12 @@ def _mark(agency: Agency, heir: Agency, day: date) -> str:
 
 @directory.command()
 @click.argument("file", required=False, type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option(
+    "--file", "named", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="The same as FILE."
+)
 @home_option
 @json_option
-def check(file: Path | None, home: Path, as_json: bool) -> None:
+def check(file: Path | None, named: Path | None, home: Path, as_json: bool) -> None:
     """Check a directory file; every finding is told. The exit code is 0 only if there is none.
 
     Told besides, and no fault: orphans, bodies in force under a closed one, districts after their end, agencies without a
@@ -190,7 +193,7 @@ def check(file: Path | None, home: Path, as_json: bool) -> None:
     from relay.directory.advice import advice
     from relay.directory.wording import told
 
-    path = place_of(home, file)
+    path = place_of(home, file or named)
     result = examined(path)
     notices = list(advice(result.directory, _today())) if result.directory else []
     defaulted = (

@@ -14,7 +14,7 @@ from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from heapq import nsmallest
-from itertools import accumulate
+from itertools import accumulate, islice
 from typing import Final
 
 from relay.errors import RefusedError
@@ -283,9 +283,7 @@ def _is_set(bits: bytes, number: int) -> int:
 
 def _lowest(bits: int, count: int) -> list[int]:
     """Return the numbers of the lowest bits that are set."""
-    found: list[int] = []
-    while bits > 0 and len(found) < count:
-        low = bits & -bits
-        found.append(low.bit_length() - 1)
-        bits ^= low
-    return found
+    if bits <= 0:
+        return []
+    digits = f"{bits:b}"[::-1]  # looked through once: arithmetic on all bits for each of them takes longer
+    return list(islice(_places(digits, "1"), count))

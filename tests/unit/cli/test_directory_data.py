@@ -133,5 +133,5 @@ def test_check_tells_what_wants_attention() -> None:
     assert "G04" in shown
     assert "closed, without a successor (11):" in shown
     assert "more (all: --json)" in shown  # a page stays a page
-    facts = json.loads(run("check", NATIONAL, "--json").output)
+    facts = json.loads(run("check", "--file", NATIONAL, "--json").output)
     assert {"matter": "no-successor", "code": "G04", "detail": ""} in facts["advice"]

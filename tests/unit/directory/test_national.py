@@ -89,6 +89,12 @@ def test_a_reserved_ministry(national: AgencyDirectory, code: str) -> None:
     assert [(one.recipient, one.state, one.detail) for one in after.deliveries] == [(code, State.REFUSED, "")]
 
 
+def test_a_number_that_never_had_a_holder_is_unknown_not_closed(national: AgencyDirectory) -> None:
+    """One source lists G37 as reserved again, and no table ever gave it out: the sources' page says what holds."""
+    for at in (EVE_OF_DECISION, DAY_OF_DECISION):
+        assert routed(national, "G37", at).refusal is Code.UNKNOWN_RECIPIENT
+
+
 def test_a_successor_that_the_directory_names_for_a_ministry_is_followed(national: AgencyDirectory) -> None:
     one = replace(national.by_code["G14"], successors=("G06",))
     two = replace(national.by_code["G05"], successors=("G12", "G09"))
