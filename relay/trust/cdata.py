@@ -22,7 +22,9 @@ def check_no_section(source: bytes) -> None:
     ``source`` is what the tree was made of, well-formed and without document type. It is read once more, by another
     parser, only where sections stand in it at all.
     """
-    if _OPEN in source and _inside(source):
+    if (
+        b"[" in source and _OPEN in source and _inside(source)
+    ):  # one letter is found many times faster than nine
         raise RefusedError(Code.SIGNATURE_MALFORMED, "a CDATA section inside the signature")
 
 

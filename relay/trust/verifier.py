@@ -113,8 +113,10 @@ class DocumentVerifier:
             certificate_sha256=known.certificate_sha256,
             algorithm=known.algorithm,
             profile=known.profile,
-            detail="; ".join(filter(None, (result.detail, known.detail))),
-            chain=tuple(certificate.sha256 for certificate in result.chain),
+            detail=f"{result.detail}; {known.detail}"
+            if result.detail and known.detail
+            else result.detail or known.detail,
+            chain=tuple([certificate.sha256 for certificate in result.chain]),
             revocation=_revocation(result),
         )
         return Verification(verdict, _signed(elements, body)), result
@@ -127,10 +129,9 @@ class DocumentVerifier:
     ) -> tuple[SignatureParts, tuple[Certificate, ...]]:
         """Return the parts of the signature and its certificates, leaf first."""
         found = quick.read(element, by_manifest=by_manifest)
-        held = (
-            b"" if found is None else hashlib.sha256(found[1]).digest()
-        )  # of the octets that hold the certificates
+        held = b""  # digest of the octets that hold the certificates
         if found is not None:
+            held = hashlib.sha256(found[1]).digest()
             known = self._chains.get(held)
             if known is not None:
                 return found[0], known
@@ -164,7 +165,7 @@ class DocumentVerifier:
         if without is not None:
             check_marks(root, without, place.opaque)
         found = signatures(root, place)
-        if any(one.tag == place.stub for one in found):
+        if place.stub in [one.tag for one in found]:
             known.detail = "a stub signature stands in the package; it is signed content and proves nothing"
         element = locate(root, place, found)
         check_no_section(source)
