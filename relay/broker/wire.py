@@ -173,14 +173,21 @@ def _read_value(table: bytes, at: int, depth: int) -> tuple[object, int]:
 
 
 def text(value: str | bytes | None) -> str | None:
-    """Return a short string as text. Octets that are no UTF-8 become ``?``: shown, never matched, never longer."""
-    if value is None or type(value) is str:
-        return value
-    assert isinstance(value, bytes)
+    """Return a short string as text. Octets that are no UTF-8 become ``?``: shown, never matched, never longer.
+
+    So does the zero: one database keeps no text that holds it, and would refuse all that is committed together with it.
+    """
+    if value is None:
+        return None
+    found = value if isinstance(value, str) else _decoded(value)
+    return found.replace("\0", "?") if "\0" in found else found
+
+
+def _decoded(octets: bytes) -> str:
     try:
-        return value.decode()
+        return octets.decode()
     except UnicodeDecodeError:
-        return value.decode("ascii", "replace").replace("\N{REPLACEMENT CHARACTER}", "?")
+        return octets.decode("ascii", "replace").replace("\N{REPLACEMENT CHARACTER}", "?")
 
 
 def incoming(queue: str, method: Foreign, sent: Foreign, body: bytes, session: int) -> Incoming:

@@ -54,6 +54,7 @@ def test_no_table_raises(table: bytes) -> None:
 def test_short_strings_that_are_no_text_are_shown_and_not_longer() -> None:
     assert text(b"\xff" * 255) == "?" * 255
     assert text("đ") == "đ"
+    assert text("a\0b") == text(b"a\0b") == "a?b"
     assert text(None) is None
 
 
