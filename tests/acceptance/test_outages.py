@@ -358,6 +358,8 @@ def test_lists_and_answers_that_do_not_come_or_are_wrong(wrong_clock: Place) -> 
         assert outcomes == {"crl": of_list or "unreachable", "ocsp": of_answer}, name
         assert all(place.untouched(one) for one in waiting), name
     assert place.truc("trust", "status")[0] == 1
+    why = ("--lang", "en", "why", waiting[0])
+    until(lambda: "wait in the retry queues" in place.truc(*why)[1], LIMIT, "where it may be is said")
     # The responder alone is back: the keeper asks again by itself, workers take it up, what waits goes on.
     place.lists.mode, place.responder.mode = "down", "good"
     place.responder.answers = place.says(86_400 * SECOND)
