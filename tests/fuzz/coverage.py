@@ -32,7 +32,7 @@ MODULES: Final = {
         "attachments",
         "unzip",
     ),
-    "revocation-list": ("relay.trust.crl", "relay.trust.renew", "relay.trust.shelf"),
+    "revocation-list": ("relay.trust.crl",),
     "ocsp-answer": ("relay.trust.ocsp",),
     "signature": tuple(
         f"relay.trust.{name}"

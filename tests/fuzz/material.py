@@ -1,5 +1,9 @@
 """Revocation lists, OCSP answers and certificates as targets: whatever comes, it ends in a word, and nothing that was
-changed is believed."""
+changed is believed.
+
+An input that begins with ``!`` is what is signed, without a signature: the authority signs it after the mutation, so that
+what stands behind a signature is reached with odd contents too.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +12,7 @@ from functools import cache
 from typing import Final
 
 from cryptography import x509
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509 import ocsp
@@ -25,6 +30,30 @@ from tests.support.authority import answer, points_to, responder
 from tests.support.pki import NOW
 
 _SKEW: Final = dt.timedelta(minutes=5)
+_SIGNED_ANEW: Final = b"!"
+_ECDSA_SHA256: Final = bytes.fromhex("300a06082a8648ce3d040302")
+_BASIC: Final = bytes.fromhex("06092b0601050507300101")  # id-pkix-ocsp-basic
+
+
+def _der(tag: int, content: bytes) -> bytes:
+    size = len(content)
+    length = bytes([size]) if size < 128 else b"\x82" + size.to_bytes(2, "big")
+    return bytes([tag]) + length + content
+
+
+def _signed(data: bytes) -> bytes:
+    """Return what the issuing authority makes of an input that is to be signed: certificate, list or basic answer."""
+    key = _authority().issuing.key
+    assert isinstance(key, ec.EllipticCurvePrivateKey)
+    content = data[1:60_000]
+    value = key.sign(content, ec.ECDSA(hashes.SHA256()))
+    return _der(0x30, content + _ECDSA_SHA256 + _der(0x03, b"\0" + value))
+
+
+def _answered(data: bytes) -> bytes:
+    """Return the same as an OCSP response (RFC 6960, 4.2.1)."""
+    basic = _der(0x30, _BASIC + _der(0x04, _signed(data)))
+    return _der(0x30, _der(0x0A, b"\0") + _der(0xA0, basic))
 
 
 class _Authority:
@@ -105,22 +134,29 @@ def _authority() -> _Authority:
 @cache
 def seeds(target: str) -> tuple[bytes, ...]:
     """Return where a target's inputs start from."""
+    own = _authority()
     if target == "revocation-list":
-        return _authority().lists()
+        lists = own.lists()
+        contents = [x509.load_der_x509_crl(one).tbs_certlist_bytes for one in lists[:2]]
+        return (*lists, *(_SIGNED_ANEW + one for one in contents))
     if target == "ocsp-answer":
-        return _authority().answers()
-    return _authority().leaf.der, _authority().issuing.der
+        answers = own.answers()
+        contents = [ocsp.load_der_ocsp_response(one).tbs_response_bytes for one in answers[:3]]
+        return (*answers, *(_SIGNED_ANEW + one for one in contents))
+    held = own.leaf, own.issuing
+    contents = [one.certificate.tbs_certificate_bytes for one in held]
+    return (*(one.der for one in held), *(_SIGNED_ANEW + one for one in contents))
 
 
 @cache
 def _known_lists() -> frozenset[bytes]:
-    parsed = (parse_list(one) for one in seeds("revocation-list"))
+    parsed = (parse_list(one) for one in _authority().lists())
     return frozenset(one.tbs_certlist_bytes for one in parsed if one is not None)
 
 
 @cache
 def _known_words() -> frozenset[tuple[object, ...]]:
-    return frozenset(_word(one) for one in seeds("ocsp-answer"))
+    return frozenset(_word(one) for one in _authority().answers())
 
 
 def _word(data: bytes) -> tuple[object, ...]:
@@ -135,6 +171,12 @@ def _word(data: bytes) -> tuple[object, ...]:
 def fuzz_list(data: bytes) -> None:
     """A list is refused, or is one that the authority signed."""
     issuing = _authority().certificates["issuing"]
+    if data.startswith(_SIGNED_ANEW):
+        anew = _signed(data)
+        judge_list(anew, None, {issuing.x509.subject.public_bytes(): [issuing]}, NOW, _SKEW)
+        if (made := parse_list(anew)) is not None:
+            RevocationLists([made]).of(_authority().certificates["leaf"], issuing)
+        return
     outcome, der = judge_list(data, None, {issuing.x509.subject.public_bytes(): [issuing]}, NOW, _SKEW)
     if outcome is Outcome.TAKEN:
         taken = parse_list(der)
@@ -150,6 +192,9 @@ def fuzz_list(data: bytes) -> None:
 
 def fuzz_answer(data: bytes) -> None:
     """An answer says nothing, or what the authority said."""
+    if data.startswith(_SIGNED_ANEW):
+        _word(_answered(data))
+        return
     word = _word(data)
     assert not word or word in _known_words()
     assert not word or not is_error(data)
@@ -160,8 +205,9 @@ def fuzz_answer(data: bytes) -> None:
 def fuzz_certificate(data: bytes) -> None:
     """A certificate is refused by a code, or is one that was issued; as a leaf and on the way to an anchor."""
     own = _authority().certificates
+    anew = data.startswith(_SIGNED_ANEW)
     try:
-        made = read_certificate(data)
+        made = read_certificate(_signed(data) if anew else data)
     except RefusedError:
         return
     anchors = {own["root"].x509.subject.public_bytes(): [own["root"]]}
@@ -170,7 +216,7 @@ def fuzz_certificate(data: bytes) -> None:
     for chain in ([made, own["issuing"]], [own["leaf"], made], [made, made]):
         result = assess(chain, Purpose.DOCUMENT, anchors, Revocations(lists), rules=rules).at(NOW)
         assert "surprise" not in result.detail, result.detail
-        if result.code is Code.OK:
+        if result.code is Code.OK and not anew:
             assert _issued(result.chain)
 
 
