@@ -551,8 +551,55 @@ def contents() -> list[Case]:
     ]  # fmt: skip
 
 
+def wholes() -> list[Case]:
+    """Packages as whole systems write them, several oddities together."""
+    trace = f"<edXML:TraceHeader>{el('OrganId', 'H53')}"
+    stamp = el("Timestamp", "2026/03/02 08:31:00")
+    appended = f"<edXML:TraceHeader>{el('OrganId', '001.00.20.TT2')}{stamp}</edXML:TraceHeader>"
+    kit = edited(
+        DOC,
+        (f"<edXML {NS}>", f'<edXML {NS} xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance">'),
+        (
+            "<edXML:TraceHeaderList>",
+            '<edXML:TraceHeaderList id="" version="1.0" mustUnderstand="1" actor="urn:next">',
+        ),
+        ("</edXML:edXMLHeader>", "<edXML:DigitalSignature/></edXML:edXMLHeader>"),
+        (
+            "<edXML:Reference>",
+            (
+                '<edXML:Reference xmlns:xlink="http://www.w3.org/1999/xlink" xlink:href="cid:attachment-1" '
+                'xlink:role="x" xlink:type="simple">'
+            ),
+        ),
+    ).replace("cid:attachment-1</", "attachment-1</")
+    zipped = base64.b64encode(archive((INNER, TEXT))).decode()
+    earlier = edited(
+        DOC,
+        (trace, appended + trace),
+        (part(DOC, "ResponseFor"), el("ResponseFor")),
+        ("</edXML:edXMLHeader>", "<Signature><SignedInfo/></Signature></edXML:edXMLHeader>"),
+        (PAYLOAD, zipped),
+        ("<ContentType>text/plain</ContentType>", "<ContentType>application/zip</ContentType>"),
+    )
+    later = edited(
+        without(without(DOC, "Bussiness"), "ResponseFor"),
+        (trace, trace.replace("H53", "null")),
+        (
+            "</edXML:TraceHeaderList>",
+            f"<edXML:TraceHeader>{stamp}</edXML:TraceHeader></edXML:TraceHeaderList>",
+        ),
+        (el("OrganName", "Cơ quan một (mẫu)"), ""),
+    )
+    return [
+        _case("a trace that the national axis added", edited(DOC, (trace, appended + trace)), strict=True),
+        _case("as a kit for .NET writes it", kit, "sdk-attribute legacy-element content-id-bare"),
+        _case("as the axis gave it out in 2019", earlier, "empty signature-stub zip-wrapped type-differs"),
+        _case("as the axis gave it out in 2025", later, "filler missing"),
+    ]
+
+
 CORPUS: Final = tuple(
     case
-    for group in (right, bytes_around, elements, values, business, manifest, contents)
+    for group in (right, bytes_around, elements, values, business, manifest, contents, wholes)
     for case in group()
 )
