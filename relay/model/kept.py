@@ -44,8 +44,8 @@ class Kept(Generic[K, V]):
         return self._kept.get(key)
 
     def keep(self, key: K, value: V, size: int) -> None:
-        """Keep a value under a key that has none yet, unless it is too large."""
-        if size > self._room // _SHARE:
+        """Keep a value under a key, unless it is too large or the key has one: two threads may have worked it out."""
+        if size > self._room // _SHARE or key in self._kept:
             return
         if len(self._kept) >= self._most or self._used + size > self._room:
             self._kept, self._used = {}, 0

@@ -22,6 +22,7 @@ SAME_CODE: Final = {
     "ocsp._vouched: not listings": "without a list there is no latest one: fails closed",
     "path.check_purposes": "asked for by settings alone (trust.key_purposes); its own tests are in tests/unit/trust",
     "fields.required": "Parts.need is the way of the relay; this one is the gateways'",
+    "fields.text_in": "text_of is the way of the relay; this one is the gateways'",
     "format.EdxmlFormat.read: the root is not edXML": "the parser was told the root (parse.check_root)",
     "format._recipients": "the route of a document without recipients is refused by the same code",
     "format._status: MessageHeader has no StatusCode": "its code is asked for once more; this one tells a document from a "
