@@ -187,6 +187,21 @@ def _heads_in(value: object) -> Sequence[SignedHead]:
     return [one.head for one in from_json(proof).heads]
 
 
+def is_heads(file: Path) -> bool:
+    """Whether a file holds heads and nothing else: as "truc evidence head --out" writes them, or as a witness is shown one."""
+    from relay.evidence.witness import FORMAT as SHOWN
+    from relay.evidence.witness import MAX_FILE
+
+    with file.open("rb") as content:
+        begin = content.read(16)
+    if begin.lstrip()[:1] != b"{":
+        return begin.startswith(b"truc-head ")
+    if file.stat().st_size > MAX_FILE:
+        return False
+    value = read_json(file)
+    return isinstance(value, dict) and value.get("format") == SHOWN and "head" in value
+
+
 def read_json(file: Path) -> object:
     """Read a file of JSON. Raises ``RefusedError`` EVIDENCE-MALFORMED."""
     from relay.evidence.case import MAX_BYTES

@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from relay.cli.evidence_judges import FILE, anchor_options, head_option, heads_of, judges_of, read_json
+from relay.cli.evidence_judges import (
+    FILE,
+    anchor_options,
+    head_option,
+    heads_of,
+    is_heads,
+    judges_of,
+    read_json,
+)
 from relay.cli.options import config_option, home_option, json_option, print_json, wants_json, words
 from relay.errors import TrucError
 
@@ -65,7 +73,8 @@ def verify(
     """Check evidence offline: a whole log, a proof, or everything about one document.
 
     TARGET is a folder that "truc evidence export --log" made, a file of "prove" or "export", or nothing: then the log of
-    the relay of --config, else of the sandbox, is read where it is stored.
+    the relay of --config, else of the sandbox, is read where it is stored. A file of heads is checked too, with those of
+    --head: two that contradict each other prove that their relay has two histories.
 
     Every record, batch and head is checked, and what is altered, removed, swapped, inserted, truncated or forked is named.
     Anchors are those of --ca, else of the relay of --config or --home; on another machine, where there is neither, they
@@ -76,6 +85,8 @@ def verify(
     if target is not None and ledger:
         raise click.UsageError("--registry is for the relay's own log, not for an export of it")
     held = _held(files)
+    if held is not None and target is not None and target.is_file() and is_heads(target):
+        raise click.UsageError("--file is looked up in records, and heads hold none")
     if target is not None and target.is_file():
         _verify_file(target, judges, elsewhere, held, as_json=as_json)
         return
@@ -182,6 +193,22 @@ def progress() -> Callable[[int], None]:
 # --- one file ----------------------------------------------------------------------------------------------------------
 
 
+def _verify_heads(file: Path, judges: Judges, elsewhere: Sequence[SignedHead], *, as_json: bool) -> None:
+    from relay.cli import evidence_words as show
+    from relay.evidence.judging import check_heads
+
+    try:
+        checked = check_heads([*heads_of((file,)), *elsewhere], judges.reader())
+    except TrucError as error:
+        show.refused(file, error, as_json=as_json)
+        click.get_current_context().exit(1)
+    if as_json:
+        print_json({"file": file, **show.heads_json(checked)})
+    else:
+        show.print_heads(file, checked)
+    _leave(ok=checked.ok, vouched=checked.trusted)
+
+
 def _verify_file(
     file: Path, judges: Judges, elsewhere: Sequence[SignedHead], held: HeldFiles | None, *, as_json: bool
 ) -> None:
@@ -190,6 +217,9 @@ def _verify_file(
     from relay.evidence.judging import check_case, check_proof
     from relay.evidence.proof import from_json
 
+    if is_heads(file):
+        _verify_heads(file, judges, elsewhere, as_json=as_json)
+        return
     value = read_json(file)
     reader, stamps = judges.reader(), judges.stamps
     try:

@@ -11,7 +11,8 @@ from relay.cli.words import state_name, status_name
 from relay.evidence.case import record_json
 from relay.evidence.faults import short
 from relay.evidence.heads import head_hash, head_text
-from relay.evidence.judging import head_name, said_json, seen_json
+from relay.evidence.judging import head_name, seen_json
+from relay.evidence.said import said_json
 from relay.model.evidence import Deliveries, HeldNoted, ReceiptSealed, Submission
 from relay.operate.evidence import head_facts
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from relay.errors import TrucError
     from relay.evidence.faults import Fault, Report
     from relay.evidence.held import HeldFiles
-    from relay.evidence.judging import Checked
+    from relay.evidence.judging import Checked, HeadsChecked
     from relay.model.evidence import Head, Record
 
 # --- a whole log -------------------------------------------------------------------------------------------------------
@@ -215,6 +216,42 @@ def print_checked(file: Path, checked: Checked, held: HeldFiles | None) -> None:
         name = head_name(head, tongue)
         click.echo(words(f"  the log goes on from your {name}", f"  nhật ký nối tiếp {name} của bạn"))
     _print_held(held)
+    for one in checked.faults:
+        click.echo(f"  {words('fault', 'lỗi')}: {one.text(tongue)}")
+    for one in checked.notes:
+        click.echo(f"  {words('note', 'lưu ý')}: {one.text(tongue)}")
+
+
+def heads_json(checked: HeadsChecked) -> dict[str, Any]:
+    """Return the answer on heads alone for programs."""
+    return {
+        "ok": checked.ok,
+        "trusted": checked.trusted,
+        "heads": [
+            {
+                **_head_json(head),
+                "life": head.life,
+                "records": head.records,
+                "root": head.root.hex(),
+                "signer": signer.certificate.sha256,
+                "trusted": signer.trusted,
+            }
+            for head, signer in checked.heads
+        ],
+        "faults": [said_json(one) for one in checked.faults],
+        "notes": [said_json(one) for one in checked.notes],
+    }
+
+
+def print_heads(file: Path, checked: HeadsChecked) -> None:
+    """Print the answer on heads alone."""
+    tongue = language()
+    ok = words("holds", "khớp") if checked.ok else words("does NOT hold", "KHÔNG khớp")
+    click.echo(f"{file}: {ok}")
+    for head, signer in checked.heads:
+        size = words(f"over {head.size} batches", f"bao trùm {head.size} lô")
+        by = words("signed by", "ký bằng")
+        click.echo(f"  {head.relay}: {head_name(head, tongue)}, {size}, {by} {signer.certificate.sha256}")
     for one in checked.faults:
         click.echo(f"  {words('fault', 'lỗi')}: {one.text(tongue)}")
     for one in checked.notes:

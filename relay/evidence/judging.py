@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
-from itertools import chain
+from itertools import chain, pairwise
 from typing import Final
 
 from cryptography import x509
@@ -19,6 +19,7 @@ from relay.evidence import heads as h
 from relay.evidence.case import Case
 from relay.evidence.headlist import HeadReader, Signer, StampCheck
 from relay.evidence.proof import Proof, Proven, check, speaks_of
+from relay.evidence.said import Said
 from relay.evidence.witness import contradiction
 from relay.model.evidence import Checkpoint, Head, KeyChange, ReceiptSealed, SignedHead, Submission
 from relay.model.times import VIETNAM, rfc3339
@@ -28,19 +29,6 @@ _NAMESAKES: Final = 16
 
 ReceiptCheck = Callable[[bytes, datetime], str]
 """Judges a receipt's bytes as of a moment; returns nothing, or what is wrong with its signature."""
-
-
-@dataclass(frozen=True, slots=True)
-class Said:
-    """One thing that was found: a key of ``REASONS`` with its values."""
-
-    reason: str
-    values: Mapping[str, str] = field(default_factory=dict)
-
-    def text(self, language: str) -> str:
-        """Return it for people, ``vi`` or ``en``."""
-        en, vi = REASONS[self.reason]
-        return (vi if language == "vi" else en).format_map(dict(self.values)).strip()
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,6 +188,48 @@ def _witnesses(
     return found
 
 
+@dataclass(frozen=True, slots=True)
+class HeadsChecked:
+    """What the checks of heads alone came to."""
+
+    heads: tuple[tuple[Head, Signer], ...]  # in the order of relay, life and number
+    faults: tuple[Said, ...]
+    notes: tuple[Said, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing is wrong."""
+        return not self.faults
+
+    @property
+    def trusted(self) -> bool:
+        """Whether somebody vouches for whoever signed each of them."""
+        return all(signer.trusted for _, signer in self.heads)
+
+
+def check_heads(signed: Sequence[SignedHead], reader: HeadReader) -> HeadsChecked:
+    """Check heads by themselves: who signed them, and whether two of one relay contradict each other.
+
+    Two that do, both signed by the relay, are the proof that it has two histories, for whoever gets them.
+
+    Raises:
+        RefusedError: one of them is no head, or its signature does not hold.
+    """
+    read = [(*reader.head(one), one) for one in dict.fromkeys(signed)]
+    read.sort(key=lambda one: (one[0].relay, one[0].life, one[0].number, one[2].text))
+    faults, notes = list[Said](), list[Said]()
+    # Next to each other is enough: where numbers, sizes and roots go on from one to the next, they do so over all.
+    for (head, signer, one), (later, other, two) in pairwise(read):
+        if head.relay != later.relay or contradiction(head, one, later, two) is None:
+            continue
+        same = signer.certificate.sha256 == other.certificate.sha256
+        values = {"relay": head.relay, "other": str(later.number), "other_at": _people(later.at)}
+        reason = "forked-heads" if same or (signer.trusted and other.trusted) else "forked-unvouched"
+        faults.append(Said(reason, {**_named(head), **values}))
+    notes += [_unvouched(head, signer) for head, signer, _ in read if not signer.trusted]
+    return HeadsChecked(tuple((head, signer) for head, signer, _ in read), _once(faults), _once(notes))
+
+
 def check_case(
     case: Case,
     reader: HeadReader,
@@ -313,15 +343,6 @@ def _once(found: Sequence[Said]) -> tuple[Said, ...]:
     return tuple({(one.reason, *sorted(one.values.items())): one for one in found}.values())
 
 
-def said_json(said: Said) -> dict[str, object]:
-    """Return it for programs: the reason's key, its values, and the text in both languages."""
-    return {
-        "reason": said.reason,
-        "text": {"vi": said.text("vi"), "en": said.text("en")},
-        "values": dict(said.values),
-    }
-
-
 def head_name(head: Head, language: str) -> str:
     """Return what a head is called in front of people."""
     word = "đầu nhật ký" if language == "vi" else "head"
@@ -346,82 +367,3 @@ def seen_json(checked: Checked) -> dict[str, object]:
             for one in checked.witnesses
         ],
     }
-
-
-REASONS: Final[dict[str, tuple[str, str]]] = {
-    "other-relay": (
-        "head {number} of {at} is of another relay: {relay}",
-        "đầu nhật ký {number} lúc {at} là của trục khác: {relay}",
-    ),
-    "forked": (
-        "two histories, both signed by {relay}: head {number} of {at}, from elsewhere, and head {other} of {other_at}",
-        "hai lịch sử cùng do {relay} ký: đầu nhật ký {number} lúc {at} từ nơi khác, và đầu nhật ký {other} lúc {other_at}",
-    ),
-    "elsewhere-signature": (
-        "head {number} of {at}, from elsewhere, contradicts this file, and its own signature does not hold: {detail}",
-        "đầu nhật ký {number} lúc {at} từ nơi khác mâu thuẫn với tệp này, và chữ ký của nó không hợp lệ: {detail}",
-    ),
-    "elsewhere-unvouched": (
-        "head {number} of {at}, from elsewhere, contradicts this file; nobody vouches for its certificate {sha256}",
-        "đầu nhật ký {number} lúc {at} từ nơi khác mâu thuẫn với tệp này; chưa có ai bảo đảm chứng thư {sha256} của nó",
-    ),
-    "unrelated": (
-        "head {number} of {at} stands in no relation to this proof: have one made with --head",
-        "đầu nhật ký {number} lúc {at} không liên hệ với chứng minh này: hãy yêu cầu lập lại với --head",
-    ),
-    "unread-stamp": (
-        "the time-stamp over head {number} was not judged: no root of its authority was given",
-        "chưa thẩm định dấu thời gian trên đầu nhật ký {number}: chưa cho chứng thư gốc của nơi cấp",
-    ),
-    "stamp": (
-        "time-stamp over head {number}: {detail}",
-        "dấu thời gian trên đầu nhật ký {number}: {detail}",
-    ),
-    "statement": (
-        "statement of a witness on head {number}: {detail}",
-        "lời chứng về đầu nhật ký {number}: {detail}",
-    ),
-    "unvouched-witness": (
-        "nobody vouches for certificate {sha256} of witness {witness}",
-        "chưa có ai bảo đảm chứng thư {sha256} của bên làm chứng {witness}",
-    ),
-    "unvouched": (
-        "head {number}: nobody vouches for certificate {sha256} ({detail})",
-        "đầu nhật ký {number}: chưa có ai bảo đảm chứng thư {sha256} ({detail})",
-    ),
-    "case-relay": (
-        "the file says it is of {relay}, its log is that of {other}",
-        "tệp ghi là của {relay}, nhật ký trong tệp là của {other}",
-    ),
-    "other-record": ("record {seq} is not about {id}", "bản ghi {seq} không nói về {id}"),
-    "unbound-receipt": (
-        "a receipt that no record binds",
-        "có biên nhận không được bản ghi nào ràng buộc",
-    ),
-    "receipt": ("receipt of record {seq}: {detail}", "biên nhận của bản ghi {seq}: {detail}"),
-    "no-receipt": (
-        "receipt {number} is on record, and its bytes are not in the file",
-        "biên nhận {number} có trong nhật ký, nhưng nội dung không có trong tệp",
-    ),
-    "no-certificate": (
-        "certificate {sha256} is not in the file",
-        "chứng thư {sha256} không có trong tệp",
-    ),
-    "no-issuer": (
-        "the certificate of {issuer}, which issued that of {subject}, is not in the file; the signed document may hold it",
-        "chứng thư của {issuer}, nơi cấp chứng thư {subject}, không có trong tệp; có thể có trong văn bản đã ký",
-    ),
-    "unreadable-certificate": (
-        "certificate {place} of the file cannot be read",
-        "không đọc được chứng thư thứ {place} trong tệp",
-    ),
-    "unreadable-list": (
-        "revocation list {place} of the file cannot be read",
-        "không đọc được danh sách thu hồi thứ {place} trong tệp",
-    ),
-    "unreadable-answer": (
-        "OCSP answer {place} of the file cannot be read",
-        "không đọc được trả lời OCSP thứ {place} trong tệp",
-    ),
-}
-"""What is said, by key: English, Vietnamese."""

@@ -17,9 +17,10 @@ from typing import Any
 from cryptography import x509
 
 from relay.evidence.case import Case
-from relay.evidence.judging import Checked, Said
+from relay.evidence.judging import Checked
 from relay.evidence.octets import refuse
 from relay.evidence.pagewords import ACTS, CHECKING, KINDS, LIMITS, RECEIPTS, REVOCATION, STATES, STYLE
+from relay.evidence.said import Said
 from relay.model.delivery import State
 from relay.model.evidence import Deliveries, HeldNoted, Judged, ReceiptSealed, Record, Submission
 from relay.model.times import VIETNAM

@@ -169,6 +169,22 @@ def test_who_shows_two_histories_is_found_out_by_whom_and_where(
     assert (fork["relay"], fork["kind"]) == ("truc-a", "same-number")
     first, second = (out / f"1-truc-a-{which}.head" for which in ("first", "second"))
     assert "truc-a" in two.truc("witness", "forks")
+    alone = one.truc_(
+        "evidence", "verify", first, "--head", second, "--ca", one.folder / "ca" / "root.pem", "--json"
+    )
+    assert alone.exit_code == 1
+    assert [each["reason"] for each in json.loads(alone.output)["faults"]] == ["forked-heads"]
+    both = tmp_path / "both.head"
+    both.write_bytes(first.read_bytes() + second.read_bytes())
+    shown = one.truc_("evidence", "verify", both, "--known", "00" * 32, "--lang", "vi")
+    assert shown.exit_code == 1
+    assert (
+        "hai lịch sử cùng do truc-a ký" in shown.output
+    )  # one certificate has signed both: that needs no anchor
+    single = one.truc_("evidence", "verify", honest, "--ca", one.folder / "ca" / "root.pem")
+    assert (single.exit_code, single.output.count("truc-a: head 1")) == (0, 1)
+    assert one.truc_("evidence", "verify", honest, "--known", "00" * 32).exit_code == 6
+    assert one.truc_("evidence", "verify", honest, "--known", "00" * 32, "--file", first).exit_code == 2
     # By the second head the log that was shown first is found out, and where the histories part.
     log = tmp_path / "log"
     one.truc("export", "--log", log)

@@ -14,8 +14,9 @@ import pytest
 from relay.errors import Code, RefusedError
 from relay.evidence import heads as h
 from relay.evidence.headlist import HeadReader
-from relay.evidence.judging import REASONS, Said, check_case, check_proof
+from relay.evidence.judging import check_case, check_heads, check_proof
 from relay.evidence.proof import Proof, find, prove
+from relay.evidence.said import REASONS, Said
 from relay.evidence.synthetic import MemoryLog, RelayKey, relay_key
 from relay.model.evidence import Checkpoint, SignedHead, SignedStatement
 from relay.trust.certificate import read_pem
@@ -153,6 +154,29 @@ def test_a_head_of_another_relay_is_passed_over_and_one_that_is_not_comparable_i
     (chain, *_) = log.chains()
     made = prove(log, find(log, submissions(log, chain)[0].transport_id), [log.heads[2].head])
     assert [one.number for one in check_proof(made, READER, elsewhere=[log.heads[2].head]).covered] == [3]
+
+
+def test_heads_by_themselves() -> None:
+    """Whoever gets two heads needs no log: they follow from one another, or prove two histories."""
+    log, _ = small_case(KEY, 1)
+    for _ in range(3):
+        log.append(log.start("keeper"))
+        log.seal(next(reversed(log.held)))
+        log.sign()
+    heads = [one.head for one in log.heads]
+    good = check_heads([*reversed(heads), heads[0]], READER)
+    assert (good.ok, good.trusted) == (True, True)
+    assert [head.number for head, _ in good.heads] == [1, 2, 3, 4]
+    other, _ = _history(2)
+    assert reasons(check_heads([*heads, other.heads[0].head], READER).faults).count("forked-heads") >= 1
+    stranger, _ = _history(3, relay_key("truc-a"))
+    mixed = check_heads([heads[0], stranger.heads[0].head], READER)
+    assert reasons(mixed.faults) == ["forked-unvouched"]
+    assert not mixed.trusted
+    third, _ = _history(1, WITNESS)
+    assert check_heads([*heads, third.heads[0].head], READER).ok
+    with pytest.raises(RefusedError):
+        check_heads([SignedHead(heads[0].text, heads[1].signature)], READER)
 
 
 # --- what others say ---------------------------------------------------------------------------------------------------
