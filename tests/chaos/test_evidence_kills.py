@@ -85,6 +85,11 @@ class Fire:
             self.home, name, [*words, "--set", "http.port=0"] if name == SECOND else words, {}
         )
 
+    def stop(self) -> None:
+        """End the relay; the broker stays."""
+        process.end(self.running.values(), _PATIENCE)
+        self.running.clear()
+
     def ends(self, name: str, what: str) -> None:
         """Wait for a death, and begin the next life."""
         self.until(lambda: not self.alive(name), f"{name} dies: {what}", name)
@@ -152,8 +157,9 @@ class Fire:
         return found
 
     def head(self) -> int:
-        head = self.truc("evidence", "head")
-        return int(head["number"])
+        """Return the number of the newest head; 0 before the first."""
+        result = CliRunner().invoke(main, ["evidence", "head", "--home", str(self.ground.home), "--json"])
+        return int(json.loads(result.stdout)["number"]) if result.exit_code == 0 else 0
 
     # --- traffic
 
@@ -251,23 +257,28 @@ def test_killed_at_any_time_again_and_again(fire: Fire) -> None:
 def test_a_keeper_that_stands_still_holds_up_nobody_and_two_do_not_quarrel(fire: Fire) -> None:
     """It has read what it would seal, and stands still; an hour is as long as the lease here, and another keeper."""
     fire.strike(KEEPER, "read", "released", 0, signal.SIGSTOP)
-    with fire.traffic() as send:  # to the end, with all receipts, while no keeper is there
-        fire.comes_to(KEEPER, "read", send)
-        before = fire.head()
-        send(12)
-    assert fire.head() == before
-    waiting = fire.verify()
-    assert waiting["covered"] < waiting["records"]
-    fire.start(SECOND)
-    fire.until(lambda: fire.head() > before, "the other keeper signs", SECOND)
-    fire.running[KEEPER].send(signal.SIGCONT)  # what it was about to join is in the log already
+    try:
+        with fire.traffic() as send:  # to the end, with all receipts, while no keeper is there
+            fire.comes_to(KEEPER, "read", send)
+            before = fire.head()
+            send(12)
+        assert fire.head() == before
+        waiting = fire.verify()
+        assert waiting["covered"] < waiting["records"]
+        fire.start(SECOND)
+        fire.until(lambda: fire.head() > before, "the other keeper signs", SECOND)
+    finally:
+        fire.running[KEEPER].send(signal.SIGCONT)  # what it was about to join is in the log already
     with fire.traffic() as send:
         for _ in range(3):
             send(4)
             fire.truc("evidence", "head", "--now", "--timeout", _PATIENCE)
     both = fire.verify()
     assert both["covered"] > waiting["records"]
-    fire.running.pop(SECOND).send(signal.SIGKILL)
+    other = fire.running.pop(SECOND)
+    other.send(signal.SIGKILL)
+    fire.until(lambda: not other.alive(), "the other keeper dies", SECOND)
+    other.collect()
 
 
 @pytest.mark.parametrize("seconds", [1800.0, -86_400.0])
@@ -302,7 +313,7 @@ def test_what_a_disk_lost_what_was_cut_and_what_was_restored(fire: Fire, tmp_pat
         fire.truc("registry", "backup", copy)
         send(6)
         fire.truc("evidence", "head", "--now", "--out", late, "--timeout", _PATIENCE)
-    down(fire.ground.home)
+    fire.stop()
     stopped = fire.verify("--head", early, "--head", late)
     assert stopped["covered"] <= stopped["records"]
 
@@ -319,7 +330,8 @@ def test_what_a_disk_lost_what_was_cut_and_what_was_restored(fire: Fire, tmp_pat
     fire.truc("registry", "restore", copy)
     restored = fire.verify("--head", early)
     assert restored["records"] < stopped["records"]
-    up(fire.ground.home, detach=True)
+    for name in (KEEPER, "w1", "w2"):
+        fire.start(name)
     with fire.traffic() as send:
         send(4)
         fire.truc("evidence", "head", "--now", "--timeout", _PATIENCE)
