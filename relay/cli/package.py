@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 _FILE: Final = click.Path(exists=True, dir_okay=False, path_type=Path)
 _OUT: Final = click.Path(dir_okay=False, path_type=Path)
+_REASONED: Final = frozenset({"02", "13", "16"})
 _MAX_FACTS: Final = 4 * 1024 * 1024
 
 
@@ -435,6 +436,14 @@ def _from_fields(fields: dict[str, Any]) -> Package:
     if fields["status"]:
         if len(fields["to"]) != 1:
             raise click.UsageError("a status goes to one agency")
+        if fields["status"] in _REASONED and not fields["reason"]:
+            click.echo(
+                words(
+                    f"{fields['status']} without --reason: who reads it will not know why.",
+                    f"{fields['status']} không có --reason: bên nhận sẽ không biết lý do.",
+                ),
+                err=True,
+            )
         return status_of(
             StatusFields(
                 reporter=reporter,

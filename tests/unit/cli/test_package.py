@@ -139,6 +139,17 @@ def test_build_of_a_status_and_from_facts(truc: Truc, tmp_path: Path) -> None:
     assert again.read_bytes() == out.read_bytes()
 
 
+def test_build_of_a_refusal_without_a_reason_is_told(truc: Truc, tmp_path: Path) -> None:
+    options = ("--from", "H53", "--to", "H26", "--status", "02", "--about", "H26,2026,7")
+    result = truc("--lang", "vi", "package", "build", str(tmp_path / "s.edxml"), *options)
+    assert result.exit_code == 0
+    assert "02 không có --reason" in result.stderr
+    assert (
+        "--reason"
+        not in truc("package", "build", str(tmp_path / "t.edxml"), *options, "--reason", "gửi nhầm").output
+    )
+
+
 def test_build_from_facts_with_a_file(truc: Truc, tmp_path: Path) -> None:
     told = json.loads(truc("package", "show", "--json", put(tmp_path, DOC)).stdout)
     put(tmp_path, TEXT, "b.txt")
