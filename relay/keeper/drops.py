@@ -35,7 +35,10 @@ async def tell_dropped(tools: Tools) -> int:
             continue
         told += 1
         tools.metrics.notice("dropped")
-        await tools.settler.publish(new.receipt for new in settlement.receipts)
+        made = [new.receipt for new in settlement.receipts]
+        # an answer of somebody else may have come first: what is not stored is not told
+        stored = await tools.commits.run(tools.registry.stored, [one.number for one in made])
+        await tools.settler.publish(one for one in made if one.number in stored)
     return told
 
 

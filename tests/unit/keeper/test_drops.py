@@ -172,6 +172,27 @@ def test_a_dropped_submission_is_refused_to_who_published_it_and_may_come_again(
     simulated(body)
 
 
+def test_an_answer_that_somebody_else_stored_first_is_the_only_one() -> None:
+    """A worker refuses the same submission between the keeper's look and its commit: nothing is told that is not stored."""
+
+    async def body(sim: Simulation) -> None:
+        await settle(sim, edoc("H26", "H29", explode=True))
+        (entry,) = sim.registry.held()
+        drop(sim, entry)
+        await sim.keep(2)
+        drop(sim, entry)
+        sim.registry.refusal_receipts = lambda *_which: []  # type: ignore[method-assign]
+        await sim.keep(2)
+        del sim.registry.refusal_receipts
+        stored = {one.body for one in sim.stored_receipts()} | {
+            one.body for one in sim.registry.notices(entry.transport_id)
+        }
+        assert {one.body for one in sim.copies("H26", Kind.RECEIPT)} == stored
+        assert sim.registry.untold_drops(9) == []
+
+    simulated(body)
+
+
 def test_what_nobody_sent_is_dropped_in_silence() -> None:
     async def body(sim: Simulation) -> None:
         entry = HeldEntry("h", Code.NO_USER, "ingress.normal", "", "t", "", "", "", "aa", sim.clock.now())
