@@ -37,7 +37,8 @@ _BASIC: Final = bytes.fromhex("06092b0601050507300101")  # id-pkix-ocsp-basic
 
 def _der(tag: int, content: bytes) -> bytes:
     size = len(content)
-    length = bytes([size]) if size < 128 else b"\x82" + size.to_bytes(2, "big")
+    octets = size.to_bytes((size.bit_length() + 7) // 8 or 1, "big")
+    length = octets if size < 128 else bytes([0x80 | len(octets)]) + octets
     return bytes([tag]) + length + content
 
 
