@@ -105,7 +105,7 @@ tr{border-bottom:1px solid #ddd;padding:.4rem 0}td,th{border:0;padding:0}
 @bottom-left{content:"@id@";font:8pt sans-serif;color:#555}
 @bottom-right{content:counter(page) " / " counter(pages);font:8pt sans-serif;color:#555}}
 @media print{
-body{font-size:10pt}code{font-size:.78em}main{margin:0;max-width:none;padding:0}.en,small{color:#333}
+body{font-size:10pt}code{font-size:.78em}th{width:13rem}main{margin:0;max-width:none;padding:0}.en,small{color:#333}
 tr,li,.box{break-inside:avoid}h2{break-after:avoid}section:has(table.facts){break-inside:auto}
 }
 """
