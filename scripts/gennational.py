@@ -38,6 +38,7 @@ NOTE: Final = (
 def ministries() -> Iterator[Agency]:
     """Yield the bodies of level 1 without the provinces, reserved codes with their last day."""
     eve = DECISION_09_2025 - timedelta(days=1)
+    english = {row["code"]: row["english_name"] for row in _rows("english_names.csv")}
     for row in _rows("level1_codes.csv"):
         before, after = row["name_qd20_2020"], row["name_qd09_2025"]
         closed = row["status_qd09_2025"] == "reserved"
@@ -45,6 +46,7 @@ def ministries() -> Iterator[Agency]:
             code=row["code"],
             name=after or before,
             level=Level.CENTRAL,
+            english_name=english.get(row["code"], ""),
             former_names=(FormerName(before, eve),) if before and after and before != after else (),
             valid_from=None if before else DECISION_09_2025,
             valid_to=eve if closed else None,

@@ -103,6 +103,8 @@ def test_who_is_called_so_comes_before_who_is_called_so_and_more() -> None:
 
 def test_old_names_and_other_names() -> None:
     assert codes("nông nghiệp và phát triển nông thôn") == ["G10"]
+    assert codes("ministry of finance") == codes("Bộ Tài chính") == ["G12"]
+    assert codes("supreme court") == ["D01"]
     named = replace(
         NATIONAL[0], other_names=("Tên dân gian",), short_name="TDG", english_name="Office of the President"
     )
