@@ -81,12 +81,18 @@ class Writer:
     """Writes records (port ``Scribe``)."""
 
     def write(self, tip: Tip, drafts: Sequence[Draft]) -> tuple[list[Written], Tip]:
-        """Return the records that follow ``tip`` and where the chain stands after them. Pure."""
+        """Return the records that follow ``tip`` and where the chain stands after them. Pure.
+
+        Raises:
+            RefusedError: EVIDENCE-MALFORMED: a record that no reader would take; what it is about is not stored either.
+        """
         seq, last = tip.seq, tip.hash
         sha256, out = hashlib.sha256, []
         for draft in drafts:
             seq += 1
             octets = encode(seq, last, draft)
+            if len(octets) > o.MAX_RECORD:
+                refuse(f"a record of {len(octets)} bytes")
             last = sha256(b"\x00" + octets).digest()
             out.append(Written(seq, octets, last))
         return out, Tip(tip.chain, seq, last)

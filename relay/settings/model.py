@@ -340,7 +340,13 @@ class LimitSettings:
     """Bounds on foreign bytes, checked at accept or before any verification."""
 
     body_bytes: int = setting(50_331_648, "Size of one package.", unit="bytes", low=1024, high=128 * MIB)
-    recipients: int = setting(1000, "Recipients of one document.", unit="recipients", low=1, high=100_000)
+    recipients: int = setting(
+        1000,
+        "Recipients of one document. Its record in the evidence has to stay below a mebibyte.",
+        unit="recipients",
+        low=1,
+        high=8000,
+    )
     fanout_bytes: int = setting(
         1_073_741_824,
         "Size of the package times the number of recipients.",

@@ -20,10 +20,14 @@ from relay.errors import Code, RefusedError
 from relay.evidence import heads, log, octets
 from relay.evidence.record import Writer, decode, encode, first_tip, leaf_hash, place, relinked
 from relay.model import evidence as ev
+from relay.model.codes import MAX_LENGTH
 from relay.model.delivery import State
 from relay.model.receipt import ReceiptKind
+from relay.settings.fields import spec_of
+from relay.settings.model import LimitSettings
 from tests.support.evidencestranger import fields
 
+NOON = datetime(2026, 3, 4, 12, tzinfo=UTC)
 HEX = st.binary(min_size=32, max_size=32).map(bytes.hex)
 UUIDS = st.uuids().map(str)
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
@@ -233,6 +237,26 @@ def test_a_document_and_its_status_cost_less_than_a_kilobyte() -> None:
     drafts = [ev.Draft(at, one) for one in (document, moved, receipt, status, moved, receipt)]
     written, _ = Writer().write(ev.Tip(uuid.uuid4(), 10_000_000, bytes(32)), drafts)
     assert sum(len(one.octets) for one in written) < 960
+
+
+def test_a_document_for_as_many_recipients_as_can_be_configured_has_a_record() -> None:
+    (spec,) = [spec_of(one) for one in dataclasses.fields(LimitSettings) if one.name == "recipients"]
+    assert spec.high is not None
+    longest = max((code.value for code in Code), key=len)
+    lines = tuple(
+        ev.Line(str(uuid.UUID(int=number)), "H" * MAX_LENGTH, State.REFUSED, longest)
+        for number in range(int(spec.high))
+    )
+    facts = ev.Submission("x", "H26", "H26", "edoc", "ab" * 32, 1, "d" * 2000, "v", None, lines)
+    (written,), _ = Writer().write(Writer().tip(uuid.UUID(int=1)), [ev.Draft(NOON, facts)])
+    assert decode(written.octets).facts == facts
+
+
+def test_a_record_that_nobody_would_read_is_not_written() -> None:
+    facts = ev.OperatorAct(1, "nga", "user.add", "H53", "x" * (1 << 20), NOON)
+    with pytest.raises(RefusedError) as caught:
+        Writer().write(Writer().tip(uuid.UUID(int=1)), [ev.Draft(NOON, facts)])
+    assert caught.value.code is Code.EVIDENCE_MALFORMED
 
 
 def test_a_chain_goes_on_from_its_tip() -> None:
