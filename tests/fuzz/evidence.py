@@ -24,6 +24,8 @@ from relay.evidence.verify import LogVerifier
 from relay.model.evidence import Checkpoint, SignedHead, SignedStatement, Submission
 
 _KEY: Final = relay_key("truc-fuzz")
+_WITNESS: Final = relay_key("truc-witness")
+_KNOWN: Final = frozenset({_KEY.sha256, _WITNESS.sha256})
 _PARTS: Final = b"\n=\n"
 
 
@@ -56,7 +58,10 @@ class RawLog:
     def checkpoints(self) -> Iterator[Checkpoint]:
         said = h.load_statements(self._statements)
         for signed in h.load(self._heads):
-            yield Checkpoint(signed, statements=said)
+            own = h.head_hash(signed.text).hex()
+            yield Checkpoint(
+                signed, statements=tuple(one for one in said if h.read_statement(one.text)["head"] == own)
+            )
 
     def witnessed(self) -> Iterator[SignedHead]:
         return iter(())
@@ -82,9 +87,9 @@ def _log(key: RelayKey) -> MemoryLog:
         log.seal(two)
         log.sign()
     log.end(one)
-    text = h.statement_text(key.relay, log.heads[0].head.text, log.now)
+    text = h.statement_text(_WITNESS.relay, log.heads[0].head.text, log.now)
     log.heads[0] = Checkpoint(
-        log.heads[0].head, statements=(SignedStatement(text, key.sign(text, h.STATEMENT_TYPE)),)
+        log.heads[0].head, statements=(SignedStatement(text, _WITNESS.sign(text, h.STATEMENT_TYPE)),)
     )
     return log
 
@@ -115,6 +120,17 @@ def _whole() -> frozenset[bytes]:
     return frozenset(octets for chain in log.chains() for octets in log.records(chain))
 
 
+@cache
+def _elsewhere() -> tuple[SignedHead, ...]:
+    """Heads that the checker has: those of the log, and one of another history under the same key."""
+    other = MemoryLog(_KEY, seed=8)
+    chain = other.start("w1")
+    other.document(chain)
+    other.seal(chain)
+    other.sign()
+    return tuple(one.head for one in (*_log(_KEY).heads, *other.heads))
+
+
 def fuzz_evidence(data: bytes) -> None:
     """Read bytes as a log, a proof or a case; what holds all through says nothing that the seeds do not say."""
     if data[:1] == b"{":
@@ -124,7 +140,7 @@ def fuzz_evidence(data: bytes) -> None:
             return
         _file(value)
         return
-    report = LogVerifier(known=frozenset({_KEY.sha256})).verify(RawLog(data))
+    report = LogVerifier(known=_KNOWN).verify(RawLog(data))
     for fault in (*report.faults, *report.notes):
         assert fault.text("vi")
         assert fault.text("en")
@@ -137,10 +153,13 @@ def fuzz_evidence(data: bytes) -> None:
 
 
 def _file(value: Any) -> None:
-    reader = HeadReader(None, frozenset({_KEY.sha256}))
+    reader = HeadReader(None, _KNOWN)
     try:
-        proven = check_proof(from_json(value), reader).proven
-        assert all(octets in _whole() for _, _, octets in proven.records)
+        checked = check_proof(from_json(value), reader, elsewhere=_elsewhere())
+        assert all(octets in _whole() for _, _, octets in checked.proven.records)
+        for said in (*checked.faults, *checked.notes):
+            assert said.text("vi")
+            assert said.text("en")
     except RefusedError:
         pass
     try:
