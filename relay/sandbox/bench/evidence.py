@@ -26,6 +26,7 @@ from relay.sandbox.bench import machine
 from relay.sandbox.bench.figures import Estimate, Spread
 from relay.sandbox.bench.legs import Portion, Runner
 from relay.sandbox.bench.plan import KIB, RECIPIENTS, Plan
+from relay.sandbox.bench.run import ended_by_signals
 from relay.sandbox.bench.site import Say, site
 from relay.sandbox.bench.stock import CHUNK, Stock
 from relay.sandbox.bench.switched import RECORDING, SILENT
@@ -175,7 +176,7 @@ def run_evidence(
     plan = Plan(seconds=seconds, pairs=pairs, sizes=(size,), workers=workers)
     turns: list[Turn] = []
     space: list[float] = []
-    with site(folder, plan, say) as place, place.load() as (sender, reader):
+    with ended_by_signals(), site(folder, plan, say) as place, place.load() as (sender, reader):
         facts = machine.facts(folder, place.broker_version)
 
         def fill(stock: Stock, documents: int) -> None:

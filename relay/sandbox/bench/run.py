@@ -45,7 +45,7 @@ def run_bench(
     legs: list[Leg] = []
     profiles: list[Profile] = []
     fresh = not folder.exists()
-    with _ended_by_signals(), _removed(folder, remove=fresh and not keep):
+    with ended_by_signals(), _removed(folder, remove=fresh and not keep):
         with site(folder, plan, say) as place, place.load() as (sender, reader):
             facts = machine.facts(folder, place.broker_version)
 
@@ -118,7 +118,7 @@ def _removed(folder: Path, *, remove: bool) -> Iterator[None]:
 
 
 @contextmanager
-def _ended_by_signals() -> Iterator[None]:
+def ended_by_signals() -> Iterator[None]:
     """Make SIGTERM and SIGHUP end the run as Ctrl-C does, so that nothing is left behind."""
 
     def stop(_number: int, _frame: FrameType | None) -> None:
