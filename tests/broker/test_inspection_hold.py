@@ -37,16 +37,15 @@ class Held(Ground):
         return json.loads((self.home / "sandbox.json").read_text())["pids"][role]
 
     def keeper(self) -> int:
-        """Its process id; 0 while there is none."""
-        return int(self.pids("keeper") or 0)
+        """Its process id, once there is one."""
+        return int(until(lambda: self.pids("keeper") or 0))
 
     @contextmanager
     def no_keeper(self) -> Iterator[None]:
         """The inspector is killed, and nobody starts another one for a while."""
-        until(self.keeper)
-        supervisor = self.pids("supervisor")
+        keeper, supervisor = self.keeper(), self.pids("supervisor")
         os.kill(supervisor, signal.SIGSTOP)
-        os.kill(self.keeper(), signal.SIGKILL)
+        os.kill(keeper, signal.SIGKILL)
         try:
             yield
         finally:
@@ -124,9 +123,9 @@ def test_an_inspector_that_is_killed_is_no_reason_to_deliver_or_to_forget(ground
                 sender.depth("inspect") < ready or any(ground.verdicts(FROM, one) for one in sent)
             )  # type: ignore[misc]
         )
-        before = until(ground.keeper)
+        before = ground.keeper()
         os.kill(before, signal.SIGKILL)
-        until(lambda before=before: ground.keeper() not in {0, before})  # type: ignore[misc]
+        until(lambda before=before: ground.keeper() != before)  # type: ignore[misc]
     for one in sent[:3]:
         recipient.arrival(one, 90)
         for code in (FROM, TO):
