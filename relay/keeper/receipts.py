@@ -8,41 +8,39 @@ from typing import Final
 from relay.keeper.duty import Tools
 from relay.model.record import Document, NewReceipt, Settlement
 
-_LONGEST: Final = timedelta(hours=1)  # between two tries of the same receipt
-_REMEMBERED: Final = 10_000
+_LONGEST: Final = timedelta(hours=1)  # between two tries of the same door
+_SHUT: Final = 5_000  # doors named in one question
 
 
 class ReceiptsDuty:
     """Publishes stored receipts that no confirm is known for.
 
-    One that fails again (its queue is full, its agency has none) is tried less and less often, so that the receipts of
-    one closed door do not stand before all the others.
+    A door that fails again (its queue is full, its agency has none) is tried less and less often, so that its receipts,
+    however many, do not stand before all the others.
     """
 
     def __init__(self) -> None:
-        self._next: dict[str, tuple[float, float]] = {}  # number: not before, pause
+        self._next: dict[str, tuple[float, float]] = {}  # to whom: not before, pause
 
     async def run(self, tools: Tools) -> int:
         """Publish what waits and may be tried. Returns how many were confirmed."""
         before = tools.clock.now() - tools.policy.receipts_after
-        limit = tools.policy.batch + len(self._next)
-        waiting = await tools.commits.run(lambda: tools.registry.unpublished(before, limit))
-        tools.metrics.receipts_pending(len(waiting))
         now = tools.clock.monotonic()
-        known = {one.number for one in waiting}
-        self._next = {number: after for number, after in self._next.items() if number in known}
-        ripe = [one for one in waiting if self._next.get(one.number, (now, 0.0))[0] <= now]
-        ripe = ripe[: tools.policy.batch]
+        shut = [to for to, (not_before, _) in self._next.items() if not_before > now][:_SHUT]
+        ripe = await tools.commits.run(lambda: tools.registry.unpublished(before, tools.policy.batch, shut))
+        tools.metrics.receipts_pending(
+            await tools.commits.run(lambda: tools.registry.unpublished_count(before))
+        )
         if ripe:
             tools.metrics.duplicate_publish("receipt", len(ripe))  # the confirm may merely have gone unnoted
         failed = await tools.settler.publish(ripe)
-        for receipt in ripe:
-            if receipt.number not in failed:
-                self._next.pop(receipt.number, None)
-                continue
-            _, pause = self._next.get(receipt.number, (now, tools.policy.interval.total_seconds()))
-            if len(self._next) < _REMEMBERED or receipt.number in self._next:
-                self._next[receipt.number] = (now + pause, min(pause * 2, _LONGEST.total_seconds()))
+        first = tools.policy.interval.total_seconds()
+        passed = {one.to for one in ripe if one.number not in failed}
+        for to in {one.to for one in ripe}:
+            _, pause = self._next.pop(to, (now, first))
+            if any(one.number in failed for one in ripe if one.to == to):
+                pause = first if to in passed else pause
+                self._next[to] = (now + pause, min(pause * 2, _LONGEST.total_seconds()))
         return len(ripe) - len(failed)
 
 

@@ -4,7 +4,7 @@ same contract suite."""
 from __future__ import annotations
 
 from asyncio import Future
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Protocol
 
@@ -153,8 +153,12 @@ class Registry(Protocol):
         """Note that these receipts were confirmed by the broker."""
         ...
 
-    def unpublished(self, before: datetime, limit: int) -> list[SignedReceipt]:
-        """Return receipts stored before ``before`` that no confirm is known for, oldest first."""
+    def unpublished(self, before: datetime, limit: int, without: Collection[str] = ()) -> list[SignedReceipt]:
+        """Return receipts stored before ``before`` that no confirm is known for, oldest first, but those to ``without``."""
+        ...
+
+    def unpublished_count(self, before: datetime) -> int:
+        """Return how many receipts stored before ``before`` no confirm is known for."""
         ...
 
     def last_receipt_number(self, prefix: str) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Connection, Row, and_, func, or_, select, text
@@ -124,10 +124,20 @@ def notices(connection: Connection, transport_id: str) -> list[SignedReceipt]:
     return [receipt_from(row) for row in connection.execute(query)]
 
 
-def unpublished(connection: Connection, before: int, limit: int) -> list[SignedReceipt]:
-    """Return receipts stored before that time that no confirm is known for, oldest first."""
+def unpublished(
+    connection: Connection, before: int, limit: int, without: Collection[str] = ()
+) -> list[SignedReceipt]:
+    """Return receipts stored before that time that no confirm is known for, oldest first, but those to ``without``."""
     query = RECEIPTS.where(text("receipts.published_at IS NULL"), receipts.c.at < before)
+    if without:
+        query = query.where(receipts.c.addressed_to.not_in(without))
     return [receipt_from(row) for row in connection.execute(query.order_by(receipts.c.at).limit(limit))]
+
+
+def unpublished_count(connection: Connection, before: int) -> int:
+    """Return how many receipts stored before that time no confirm is known for."""
+    query = select(func.count()).where(text("receipts.published_at IS NULL"), receipts.c.at < before)
+    return connection.execute(query).scalar_one()
 
 
 def stored(connection: Connection, numbers: Iterable[str]) -> set[str]:

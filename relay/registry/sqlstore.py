@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from datetime import datetime
 from functools import partial
@@ -273,9 +273,13 @@ class SqlRegistry:
         """Return those of the numbers that are stored."""
         return self._ask(lambda connection: queries.stored(connection, numbers))
 
-    def unpublished(self, before: datetime, limit: int) -> list[SignedReceipt]:
-        """Return receipts stored before ``before`` without a known confirm, oldest first."""
-        return self._ask(lambda connection: queries.unpublished(connection, to_us(before), limit))
+    def unpublished(self, before: datetime, limit: int, without: Collection[str] = ()) -> list[SignedReceipt]:
+        """Return receipts stored before ``before`` without a known confirm, oldest first, but those to ``without``."""
+        return self._ask(lambda connection: queries.unpublished(connection, to_us(before), limit, without))
+
+    def unpublished_count(self, before: datetime) -> int:
+        """Return how many receipts stored before ``before`` have no known confirm."""
+        return self._ask(lambda connection: queries.unpublished_count(connection, to_us(before)))
 
     def last_receipt_number(self, prefix: str) -> int:
         """Return the highest N of ``<prefix>-<N>``; 0 if none."""

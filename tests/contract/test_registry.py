@@ -502,6 +502,9 @@ def test_receipts_without_a_confirm_are_found_again(registry: Registry, make: Ma
     assert [item.number for item in registry.unpublished(at(1), 9)] == numbers[1:]
     assert [item.number for item in registry.unpublished(at(1), 1)] == numbers[1:2]
     assert registry.unpublished(START, 9) == []
+    assert registry.unpublished(at(1), 9, ["H29"]) == registry.unpublished(at(1), 9)
+    assert registry.unpublished(at(1), 9, ["H29", registry.unpublished(at(1), 1)[0].to]) == []
+    assert (registry.unpublished_count(at(1)), registry.unpublished_count(START)) == (2, 0)
 
 
 def test_numbers_go_on_where_they_ended(registry: Registry, make: Maker) -> None:
