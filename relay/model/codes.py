@@ -50,8 +50,11 @@ def normal_form(written: str) -> str:
         RefusedError: BAD-CODE: white space around, lower case, look-alike letters, wrong shape or length; the detail says
             which part is wrong, by its place, and repeats none.
     """
-    if len(written) > MAX_LENGTH or not written.isascii():
-        raise RefusedError(Code.BAD_CODE, _fault(written))
+    if len(written) > MAX_LENGTH:
+        raise RefusedError(
+            Code.BAD_CODE,
+            f"an identifier code has {len(written)} characters, at most {MAX_LENGTH} are allowed",
+        )
     if _F2020.fullmatch(written) or _BUSINESS.fullmatch(written):
         return written
     if _F2016.fullmatch(written):
@@ -78,8 +81,6 @@ def _fault(written: str) -> str:
             return f"character {place} of an identifier code is a small letter"
         if not (character.isalnum() or character in ".-"):
             return f"character {place} of an identifier code is none of A-Z, 0-9 and '.'"
-    if len(written) > MAX_LENGTH:
-        return f"an identifier code has {len(written)} characters, at most {MAX_LENGTH} are allowed"
     groups = written.split(".")
     for place, group in enumerate(groups, 1):
         if not group:

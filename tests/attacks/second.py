@@ -55,7 +55,7 @@ SECOND: Final = {
     "certificate._key: RSA of … bits, at most": "a matter of time: the value is checked, slowly",
     "path.check_relay: not a relay's certificate": "the relay that the receipt names is compared as well",
     "ocsp._told: Outcome.EXPIRED": "without an end there is nothing to compare with: fails closed as a surprise",
-    "codes.normal_form: an identifier code is at most 35": "no agency has such a code",
+    "codes.normal_form: an identifier code has": "no agency has so long a code",
     "fields.Parts.need": "what is not there cannot be read: fails closed as a surprise",
     "fields.organ_code: OrganId holds elements": "what is inside is looked at as well",
     "format._document: a package with a StatusCode": "a status has no To",
