@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from html import escape
+from shlex import quote
 from typing import Any
 
 from cryptography import x509
@@ -333,7 +334,7 @@ def _checking(beside: Beside) -> str:
             ("SHA-256", _code(beside.sha256)),
             (
                 _both("Command", "Lệnh"),
-                _code(f"truc evidence verify {beside.name} --ca ROOT.pem --head HEAD --file DOCUMENT"),
+                _code(f"truc evidence verify {quote(beside.name)} --ca ROOT.pem --head HEAD --file DOCUMENT"),
             ),
         ]
     )

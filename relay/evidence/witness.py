@@ -199,7 +199,9 @@ class Witness:
         if signer != head.relay:
             _refuse(f"the head of {head.relay} is signed by {signer}")
         if head.relay == self._relay:
-            _refuse("this relay is no witness of itself")
+            _refuse(
+                f"the head is one of {self._relay}, as this relay is called: no relay is a witness of itself"
+            )
         known = [(one, h.read_head(one.signed.text)) for one in self._store.known_heads(head.relay)]
         for one, before in known:
             if one.signed.text == signed.text:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import html
+import re
+import shlex
 from dataclasses import replace
 
 import pytest
@@ -90,6 +93,13 @@ def test_nothing_in_a_file_becomes_markup() -> None:
         assert forbidden not in page
     assert page.count("</style>") == 1
     assert page.count("<style>") == 1
+
+
+def test_the_command_can_be_copied_whatever_the_file_is_called() -> None:
+    _, case = small_case(KEY)
+    page = render(case, check_case(case, READER), Beside("vụ việc; 'số 1'.json", "ab" * 32), STATUSES)
+    line = html.unescape(re.search("<code>(truc evidence verify .*?)</code>", page)[1])  # type: ignore[index]
+    assert shlex.split(line)[3] == "vụ việc; 'số 1'.json"
 
 
 @pytest.mark.parametrize(
