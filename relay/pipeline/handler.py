@@ -101,7 +101,8 @@ class Handler:
     @property
     def ladder_full(self) -> bool:
         """Whether a message in hand can go nowhere until there is room on the ladder."""
-        return self._deferrer.refused > 0
+        inspection = self._inspection
+        return self._deferrer.refused > 0 or (inspection is not None and inspection.ladder_full)
 
     async def handle(self, lane: Lane, message: Incoming) -> Ending:
         """Take one message to its end. Never raises but for cancellation."""

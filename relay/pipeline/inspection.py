@@ -87,6 +87,11 @@ class Inspection:
         self._metrics = metrics
         self._clock = clock
 
+    @property
+    def ladder_full(self) -> bool:
+        """Whether a body waits for room on the ladder."""
+        return self._deferrer.refused > 0
+
     def wanted(self, document: Document, body: bytes) -> bool:
         """Whether a submission has something to inspect. Of several of the same bytes only the first is inspected."""
         if document.kind is not Kind.EDOC or document.refusal is not None:
