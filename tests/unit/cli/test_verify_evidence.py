@@ -32,7 +32,13 @@ DAY = dt.timedelta(days=1)
 BEGIN, END = START - 10 * DAY, START + 40 * DAY
 """Of the certificates of those who sign: long over."""
 ID = "6f9619ff-8b86-4d01-b42d-00cf4fc964ff"
-CODES = {"intact": True, "trusted": True, "reason": "OK", "algorithm": "ecdsa-sha256", "profile": "whole"}
+CODES: dict[str, Any] = {
+    "intact": True,
+    "trusted": True,
+    "reason": "OK",
+    "algorithm": "ecdsa-sha256",
+    "profile": "whole",
+}
 
 
 @dataclass
@@ -42,8 +48,8 @@ class Place:
     folder: Path
 
     def __post_init__(self) -> None:
-        long = {"not_before": BEGIN, "not_after": START + 9000 * DAY}
-        short = {"not_before": BEGIN, "not_after": END}
+        long: dict[str, Any] = {"not_before": BEGIN, "not_after": START + 9000 * DAY}
+        short: dict[str, Any] = {"not_before": BEGIN, "not_after": END}
         self.root = pki.issue("Root", ca=True, **long)
         self.issuing = pki.issue("Issuing", self.root, ca=True, **long)
         self.leaf = pki.issue("Leaf", self.issuing, **short)
@@ -81,7 +87,7 @@ class Place:
 
     def submission(self, **more: Any) -> Submission:
         verdict = Judged(certificate_sha256=hashlib.sha256(self.leaf.der).hexdigest(), **CODES)
-        facts = {
+        facts: dict[str, Any] = {
             "transport_id": ID,
             "sender": "H53",
             "user": "H53",
@@ -122,7 +128,7 @@ class Place:
         lists: bool = True,
     ) -> Path:
         """Write a case with lists of its day."""
-        life = {"this_update": START - DAY, "next_update": START + 30 * DAY}
+        life: dict[str, Any] = {"this_update": START - DAY, "next_update": START + 30 * DAY}
         pems = [pki.crl(self.root, **life), pki.crl(self.issuing, revoked, **life)] if lists else []
         case = Case(
             "truc-dev",
@@ -196,7 +202,7 @@ def test_a_bare_proof_does_where_the_lists_are_known(truc: Truc, place: Place) -
     assert (
         told(truc, place, "--evidence", proof, code=1)["code"] == "NOT-ON-RECORD"
     )  # who signed the head: unknown
-    life = {"this_update": START - DAY, "next_update": START + 30 * DAY}
+    life: dict[str, Any] = {"this_update": START - DAY, "next_update": START + 30 * DAY}
     lists = []
     for name, issuer in (("root.crl", place.root), ("issuing.crl", place.issuing)):
         (place.folder / name).write_bytes(pki.crl(issuer, **life))

@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from relay.errors import Code, ConfigurationError
 from relay.sandbox import ca as ca_module
 from relay.sandbox.ca import CRL_LIFE, RELAY_URN, DevelopmentCa, KeyKind
+from relay.sandbox.files import write_private
 
 NOW = datetime(2026, 3, 2, 8, 30, tzinfo=UTC)
 
@@ -127,7 +128,7 @@ def _meanwhile(
 ) -> None:
     """Run ``second`` while ``first`` stands before its certificate or list; it may have to wait for ``first``."""
     before, done = threading.Event(), threading.Event()
-    write = ca_module.write_private
+    write = write_private
 
     def slow(path: Path, content: bytes | str) -> None:
         if not before.is_set():
