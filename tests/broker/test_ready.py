@@ -183,7 +183,7 @@ def test_a_healthy_one_is_ready_and_shows_everything(place: Place) -> None:
         text = place.get(who, "/metrics")[1].decode()
         shown |= {line.split()[2] for line in text.splitlines() if line.startswith("# TYPE ")}
         promtool("check", "metrics", given=text)  # its own rules for names, units and types
-    elsewhere = {"truc_directory_validity_seconds"}  # where a signed directory is followed
+    elsewhere = {"truc_directory_validity_seconds", "truc_directory_fresh_seconds"}  # of a signed directory
     assert {metric.name for metric in CATALOGUE} - elsewhere <= shown
     assert place.value("keeper", "truc_agency_queue_messages_max") >= 1
     assert abs(place.value("worker", "truc_clock_offset_seconds")) < 10
