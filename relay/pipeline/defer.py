@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import Final
 
 from relay.broker import names
@@ -31,9 +32,9 @@ class Deferrer:
     async def put(
         self, submission: Submission, attempt: int, step: int, document: Document | None = None
     ) -> None:
-        """Put the body on the ladder's ``step``-th rung, under the identity of the document whose deliveries are open;
-        returns once the broker has it."""
-        name, _ = self._ladder.rung(step)
+        """Put the body on the ladder's ``step``-th rung, or on another while that is full, under the identity of the
+        document whose deliveries are open; returns once the broker has it."""
+        rungs = self._ladder.instead(step)
         first_seen = document.accepted_at if document else submission.first_seen
         headers = {
             names.H_USER: document.user if document else submission.user,
@@ -45,7 +46,7 @@ class Deferrer:
             headers[names.H_DEADLINE] = submission.deadline_text
         copy = Outgoing(
             exchange=names.RETRY,
-            routing_key=name,
+            routing_key=rungs[0],
             body=submission.body,
             message_id=document.transport_id if document else submission.transport_id,
             type=submission.kind.value,
@@ -56,7 +57,7 @@ class Deferrer:
         )
         pause, refused = 0.1, False
         try:
-            while (result := await self._link.publish(copy)) is not Published.CONFIRMED:
+            while (result := await self._somewhere(copy, rungs)) is not Published.CONFIRMED:
                 if not self._link.current(submission.message):
                     raise BrokerError(Code.BROKER_UNREACHABLE, f"retry: {result.value}")
                 self.refused += (result is Published.NACKED) - refused
@@ -65,6 +66,15 @@ class Deferrer:
                 pause = min(pause * 2, 5.0)
         finally:
             self.refused -= refused
+
+    async def _somewhere(self, copy: Outgoing, rungs: tuple[str, ...]) -> Published:
+        """Publish to the first rung that is not full; NACKED: all are."""
+        result = Published.NACKED
+        for rung in rungs:
+            result = await self._link.publish(replace(copy, routing_key=rung))
+            if result is not Published.NACKED:
+                break
+        return result
 
     async def defer(self, submission: Submission, code: Code, *, lowest: bool = False) -> None:
         """Defer before T1 and acknowledge: nothing is stored, the ladder alone remembers."""

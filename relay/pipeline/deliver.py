@@ -39,6 +39,11 @@ class Ladder:
         """Return name and delay of the rung for the n-th deferral (from 1); the last rung is for ever."""
         return self._rungs[min(attempt, len(self._rungs)) - 1]
 
+    def instead(self, attempt: int) -> tuple[str, ...]:
+        """Return the names of all rungs in the order in which they are tried where one is full: its own, those below, those above."""
+        at = min(attempt, len(self._rungs))
+        return tuple(name for name, _ in (*reversed(self._rungs[:at]), *self._rungs[at:]))
+
 
 def message_for(document: Document, delivery: Delivery, body: bytes, refers_to: str | None) -> Outgoing:
     """Build the message for one recipient from the contract's list alone; nothing is copied from the sender."""

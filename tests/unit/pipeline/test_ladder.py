@@ -20,3 +20,10 @@ def test_only_the_rungs_that_are_named() -> None:
         ("10m", timedelta(minutes=10)),
         ("10m", timedelta(minutes=10)),
     ]
+
+
+def test_where_one_is_full_those_below_come_before_those_above() -> None:
+    ladder = Ladder()
+    assert ladder.instead(1) == ("5s", "1m", "10m", "1h")
+    assert ladder.instead(3) == ("10m", "1m", "5s", "1h")
+    assert ladder.instead(99) == ("1h", "10m", "1m", "5s")

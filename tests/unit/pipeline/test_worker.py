@@ -321,3 +321,25 @@ def test_a_full_ladder_sets_nothing_aside() -> None:
         sim.check()
 
     simulated(body)
+
+
+def test_where_a_rung_is_full_another_one_is_taken() -> None:
+    """A few documents of the largest size fill one: nothing may wait in hand for its hour to pass."""
+
+    async def body(sim: Simulation) -> None:
+        full = {"5s", "1h"}
+        sim.script = lambda one: Published.NACKED if full & {one.exchange, one.routing_key} else None
+        full.add("level.province")
+        process = sim.start()
+        sim.send(edoc("H26", "H29"))
+        await sim.quiet(60, ladder=False)
+        rungs = [len(sim.broker.queues[names.retry_queue(rung)].ready) for rung in names.RUNGS]
+        assert rungs == [0, 1, 0, 0]
+        await asyncio.sleep(7200)
+        assert not sim.unacknowledged()
+        full.clear()
+        await sim.quiet(4000)
+        await sim.stop(process)
+        sim.check()
+
+    simulated(body)
