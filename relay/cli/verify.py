@@ -188,7 +188,7 @@ def _receipt(reader: Reader, body: bytes, at: datetime, source: TimeSource) -> d
 def _print(facts: dict[str, Any]) -> None:
     from relay.cli.errors import explain
     from relay.cli.options import language
-    from relay.cli.verify_evidence import line_of, time_line
+    from relay.cli.verify_evidence import lines_of, time_line
 
     verdict = facts["verdict"]
     good = words("valid", "hợp lệ") if facts["valid"] else words("NOT valid", "KHÔNG hợp lệ")
@@ -206,7 +206,8 @@ def _print(facts: dict[str, Any]) -> None:
     on_record = facts.get("evidence")
     click.echo("  " + time_line(verdict, "" if on_record is None else on_record["authority"]))
     if on_record is not None:
-        click.echo("  " + line_of(on_record))
+        for line in lines_of(on_record):
+            click.echo(f"  {line}")
     if "sender" in facts:
         click.echo(
             f"  {facts['sender']} -> {', '.join(facts['recipients'])}  {facts['document_code']}  {facts['subject']}"

@@ -61,16 +61,26 @@ def facts_of(vouched: Vouching) -> dict[str, Any]:
         "accepted_at": vouched.accepted_at,
         "existed_at": vouched.at,
         "authority": vouched.authority,
+        "unjudged_time_stamps": vouched.unjudged,
     }
 
 
-def line_of(facts: dict[str, Any]) -> str:
+def lines_of(facts: dict[str, Any]) -> list[str]:
     """Return it for people."""
     when = people_time(facts["accepted_at"])
-    return words(
+    found = words(
         f"on record: {facts['relay']} accepted these very bytes at {when}, transport id {facts['transport_id']}",
         f"ghi nhận: {facts['relay']} đã tiếp nhận đúng tệp này lúc {when}, mã giao dịch {facts['transport_id']}",
     )
+    if not facts["unjudged_time_stamps"]:
+        return [found]
+    return [
+        found,
+        words(
+            "a time-stamp over it was not judged: give the roots of its authority by --tsa, or in the configuration",
+            "có dấu thời gian chưa được kiểm tra: nêu chứng thư gốc của cơ quan cấp bằng --tsa, hoặc trong cấu hình",
+        ),
+    ]
 
 
 def time_line(verdict: dict[str, Any], authority: str) -> str:

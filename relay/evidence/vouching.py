@@ -37,6 +37,7 @@ class Vouching:
     kind: str  # "acceptance", "status", "receipt"
     relay: str
     authority: str = ""  # that gave the time-stamp: subject of its certificate (RFC 4514)
+    unjudged: bool = False  # there are time-stamps, and no root of an authority to judge them by
 
 
 def vouching(checked: Checked, sha256: str) -> Vouching:
@@ -62,7 +63,16 @@ def vouching(checked: Checked, sha256: str) -> Vouching:
     before = {head.number for head, _, _ in checked.proven.heads[: checked.proven.under]}
     stamps = [one for one in checked.time_stamps if one.head in covering - before]
     if not stamps:
-        return Vouching(TimeSource.RECORD, bound.at, bound.at, bound.transport_id, bound.kind, relay)
+        unjudged = any(one.reason == "unread-stamp" for one in checked.notes)
+        return Vouching(
+            TimeSource.RECORD,
+            bound.at,
+            bound.at,
+            bound.transport_id,
+            bound.kind,
+            relay,
+            unjudged=unjudged,
+        )
     first = min(stamps, key=lambda one: one.at)
     return Vouching(
         TimeSource.TIME_STAMP,

@@ -38,7 +38,7 @@ MODULES: Final = {
         f"relay.trust.{name}"
         for name in (
             *("parse", "cut", "signature", "quick", "manifest", "content", "payload", "canonical"),
-            *("engine", "verifier", "view"),
+            *("cdata", "engine", "verifier", "view"),
         )
     ),
     "certificate": (
@@ -52,7 +52,10 @@ MODULES: Final = {
     "pdf": ("adapters.pdf.judge", "adapters.pdf.chains", "adapters.pdf.subject"),
     "evidence": tuple(
         f"relay.evidence.{name}"
-        for name in ("record", "heads", "headlist", "merkle", "octets", "proof", "case", "page", "verify")
+        for name in (
+            *("record", "heads", "headlist", "merkle", "octets", "proof"),
+            *("case", "judging", "page", "verify"),
+        )
     ),
 }
 

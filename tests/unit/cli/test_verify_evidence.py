@@ -215,10 +215,22 @@ def test_a_bare_proof_does_where_the_lists_are_known(truc: Truc, place: Place) -
     assert json.loads(found.stdout)["verdict"]["vouched_by"] == "time-stamp"
 
 
+def test_a_time_stamp_that_nobody_can_judge_is_told(truc: Truc, place: Place) -> None:
+    settings = yaml.safe_load((place.folder / "truc.yaml").read_text())
+    del settings["evidence"]
+    (place.folder / "no-authority.yaml").write_text(yaml.safe_dump(settings))
+    case = place.case(place.log(stamped=START + 2 * DAY))
+    words = "verify", place.file, "--config", place.folder / "no-authority.yaml", "--evidence", case
+    found = json.loads(truc(*words, "--json").stdout)
+    assert (found["verdict"]["vouched_by"], found["evidence"]["unjudged_time_stamps"]) == ("record", True)
+    assert "--tsa" in truc(*words, "--lang", "vi").stdout
+
+
 def test_without_a_time_stamp_the_record_says_it(truc: Truc, place: Place) -> None:
     facts = told(truc, place, "--evidence", place.case(place.log(stamped=None)))
     assert facts["verdict"]["vouched_by"] == "record"
     assert facts["verdict"]["verified_at"] == facts["evidence"]["accepted_at"]
+    assert facts["evidence"]["unjudged_time_stamps"] is False
 
 
 def test_the_roots_of_the_authority_are_those_that_are_given(truc: Truc, place: Place) -> None:
