@@ -197,10 +197,13 @@ class Worker:
         )
 
     async def _others(self) -> None:
-        """Wait until nothing else is in hand: a message that may have killed a worker takes no company along."""
+        """Wait until nothing else is in hand: a message that may have killed a worker takes no company along. But for what
+        waits for room on the ladder: there is none before somebody takes from ``due``."""
         mine = asyncio.current_task()
         while others := [task for task in self._tasks if task is not mine]:
-            await asyncio.wait(others)
+            await asyncio.wait(others, timeout=_TICK)
+            if self._handler.ladder_full:
+                return
 
     async def _watch(self) -> None:
         """One look at our own progress."""

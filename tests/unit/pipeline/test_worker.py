@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 
 import pytest
 
@@ -339,6 +340,30 @@ def test_where_a_rung_is_full_another_one_is_taken() -> None:
         assert not sim.unacknowledged()
         full.clear()
         await sim.quiet(4000)
+        await sim.stop(process)
+        sim.check()
+
+    simulated(body)
+
+
+def test_what_was_seen_before_does_not_wait_for_what_waits_for_the_ladder() -> None:
+    """Otherwise neither would ever move: the ladder has room again when somebody takes from `due`."""
+
+    async def body(sim: Simulation) -> None:
+        full = {names.RETRY, "H29"}
+        sim.script = lambda one: Published.NACKED if full & {one.exchange, one.routing_key} else None
+        process = sim.start()
+        sim.send(edoc("H26", "H29", name="stuck"))
+        await asyncio.sleep(5)
+        await process.link.pause()
+        sim.send(edoc("H26", "H53", name="seen"))
+        ready = sim.broker.queues[names.lane_queue(Lane.NORMAL)].ready
+        ready.append(replace(ready.pop(), deliveries=1))
+        await process.link.resume()
+        await asyncio.sleep(20)
+        assert len(sim.copies("H53")) == 1
+        full.clear()
+        await sim.quiet(900)
         await sim.stop(process)
         sim.check()
 
