@@ -54,6 +54,7 @@ def exit_code(error: TrucError) -> int:
 
 def explain(code: Code, detail: str, lang: str) -> str:
     """Return message, remedy and owner of a code for a person, several lines."""
+    from relay.cli.wording import vietnamese
     from relay.errors.catalogue import entry
 
     one = entry(code)
@@ -62,18 +63,9 @@ def explain(code: Code, detail: str, lang: str) -> str:
     labels = ("khắc phục", "phụ trách") if vi else ("remedy", "owner")
     lines = [f"{code.value}: {message}"]
     if detail:
-        lines.append(f"  {_in_words(detail) if vi else detail}")
+        lines.append(f"  {vietnamese(detail) if vi else detail}")
     lines += [f"  {labels[0]}: {remedy}", f"  {labels[1]}: {owner_name(one.owner, lang)}"]
     return "\n".join(lines)
-
-
-def _in_words(detail: str) -> str:
-    """Return the detail of an error in Vietnamese, where it speaks of a package or of a directory."""
-    from adapters.edxml.wording import vietnamese as of_package
-    from relay.directory.wording import vietnamese as of_directory
-
-    said = of_package(detail)
-    return said if said != detail else of_directory(detail)
 
 
 def owner_name(owner: str, lang: str) -> str:
