@@ -27,10 +27,10 @@ from relay.trust.cut import AmbiguousMarkError, Cut, check_marks, cut
 from relay.trust.parse import check_size, parse
 from relay.trust.payload import is_plain
 
-_SMALL: Final = 64 * 1024  # octets; above, texts that nobody will see are not copied
+_SMALL: Final = 256 * 1024  # octets; above, texts that nobody will see are not copied
 _MOST: Final = 1024
 _ROOM: Final = 16 * 1024 * 1024
-_PER_TAG: Final = 150  # bytes, roughly, that one tag takes in what is kept
+_PER_TAG: Final = 100  # bytes, roughly, that one tag takes in what is kept
 _NAME: Final = r"[^ \t\r\n\"'<>/=&]+"
 _START: Final = re.compile(f'({_NAME})((?: {_NAME}="[^"<]*")*)')
 _ATTRIBUTE: Final = re.compile(f' ({_NAME})="([^"<]*)"')
@@ -176,8 +176,10 @@ def _formed(tags: list[bytes], opaque: frozenset[str]) -> _Form:
         NotCanonicalError: the tags of no canonical form.
     """
     names: list[str] = []
-    children: list[list[int]] = []
-    texts: list[list[int]] = []
+    starts: list[int] = []  # the piece behind each start tag
+    # most elements hold none: no list is made for these
+    children: dict[int, list[int]] = {}
+    behind: dict[int, list[int]] = {}  # pieces behind the end tags of children
     attributes: list[tuple[int, str]] = []
     valued: list[int] = []
     value = 0
@@ -191,7 +193,7 @@ def _formed(tags: list[bytes], opaque: frozenset[str]) -> _Form:
             open_.pop()
             if open_:
                 element, _, scope = open_[-1]
-                texts[element].append(number)
+                behind[element].append(number)
             continue
         if names and not open_:
             raise NotCanonicalError("a second root")
@@ -214,17 +216,21 @@ def _formed(tags: list[bytes], opaque: frozenset[str]) -> _Form:
             else:
                 plain.add(tag)
         if open_:
-            children[open_[-1][0]].append(element)
+            holder = open_[-1][0]
+            if holder in children:
+                children[holder].append(element)
+            else:
+                children[holder] = [element]
+                behind[holder] = []
         names.append(_resolved(written, scope))
-        children.append([])
-        texts.append([number])
+        starts.append(number)
         open_.append((element, written.encode(), scope))
     if open_ or not names:
         raise NotCanonicalError("an element without an end")
     size = _PER_TAG * len(tags) + sum(map(len, {*names, *(name for _, name in attributes)}))
-    shape = Shape(
-        tuple(names), tuple(map(tuple, children)), tuple(map(tuple, texts)), tuple(attributes), size
-    )
+    below = tuple([tuple(children.get(element, ())) for element in range(len(names))])
+    texts = tuple([(start, *behind.get(element, ())) for element, start in enumerate(starts)])
+    shape = Shape(tuple(names), below, texts, tuple(attributes), size)
     left_out = tuple(piece for name, own in zip(names, texts, strict=True) if name in opaque for piece in own)
     return _Form(shape, left_out, tuple(valued))
 

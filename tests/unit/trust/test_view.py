@@ -89,7 +89,7 @@ def trees(draw: st.DrawFn) -> Any:
 
 
 @given(trees())
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=200, deadline=None)
 def test_a_view_is_what_the_tree_says(root: Any) -> None:
     octets, views = canonical.octets(root), Views()
     first = views.view(octets, OPAQUE)
