@@ -424,7 +424,7 @@ def test_a_stranger_reads_every_field_of_every_kind_and_refuses_what_is_refused_
     made: list[bytes] = []
 
     @given(st.integers(1, 1 << 40), LAST, TIME, FACTS, st.data())
-    @settings(max_examples=250, deadline=None)
+    @settings(max_examples=120, deadline=None)
     def make(seq: int, last: bytes, at: datetime, facts: ev.Facts, data: st.DataObject) -> None:
         written = encode(seq, last, ev.Draft(at, facts))
         changed = bytearray(written)

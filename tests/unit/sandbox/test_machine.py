@@ -67,10 +67,11 @@ def test_a_port_with_a_listener_is_not_free() -> None:
 
 def test_no_two_purposes_share_a_port_and_a_worker_too_many_is_refused() -> None:
     block = ports.Ports(20000)
-    numbers = [*block.broker, block.keeper, *(block.worker(number) for number in range(1, 27))]
+    workers = (block.worker(number) for number in range(1, 26))
+    numbers = [*block.broker, block.keeper, block.stamps, *workers]
     assert len(set(numbers)) == len(numbers) == ports.BLOCK
     with pytest.raises(OperationError):
-        block.worker(27)
+        block.worker(26)
 
 
 def test_a_zombie_does_not_live(children: list[subprocess.Popen[bytes]]) -> None:
