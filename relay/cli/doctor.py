@@ -163,13 +163,14 @@ def _areas(names: tuple[str, ...]) -> str:
 
 def _group(group: list[Finding]) -> None:
     from relay.cli.errors import owner_name
+    from relay.cli.wording import vietnamese
 
     first, lang = group[0], language()
     vi = lang == "vi"
     mark = {"fault": words("FAULT", "LỖI"), "warning": words("WARNING", "CẢNH BÁO")}[first.severity.value]
     click.echo(f"{mark}  {first.name}: {first.text.cause['vi' if vi else 'en']}")
     for one in group[:_SHOWN]:
-        line = ": ".join(part for part in (one.subject, one.detail) if part)
+        line = ": ".join(part for part in (one.subject, vietnamese(one.detail) if vi else one.detail) if part)
         if line:
             click.echo(f"  {line}")
     if len(group) > _SHOWN:

@@ -146,6 +146,8 @@ def export(
         print_json(facts)
     else:
         for name, value in facts.items():
+            if name == "dry_run" and not value:
+                continue
             click.echo(f"{words(name.replace('_', ' '), _NAMES[name])}: {_plain(value)}")
 
 

@@ -104,6 +104,18 @@ _KINDS: Final = {
 }
 
 
+_SOURCES: Final = {"": "không có", "files": "--ca", "configuration": "cấu hình", "sandbox": "môi trường thử"}
+
+
+def _told(fault: Fault) -> str:
+    from relay.cli.wording import vietnamese
+
+    said, detail = fault.text(language()), str(fault.values.get("detail", ""))
+    if language() == "vi" and detail:
+        said = said.replace(detail, vietnamese(detail))
+    return f"{words(fault.name, vietnamese(fault.name))}: {said}"
+
+
 def print_report(report: Report, source: str, before: int, held: HeldFiles | None) -> None:
     """Print the answer on a whole log.
 
@@ -130,7 +142,7 @@ def print_report(report: Report, source: str, before: int, held: HeldFiles | Non
             words("vouched for", "được bảo đảm"),
             words("yes", "có") if report.trusted else words("NO", "KHÔNG"),
         ),
-        (words("anchors from", "chứng thư gốc từ"), source or words("nowhere", "không có")),
+        (words("anchors from", "chứng thư gốc từ"), words(source or "nowhere", _SOURCES[source])),
         (
             words("time-stamps, witnesses", "dấu thời gian, bên làm chứng"),
             f"{report.time_stamps:,}, {report.statements:,}",
@@ -141,13 +153,13 @@ def print_report(report: Report, source: str, before: int, held: HeldFiles | Non
         rows.append((words("older than the log", "có trước nhật ký"), f"{before:,} " + words("rows", "dòng")))
     print_table(rows)
     for one in report.notes:
-        click.echo(f"  {words('note', 'lưu ý')}: {one.name}: {one.text(language())}")
+        click.echo(f"  {words('note', 'lưu ý')}: {_told(one)}")
     for one in report.faults:
-        click.echo(f"  {words(one.kind.value, _KINDS[one.kind.value])}: {one.name}: {one.text(language())}")
+        click.echo(f"  {words(one.kind.value, _KINDS[one.kind.value])}: {_told(one)}")
     _print_held(held)
     wrong = len(report.faults) + (len(held.unbound) if held else 0)
     click.echo(
-        words(f"{wrong} faults.", f"{wrong} lỗi.")
+        words(f"{wrong} fault{'' if wrong == 1 else 's'}.", f"{wrong} lỗi.")
         if wrong
         else words("Everything holds.", "Mọi thứ đều khớp.")
     )

@@ -180,9 +180,18 @@ def issue(code: str, kind: Any, home: Path, dry_run: bool, as_json: bool) -> Non
 
     An agency that the sandbox does not know joins its directory. Without --kind a known one keeps what it has.
     """
+    from relay.sandbox.home import Home
+
+    had = kind is None and (Home(home).keys / f"{code}.pem").is_file()
+    kept = words(
+        f"{code} has a key and keeps it; --kind gives it a new one and revokes the old certificate",
+        f"{code} đã có khóa, giữ nguyên; --kind cấp khóa mới và thu hồi chứng thư cũ",
+    )
     if dry_run:
         if as_json:
             print_json({"dry_run": True, "code": code, "home": home})
+        elif had:
+            click.echo(kept)
         else:
             click.echo(
                 words(f"would issue key and account for {code}", f"sẽ cấp khóa và tài khoản cho {code}")
@@ -205,6 +214,8 @@ def issue(code: str, kind: Any, home: Path, dry_run: bool, as_json: bool) -> Non
         )
     else:
         click.echo(f"{agency.code}  {agency.user}\n  {agency.key}\n  {agency.cert}")
+        if had:
+            click.echo(kept)
 
 
 @keys.command("relay")

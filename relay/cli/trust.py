@@ -178,14 +178,14 @@ def _opened(config: Path | None, home: Path) -> tuple[Settings, TrustStore, tupl
 
 
 def _wayless(codes: Sequence[str]) -> None:
-    from relay.operate.doctor.check import some
+    from relay.cli.wording import several
 
     if codes:
         note(
             words(
-                f"no way to an anchor is known here for {some(codes)}: name their authorities in"
+                f"no way to an anchor is known here for {several(codes)}: name their authorities in"
                 " trust.intermediates, or register them with the certificate",
-                f"chưa biết đường tới chứng thư gốc cho {some(codes)}: đặt chứng thư trung gian vào"
+                f"chưa biết đường tới chứng thư gốc cho {several(codes)}: đặt chứng thư trung gian vào"
                 " trust.intermediates hoặc đăng ký kèm chứng thư",
             )
         )

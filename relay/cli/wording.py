@@ -7,7 +7,10 @@ is said of packages and directories has words of its own, beside what says it. W
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import Final
+
+from relay.cli.options import words
 
 _N: Final = r"(\S+)"
 _DETAILS: Final = tuple((re.compile(pattern, re.DOTALL), text) for pattern, text in (
@@ -130,6 +133,17 @@ _DETAILS: Final = tuple((re.compile(pattern, re.DOTALL), text) for pattern, text
     (r"(.+) is no JSON", r"\1 không phải là JSON"),
     (r"no head at byte (\d+)", r"không có đầu nhật ký ở byte thứ \1"),
     ("this relay is no witness of itself", "trục không thể làm chứng cho chính mình"),
+    # places of a log
+    (rf"statement on head {_N}", r"lời chứng về đầu nhật ký \1"),
+    (r"heads (\d+) to (\d+)", r"các đầu nhật ký \1 đến \2"),
+    (r"head (\d+) from elsewhere", r"đầu nhật ký \1 từ nơi khác"),
+    (rf"head (\d+) of {_N}", r"đầu nhật ký \1 của \2"),
+    (r"head (\d+)", r"đầu nhật ký \1"),
+    # queues
+    (r"(\d+) waiting", r"\1 bản tin đang chờ"),
+    (r"(\d+) messages", r"\1 bản tin"),
+    (r"(\d+) taken and not acknowledged, (\d+) waiting", r"\1 bản tin đã lấy mà chưa xác nhận, \2 đang chờ"),
+    (r"(.+) and (\d+) more", r"\1 và \2 mục khác"),
 ))  # fmt: skip
 
 
@@ -147,3 +161,11 @@ def vietnamese(detail: str) -> str:
         if match is not None:
             return match.expand(text)
     return detail
+
+
+def several(names: Iterable[str]) -> str:
+    """Return the first names and how many more there are, in the language asked for."""
+    from relay.operate.doctor.check import some
+
+    said = some(names)
+    return words(said, vietnamese(said))
