@@ -442,7 +442,8 @@ class _Reader:
                 if isinstance(one.tag, str) and names.local_name(one.tag) in _TYPES
             ]
             if any(text not in {"", "0"} for text in types):
-                self._overlooked(node, f"{path}/{name}")
+                inside = f"{path}/TraceHeaderList" if node.getparent().tag == _TRACES else path
+                self._overlooked(node, f"{inside}/{name}")
 
     def _overlooked(self, node: Any, path: str) -> None:
         self._walker.fault(

@@ -186,7 +186,7 @@ def page(checked: Checked, lang: Language) -> Iterator[str]:
     if checked.faults or count:
         yield two(
             lang,
-            f"{len(checked.faults)} lỗi, {count} điểm lưu ý: xem truc package check",
+            f"{len(checked.faults)} lỗi, {count} điểm khác lạ: xem truc package check",
             f"{len(checked.faults)} faults, {count} findings: see truc package check",
         )
 

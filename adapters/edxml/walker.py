@@ -238,7 +238,7 @@ class Walker:
         """Read an identifier code: as written, white space too, since nothing may be guessed about a recipient."""
         bare = raw.strip(SPACE)
         if bare != raw:
-            self.find(Oddity.ORGAN_ID_SPACE, element, path, bare)
+            self.find(Oddity.ORGAN_ID_SPACE, element, path, f'"{raw}"')
         if normal_or_none(bare) is None:
             self.find(Oddity.ORGAN_ID_SHAPE, element, path, bare)
         elif SHORT_2016.fullmatch(bare) and not FULL_2016.fullmatch(bare):

@@ -59,7 +59,7 @@ def parsed(body: bytes, limits: ParseLimits) -> Mended:
     start = body.find(b"<")
     before = body[: max(start, 0)].removeprefix(_BOM)
     if start > 0 and before and not (before.isspace() and not body.startswith(b"<?xml", start)):
-        findings.append(Finding(Oddity.LEADING_BYTES, 1, "", f"{start}"))
+        findings.append(Finding(Oddity.LEADING_BYTES, 1, "", f"{start} B"))
         shift = body.count(_LINE_END, 0, start)
         body = body[start:]
     root = _try(body, limits, findings)
@@ -106,7 +106,7 @@ def _mended(body: bytes, error: RefusedError, findings: list[Finding]) -> bytes 
     if len(behind) <= _LONGEST_LAWFUL and _LAWFUL_END.fullmatch(behind):
         return None
     line = body.count(_LINE_END, 0, end.end()) + 1
-    findings.append(Finding(Oddity.TRAILING_BYTES, line, "", f"{len(behind)}"))
+    findings.append(Finding(Oddity.TRAILING_BYTES, line, "", f"{len(behind)} B"))
     return body[: end.end()]
 
 
