@@ -150,7 +150,8 @@ def _document(edxml_header: Node, header: Node) -> Envelope:
         if type_node.children or (type_node.text or "").strip(XML_SPACE) not in {"0", "1", "2", "3"}:
             raise RefusedError(Code.BAD_DOCUMENT_TYPE, "BussinessDocType is none of 0, 1, 2, 3")
         business_type = int((type_node.text or "").strip(XML_SPACE))
-    refers_to, speaks_of = None, ()
+    refers_to: Reference | None = None
+    speaks_of: tuple[str, ...] = ()
     if business is not None and business_type in {1, 2}:
         own = Reference(sender, document_id, "/".join(filter(None, (number, notation))), date)
         named = identity(business, q("DocumentId"), flat.MAX_DOCUMENT_ID)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from adapters.edxml.format import EdxmlFormat
-from adapters.edxml.names import q
+from adapters.edxml.names import local_name, q
 from adapters.edxml.secrecy import shipped_rule
 from relay.errors import RefusedError
 from relay.model.envelope import Envelope
@@ -102,7 +102,7 @@ def _one_change(node: Node, rng: random.Random) -> Node:
     elif kind == 2 and children:
         chosen = rng.choice(children)
         children.insert(
-            rng.randrange(len(children)), chosen._replace(tag=f"{{urn:x}}{bytree.local_name(chosen.tag)}")
+            rng.randrange(len(children)), chosen._replace(tag=f"{{urn:x}}{local_name(chosen.tag)}")
         )
     elif kind == 3:
         children.append(Node(rng.choice(_TAGS), rng.choice(_TEXTS), (), ()))
