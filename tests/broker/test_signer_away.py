@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
+import sys
 import time
 import urllib.error
 import urllib.request
@@ -177,6 +179,33 @@ def test_a_worker_starts_while_its_device_is_away(ground: Ground) -> None:
     log = "".join(path.read_text(errors="replace") for path in (ground.home / "log").glob("*"))
     assert softhsm.PIN not in log
     assert "relay-key-unusable" in log
+
+
+def test_another_worker_goes_on_with_what_the_waiting_one_gave_back(ground: Ground) -> None:
+    worker = ground.worker()
+    ground.token.take_away()
+    sent = [ground.send() for _ in range(5)]
+    until(lambda: json.loads(ground.ask("ready")).get("paused"), what="it pauses")
+    sent += [ground.send() for _ in range(2)]
+    command = [
+        "worker",
+        "--config",
+        str(ground.home / "config" / "truc.yaml"),
+        "--name",
+        "w9",
+    ]  # a key in a file
+    with subprocess.Popen([sys.executable, "-m", "relay.cli", *command], stderr=subprocess.DEVNULL) as other:
+        try:
+            for one in sent:
+                assert ground.sender.acknowledgement(one, 90).result == "accepted"
+                assert len({each.delivery_id for each in ground.recipient.arrivals(one)}) == 1
+            assert "signer-away" in (ground.reasons() or [])
+        finally:
+            other.terminate()
+    ground.token.put_back()
+    until(lambda: ground.reasons() == [], what="ready again")
+    assert ground.sender.acknowledgement(ground.send()).result == "accepted"
+    assert ground.worker() == worker
 
 
 def test_a_gateway_sends_with_a_key_of_its_own_place(ground: Ground, tmp_path: Path) -> None:
