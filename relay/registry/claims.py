@@ -36,6 +36,7 @@ from relay.registry.settle import mark_ended
 
 FAR_US: Final = 60_000_000
 """Microseconds; what was written for a time further ahead was written by a clock that was wrong."""
+_AHEAD_US: Final = 3 * FAR_US  # the clocks of two workers at work are both within a minute of the broker's
 _BY_KEY: Final = (
     select(documents).where(documents.c.transport_id.in_(bindparam("ids", expanding=True))).with_for_update()
 )
@@ -108,7 +109,9 @@ class _Batch:
         """Whether a lease of ``owner`` holds; one of our own does: this worker has the document in flight."""
         if owner is None:
             return False
-        return owner == self.worker or self.now - self.heartbeats.get(owner, -self.lease) < self.lease
+        return owner == self.worker or (
+            owner in self.heartbeats and _fresh(self.heartbeats[owner], self.now, self.lease)
+        )
 
     def busy(self, row: int) -> bool:
         return self.live(self.entries[row].lease_owner)
@@ -156,8 +159,13 @@ def live_owners(connection: Connection, owners: Iterable[str | None], now: int, 
     return {
         row.worker
         for row in connection.execute(_HEARTBEATS, {"names": names})
-        if now - row.heartbeat_at < lease
+        if _fresh(row.heartbeat_at, now, lease)
     }
+
+
+def _fresh(heartbeat: int, now: int, lease: int) -> bool:
+    """Whether a worker with that heartbeat is alive. None is that far ahead: one whose clock is, takes nothing."""
+    return -_AHEAD_US < now - heartbeat < lease
 
 
 def _read(connection: Connection, batch: _Batch, claims: Sequence[Claim]) -> None:

@@ -475,6 +475,14 @@ def test_a_heart_that_beat_in_a_time_to_come_binds_nobody_when_the_clock_is_righ
     assert registry.claim([claim], "w2", at(11))[0].outcome is Claimed.RESUMED
 
 
+def test_a_worker_that_died_with_its_clock_ahead_holds_nothing(registry: Registry, make: Maker) -> None:
+    near, far = make.claim("near"), make.claim("far")
+    registry.claim([near], "w1", at(60))  # as far as two machines may be apart
+    registry.claim([far], "w2", at(86_400))
+    assert registry.claim([near], "w3", at(0))[0].outcome is Claimed.BUSY
+    assert registry.claim([far], "w3", at(0))[0].outcome is Claimed.RESUMED
+
+
 def test_a_lease_can_be_let_go(registry: Registry, make: Maker) -> None:
     claim = make.claim("a")
     (result,) = registry.claim([claim], "w1", START)
