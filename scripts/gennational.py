@@ -27,6 +27,8 @@ SUMS: Final = SOURCES / "SHA256SUMS"
 DECISION_09_2025: Final = date(2025, 4, 14)
 RESOLUTION_202_2025: Final = date(2025, 7, 1)
 CITIES: Final = frozenset({"Hà Nội", "Hải Phòng", "Đà Nẵng", "Hồ Chí Minh", "Cần Thơ", "Huế"})
+RENAMED: Final = {"Huế": ("tỉnh Thừa Thiên Huế", date(2024, 12, 31))}
+"""Provinces of another name before, with its last day (Resolution 175/2024/QH15, in force from 2025-01-01)."""
 BODIES: Final = (("code_H", "H", "Ủy ban nhân dân"), ("code_K", "K", "Hội đồng nhân dân"))
 NOTE: Final = (
     "Codes of level 1 (Decision 20/2020/QĐ-TTg, amended by Decision 09/2025/QĐ-TTg) and the provinces before and after "
@@ -61,10 +63,12 @@ def provinces() -> Iterator[Agency]:
         for row in rows:
             name = row["province_2020"]
             closed = row["status_from_2025_07_01"] == "closed"
+            former = [(f"{body} {was}", until) for was, until in filter(None, [RENAMED.get(name)])]
             yield Agency(
                 code=row[column],
                 name=f"{body} {'thành phố' if name in CITIES else 'tỉnh'} {name}",
                 level=Level.PROVINCE,
+                former_names=tuple(FormerName(was, until) for was, until in former),
                 valid_to=eve if closed else None,
                 successors=(letter + row["successor_code_H"][1:],) if closed else (),
             )

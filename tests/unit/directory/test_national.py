@@ -70,6 +70,15 @@ def test_the_lists_are_of_the_size_that_the_decrees_give(national: AgencyDirecto
     assert {one.code for one in national.agencies() if one.code[0] == "G" and one.valid_to} == set(RESERVED)
 
 
+@pytest.mark.parametrize(("code", "body"), [("H57", "Ủy ban nhân dân"), ("K57", "Hội đồng nhân dân")])
+def test_hue_was_a_province_of_another_name(national: AgencyDirectory, code: str, body: str) -> None:
+    (one,) = (agency for agency in national.agencies() if agency.code == code)
+    assert one.name == f"{body} thành phố Huế"
+    assert [(was.name, was.until) for was in one.former_names] == [
+        (f"{body} tỉnh Thừa Thiên Huế", date(2024, 12, 31))
+    ]
+
+
 @pytest.mark.parametrize("closed", sorted(MERGED))
 @pytest.mark.parametrize("form", ["{}", "000.00.00.{}"])
 def test_a_merged_province(national: AgencyDirectory, closed: str, form: str) -> None:
