@@ -556,21 +556,16 @@ def wholes() -> list[Case]:
     trace = f"<edXML:TraceHeader>{el('OrganId', 'H53')}"
     stamp = el("Timestamp", "2026/03/02 08:31:00")
     appended = f"<edXML:TraceHeader>{el('OrganId', '001.00.20.TT2')}{stamp}</edXML:TraceHeader>"
+    xlink = 'xmlns:xlink="http://www.w3.org/1999/xlink" xlink:href="cid:attachment-1" xlink:type="simple"'
     kit = edited(
         DOC,
         (f"<edXML {NS}>", f'<edXML {NS} xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance">'),
         (
             "<edXML:TraceHeaderList>",
-            '<edXML:TraceHeaderList id="" version="1.0" mustUnderstand="1" actor="urn:next">',
+            '<edXML:TraceHeaderList id="" version="1.0" mustUnderstand="1" actor="a">',
         ),
         ("</edXML:edXMLHeader>", "<edXML:DigitalSignature/></edXML:edXMLHeader>"),
-        (
-            "<edXML:Reference>",
-            (
-                '<edXML:Reference xmlns:xlink="http://www.w3.org/1999/xlink" xlink:href="cid:attachment-1" '
-                'xlink:role="x" xlink:type="simple">'
-            ),
-        ),
+        ("<edXML:Reference>", f"<edXML:Reference {xlink}>"),
     ).replace("cid:attachment-1</", "attachment-1</")
     zipped = base64.b64encode(archive((INNER, TEXT))).decode()
     earlier = edited(
@@ -584,10 +579,7 @@ def wholes() -> list[Case]:
     later = edited(
         without(without(DOC, "Bussiness"), "ResponseFor"),
         (trace, trace.replace("H53", "null")),
-        (
-            "</edXML:TraceHeaderList>",
-            f"<edXML:TraceHeader>{stamp}</edXML:TraceHeader></edXML:TraceHeaderList>",
-        ),
+        ("</edXML:TraceHeaderList>", f"{el('TraceHeader', stamp)}</edXML:TraceHeaderList>"),
         (el("OrganName", "Cơ quan một (mẫu)"), ""),
     )
     return [
