@@ -151,6 +151,8 @@ class Machine(RuleBasedStateMachine):
         assert done == (not self.live(known.owner))
         if done:
             known.states.update(dict.fromkeys(planned, State.REFUSED))
+            if moves and not known.settled:  # whoever should have settled it is dead
+                known.settled, known.owner = True, None
 
     @invariant()
     def what_is_stored_is_what_the_model_knows(self) -> None:
