@@ -116,7 +116,7 @@ def _attachment(raw: Any, index: int, content_of: Callable[[str], Content]) -> A
     known = _known(raw, path, None)
     file = known.get("File")
     if not isinstance(file, str) or not file:
-        raise RefusedError(Code.MISSING_VALUE, f"{path}: File names no file")
+        raise RefusedError(Code.MISSING_VALUE, f"{path}: File names no file to attach")
     facts = {name: value for name, value in known.items() if name != "File"}
     built: Attachment = _built(facts, shape_of(Attachment), path)
     return replace(

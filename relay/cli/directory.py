@@ -79,8 +79,8 @@ def show(code: str, at: datetime | None, file: Path | None, home: Path, as_json:
         print_json(facts)
         return
     click.echo(f"{agency.code}  {agency.name_on(day)}")
-    shown_day = f"{day:%d/%m/%Y}"
-    former = ", ".join(f"{one.name} (– {one.until})" for one in agency.former_names)
+    shown_day = _day(day)
+    former = ", ".join(f"{one.name} (– {_day(one.until)})" for one in agency.former_names)
     rows = [
         (words("name now", "tên hiện nay"), agency.name if agency.name_on(day) != agency.name else ""),
         (words("former names", "tên cũ"), former),
@@ -103,9 +103,9 @@ def show(code: str, at: datetime | None, file: Path | None, home: Path, as_json:
         (words("contact", "liên hệ"), agency.contact),
         (
             words("suspended until", "tạm ngừng đến"),
-            agency.suspended_until.isoformat() if agency.suspended_until else "",
+            _day(agency.suspended_until) if agency.suspended_until else "",
         ),
-        (words("valid", "hiệu lực"), f"{agency.valid_from or '…'} – {agency.valid_to or '…'}"),
+        (words("valid", "hiệu lực"), f"{_day(agency.valid_from)} – {_day(agency.valid_to)}"),
         (words(f"on {shown_day}", f"ngày {shown_day}"), _STATES[_state_on(agency, day)]()),
         (words("successors", "kế thừa"), " ".join(agency.successors)),
         (
@@ -229,6 +229,10 @@ def check(file: Path | None, named: Path | None, home: Path, as_json: bool) -> N
 
 
 _SHOWN: Final = 20
+
+
+def _day(day: date | None) -> str:
+    return f"{day:%d/%m/%Y}" if day else "…"
 
 
 def some(codes: Sequence[str]) -> str:

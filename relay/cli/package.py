@@ -89,7 +89,10 @@ def check(file: Path, strict: bool, as_json: bool) -> None:
 @package.command()
 @click.argument("out", type=_OUT)
 @click.option(
-    "--facts", type=_FILE, help="JSON with the facts, as `truc package show --json` gives under `package`."
+    "--facts",
+    type=_FILE,
+    help="JSON with the facts, as `truc package show --json` gives under `package`; each Attachment needs a File besides: "
+    "the path of the file to attach, seen from the folder of the facts.",
 )
 @click.option("--from", "sender", type=agency_code, metavar="CODE", help="Sender; of a status: who reports.")
 @click.option("--from-name", default="", help="The sender's name.")
@@ -146,7 +149,7 @@ def build(out: Path, facts: Path | None, dry_run: bool, as_json: bool, **fields:
 
     \b
     truc package build a.edxml --from H26 --to H53 --subject "Kế hoạch" --number 7 --notation KH-UBND --signer "A" --attach b.pdf
-    truc package build s.edxml --from H53 --to H26 --status 03 --about "H26,2026,7"
+    truc package build s.edxml --from H53 --to H26 --status 03 --about "H26,2026/11/22,7/KH-UBND" --about-code 7/KH-UBND --about-date 2026/11/22
     truc package build c.edxml --facts facts.json
     """  # noqa: D301 - a backspace keeps click from filling the lines
     from adapters.edxml.writer import write_package

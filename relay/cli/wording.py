@@ -116,6 +116,10 @@ _DETAILS: Final = tuple((re.compile(pattern, re.DOTALL), text) for pattern, text
     ("no anchor was given", "chưa cho chứng thư gốc nào"),
     # what a command was asked for
     (
+        r"(Attachment\[\d+\]): File names no file to attach",
+        r"\1: thiếu File, là đường dẫn của tệp cần đính kèm (tính từ thư mục chứa tệp dữ kiện)",
+    ),
+    (
         r"no sandbox in (.+?): `truc up --home` makes one",
         r"không có môi trường thử ở \1: `truc up --home` tạo ra một môi trường",
     ),
