@@ -108,7 +108,11 @@ class Handler:
         """Take one message to its end. Never raises but for cancellation."""
         pause = _FIRST_PAUSE
         while True:
-            ending = await self._try(lane, message)
+            try:
+                ending = await self._try(lane, message)
+            except Exception as error:  # noqa: BLE001 - a surprise that could not be set aside: nobody has the message but we
+                self._surprised(lane, message, error)
+                ending = None
             if ending is not None:
                 return ending
             # Trouble of ours that cannot be put off. Given back, the message would count as seen once more, and what is
@@ -128,17 +132,14 @@ class Handler:
         except TransientError as error:
             return await self._later(lane, message, error.code)
         except Exception as error:  # noqa: BLE001 - a surprise of ours is quarantined, never a loop
-            logs.event(
-                _log,
-                logging.ERROR,
-                "surprise",
-                exc=error,
-                lane=lane,
-                transport_id=message.properties.message_id,
-            )
+            self._surprised(lane, message, error)
             with suppress(TransientError):
                 return await self._set_aside(lane, message, Code.HELD, type(error).__name__)
             return None
+
+    def _surprised(self, lane: Lane, message: Incoming, error: Exception) -> None:
+        transport_id = message.properties.message_id
+        logs.event(_log, logging.ERROR, "surprise", exc=error, lane=lane, transport_id=transport_id)
 
     async def _way(self, lane: Lane, message: Incoming) -> Ending:
         now = self._clock.now()
