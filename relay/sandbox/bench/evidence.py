@@ -38,6 +38,7 @@ _ORDERS: Final[tuple[tuple[Way, ...], ...]] = (
     ("relay", "unrecorded", "unrecorded", "relay"),
     ("unrecorded", "relay", "relay", "unrecorded"),
 )
+_WARM: Final = (*_ORDERS[0], *_ORDERS[1])  # before the first pair: caches, connections, the file's pages
 _SETTLED: Final = 0.2  # seconds: the last commits of a turn
 _SEALED: Final = 12.0  # seconds after which all is sealed, with the settings that a relay has by default
 _IDLE: Final = 20.0  # seconds over which the keeper is watched when nothing flows
@@ -189,10 +190,10 @@ def run_evidence(
         try:
             chunks = max(_LEAST, round(runner.calibrate("relay", stock) * seconds / CHUNK))
             say(f"{chunks * CHUNK} documents in each turn, four turns in a pair")
-            fill(stock, chunks * CHUNK * (4 * pairs + 2))
+            fill(stock, chunks * CHUNK * (4 * pairs + len(_WARM)))
             with place.serving("switched") as serving:
                 meter = _Meter(runner, stock, serving, folder, chunks)
-                for way in _ORDERS[0][:2]:  # to warm up
+                for way in _WARM:
                     meter.turn(-1, way)
                 used, began, bytes_then = meter.keeper(), time.monotonic(), evidence_bytes(registry)
                 for pair in range(pairs):
