@@ -355,10 +355,12 @@ def _lane(client: Client, code: str, body: bytes) -> tuple[Kind, Lane]:
 
     kind, _result, envelope, fault, detail = client.reader.package(body, client.clock.now())
     if fault is not Code.OK:
+        from relay.cli.wording import vietnamese
+
         note(
             words(
                 f"Note: the relay will refuse it: {fault.value} {detail}",
-                f"Lưu ý: trục sẽ từ chối: {fault.value} {detail}",
+                f"Lưu ý: trục sẽ từ chối: {fault.value} {vietnamese(detail)}",
             )
         )
     if envelope is not None and envelope.sender != code:

@@ -189,10 +189,11 @@ def _print(facts: dict[str, Any]) -> None:
     from relay.cli.errors import explain
     from relay.cli.options import language
     from relay.cli.verify_evidence import lines_of, time_line
+    from relay.cli.words import kind_name, receipt_name, state_name
 
     verdict = facts["verdict"]
     good = words("valid", "hợp lệ") if facts["valid"] else words("NOT valid", "KHÔNG hợp lệ")
-    click.echo(f"{facts['file']}: {facts['type']}, {good}")
+    click.echo(f"{facts['file']}: {kind_name(facts['type'])}, {good}")
     click.echo(words(f"  intact: {_yes(verdict['intact'])}", f"  nguyên vẹn: {_yes(verdict['intact'])}"))
     click.echo(words(f"  trusted: {_yes(verdict['trusted'])}", f"  tin cậy: {_yes(verdict['trusted'])}"))
     if verdict["signer"]:
@@ -202,7 +203,7 @@ def _print(facts: dict[str, Any]) -> None:
         click.echo(words(f"  on behalf of: {name}", f"  ký thay cho: {name}"))
     if verdict["intact"]:
         click.echo("  " + _covered(verdict["profile"]))
-        click.echo("  " + _revocation(verdict["revocation"]))
+        click.echo("  " + _revocation(verdict["revocation"], then=verdict["vouched_by"] != "clock"))
     on_record = facts.get("evidence")
     click.echo("  " + time_line(verdict, "" if on_record is None else on_record["authority"]))
     if on_record is not None:
@@ -214,11 +215,10 @@ def _print(facts: dict[str, Any]) -> None:
         )
     if "receipt" in facts:
         told = facts["receipt"]
-        click.echo(
-            f"  {told['kind']} {told['relay']}/{told['number']} {told['result']} {told['transport_id']}"
-        )
+        head = f"{receipt_name(told['kind'])} {told['relay']}/{told['number']} {state_name(told['result'])}"
+        click.echo(f"  {head} {told['transport_id']}")
         for line in told["recipients"]:
-            click.echo(f"    {line['code']}: {line['state']} {line['outcome_code']}".rstrip())
+            click.echo(f"    {line['code']}: {state_name(line['state'])} {line['outcome_code']}".rstrip())
     if not facts["valid"]:
         click.echo(explain(Code(facts["code"]), facts["detail"], language()))
 
@@ -232,9 +232,11 @@ def _covered(profile: str) -> str:
     return words("signed: the whole document", "phạm vi ký: toàn bộ văn bản")
 
 
-def _revocation(told: dict[str, Any]) -> str:
+def _revocation(told: dict[str, Any], *, then: bool) -> str:
+    """Say what was known of revocation; ``then``: as of another time than now, which a later list may tell as well."""
+    good = words("not revoked", "chưa bị thu hồi")
     state = {
-        "good": words("not revoked", "chưa bị thu hồi"),
+        "good": good + (words(" by then", " cho đến lúc đó") if then else ""),
         "revoked": words("revoked", "đã bị thu hồi"),
         "unknown": words("unknown", "không rõ"),
         "not-checked": words("not checked", "không kiểm tra"),
