@@ -77,7 +77,7 @@ def find(
         return
     head = words(
         "accepted,sender,number,date,document id,transport id,deliveries",
-        "tiếp nhận,bên gửi,số ký hiệu,ngày,mã văn bản,mã giao dịch,tình trạng",
+        "tiếp nhận,bên gửi,số ký hiệu,ngày,mã văn bản,mã gửi,tình trạng",
     )
     print_table([tuple(head.split(",")), *(_row(one) for one in documents)])
     if len(documents) == limit:

@@ -70,7 +70,7 @@ def lines_of(facts: dict[str, Any]) -> list[str]:
     when = people_time(facts["accepted_at"])
     found = words(
         f"on record: {facts['relay']} accepted these very bytes at {when}, transport id {facts['transport_id']}",
-        f"ghi nhận: {facts['relay']} đã tiếp nhận đúng tệp này lúc {when}, mã giao dịch {facts['transport_id']}",
+        f"ghi nhận: {facts['relay']} đã tiếp nhận đúng tệp này lúc {when}, mã gửi {facts['transport_id']}",
     )
     if not facts["unjudged_time_stamps"]:
         return [found]

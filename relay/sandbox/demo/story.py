@@ -78,7 +78,7 @@ def _hops(record: Record, sent: Sent, words: Words) -> Iterator[tuple[datetime, 
         sent.sender,
         words("signs it and publishes ", "ký số và gửi ")
         + f"{size}, SHA-256 {sent.sha256[:12]}…, -> exchange ingress, "
-        + words("transport id ", "mã giao dịch ")
+        + words("transport id ", "mã gửi ")
         + sent.transport_id,
     )
     for receipt in told:
