@@ -137,13 +137,15 @@ def _json(report: Report) -> dict[str, Any]:
 
 
 def _page(report: Report) -> None:
+    from relay.cli.wording import vietnamese
+
     groups: dict[str, list[Finding]] = {}
     for one in report.findings:
         groups.setdefault(one.name, []).append(one)
     for group in groups.values():
         _group(group)
     for reason, names in report.unseen:
-        click.echo(f"{words('NOT SEEN', 'KHÔNG XEM ĐƯỢC')}  {reason}")
+        click.echo(words(f"NOT SEEN  {reason}", f"KHÔNG XEM ĐƯỢC  {vietnamese(reason)}"))
         click.echo(f"  {_areas(names)}")
         click.echo()
     click.echo(_sum(report))

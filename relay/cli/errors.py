@@ -27,6 +27,7 @@ Exit codes:
   5  not found
 """
 
+_PROCESSES: Final = frozenset({"worker", "keeper"})
 _BY_CODE: Final = {
     Code.NOT_FOUND: EXIT_NOT_FOUND,
     Code.RECEIPT_TIMEOUT: EXIT_TRANSIENT,
@@ -114,6 +115,13 @@ class TrucGroup(click.Group):
         except TrucError as error:
             show(error, ctx)
             ctx.exit(exit_code(error))
+        except OSError as error:
+            # A path that somebody gave. What a process of the relay meets is for its log, with all that led to it.
+            if error.filename is None or ctx.invoked_subcommand in _PROCESSES:
+                raise
+            unusable = OperationError(Code.FILE_UNUSABLE, f"{error.filename}: {error.strerror}")
+            show(unusable, ctx)
+            ctx.exit(exit_code(unusable))
         except KeyboardInterrupt:
             click.echo(err=True)
             sys.exit(EXIT_INTERRUPTED)

@@ -136,13 +136,42 @@ _DETAILS: Final = tuple((re.compile(pattern, re.DOTALL), text) for pattern, text
     (r"(.+): no exported log stands there", r"\1: ở đó không có nhật ký đã xuất"),
     (r"(.+) is no JSON", r"\1 không phải là JSON"),
     (r"no head at byte (\d+)", r"không có đầu nhật ký ở byte thứ \1"),
+    (r"(.+) exists; an export is never written over", r"\1 đã có sẵn; bản xuất không bao giờ ghi đè"),
+    (
+        rf"{_N} stands in the outbox and goes with the next truc inbox of this agency",
+        r"\1 nằm trong hộp thư đi, sẽ được gửi ở lần chạy truc inbox kế tiếp của đơn vị này",
+    ),
+    (
+        rf"(.+); ({_N} stands in the outbox and goes with the next truc inbox of this agency)",
+        r"\1; \3 nằm trong hộp thư đi, sẽ được gửi ở lần chạy truc inbox kế tiếp của đơn vị này",
+    ),
+    (
+        rf"no keeper signed a head within {_N} s: is one running\?",
+        r"không có keeper nào ký đầu nhật ký trong \1 giây: keeper có đang chạy không?",
+    ),
     ("this relay is no witness of itself", "trục không thể làm chứng cho chính mình"),
+    # what the system says
+    (r"(.+): No such file or directory", r"\1: không có tệp hoặc thư mục này"),
+    (r"(.+): Not a directory", r"\1: không phải là thư mục"),
+    (r"(.+): Is a directory", r"\1: là thư mục"),
+    (r"(.+): File exists", r"\1: đã có sẵn"),
+    (r"(.+): Permission denied", r"\1: không có quyền"),
+    (r"(.+): Read-only file system", r"\1: ổ đĩa chỉ đọc"),
+    (r"(.+): No space left on device", r"\1: hết chỗ trên ổ đĩa"),
+    ("Connection refused", "kết nối bị từ chối"),
     # places of a log
     (rf"statement on head {_N}", r"lời chứng về đầu nhật ký \1"),
     (r"heads (\d+) to (\d+)", r"các đầu nhật ký \1 đến \2"),
     (r"head (\d+) from elsewhere", r"đầu nhật ký \1 từ nơi khác"),
     (rf"head (\d+) of {_N}", r"đầu nhật ký \1 của \2"),
     (r"head (\d+)", r"đầu nhật ký \1"),
+    # configuration
+    ("the configuration cannot be used", "cấu hình không dùng được"),
+    ("no login at the broker", "không đăng nhập được vào máy chủ hàng đợi"),
+    (r"(.+): no such setting", r"\1: không có khóa này"),
+    ("no such setting", "không có khóa này"),
+    (r"(.+): is missing", r"\1: thiếu"),
+    (r"(.+): not YAML", r"\1: không phải là YAML"),
     # queues
     (r"(\d+) waiting", r"\1 bản tin đang chờ"),
     (r"(\d+) messages", r"\1 bản tin"),

@@ -50,3 +50,17 @@ def test_a_new_sandbox_is_plain_unless_asked_for(tmp_path: Path) -> None:
     assert "would make a sandbox" in told(tmp_path / "new", "--tls")
     assert json.loads(told(tmp_path / "new", "--json"))["tls"] is False
     assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize("options", [[], ["--json"]])
+def test_a_folder_that_cannot_be_made_is_told_without_a_traceback(tmp_path: Path, options: list[str]) -> None:
+    (tmp_path / "file").write_text("", encoding="utf-8")
+    home = tmp_path / "file" / "home"
+    result = CliRunner().invoke(
+        main, ["up", "--detach", "--home", str(home), "--lang", "vi", *options], catch_exceptions=False
+    )
+    assert result.exit_code == 1
+    assert "FILE-UNUSABLE" in result.stderr
+    assert "Traceback" not in result.output
+    if not options:
+        assert f"{home}: không phải là thư mục" in result.stderr

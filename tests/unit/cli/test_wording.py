@@ -68,3 +68,6 @@ def test_values_stay_in_their_places() -> None:
     assert vietnamese("3 references, one is taken") == "có 3 tham chiếu (Reference), chỉ được một"
     assert vietnamese("CN=A,C=VN: path length exceeded").startswith("CN=A,C=VN: ")
     assert vietnamese("H26 has sent nothing under X") == "H26 chưa gửi gì với mã X"
+    assert vietnamese("G14, H26 and 3 more") == "G14, H26 và 3 mục khác"
+    waits = "stands in the outbox and goes with the next truc inbox of this agency"
+    assert vietnamese(f"Connection refused; 7-a {waits}").startswith("Connection refused; 7-a nằm trong")
