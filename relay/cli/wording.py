@@ -114,6 +114,17 @@ _DETAILS: Final = tuple((re.compile(pattern, re.DOTALL), text) for pattern, text
     ),
     (rf"not a certificate of {_N}", r"không phải là chứng thư của \1"),
     ("no anchor was given", "chưa cho chứng thư gốc nào"),
+    # what stands around a package
+    ("published without user_id", "gửi mà không có user_id"),
+    (
+        "truc-deadline: RFC 3339, within the bounds",
+        "truc-deadline: phải là thời điểm theo RFC 3339, nằm trong giới hạn cho phép",
+    ),
+    (r"at most (\d+) bytes", r"tối đa \1 byte"),
+    (r"at most (\d+) recipients", r"tối đa \1 nơi nhận"),
+    (r"body x recipients at most (\d+) bytes", r"dung lượng nhân với số nơi nhận tối đa \1 byte"),
+    ("the signed Priority is not urgent", "Priority trong phần đã ký không phải là khẩn"),
+    (r"(\d+) deliveries", r"\1 lần giao"),
     # what a command was asked for
     (
         r"(Attachment\[\d+\]): File names no file to attach",
