@@ -100,7 +100,10 @@ def status(config: Path | None, home: Path, as_json: bool) -> None:
         )
     else:
         _show(anchors, known, found, now, whose)
-        _wayless(wayless)
+        if (
+            chosen.trust.fetch.folder
+        ):  # else nothing is asked about anybody, and signatures bring their authorities
+            _wayless(wayless)
         for name in store.damaged():
             click.echo(words(f"damaged: {name}", f"tệp hỏng: {name}"))
         if trouble:
@@ -232,7 +235,7 @@ def _show(
         (words("anchors", "chứng thư gốc"), anchors),
         (words("authorities that lead to them", "tổ chức cấp trung gian"), known),
     ):
-        click.echo(f"{title}:")
+        click.echo(f"{title}:" if group else f"{title}: " + words("none", "không có"))
         print_table([(one.subject, words("until", "đến"), people_time(one.not_after)) for one in group], "  ")
     click.echo(words("lists and answers:", "danh sách thu hồi và trả lời OCSP:"))
     if not found:

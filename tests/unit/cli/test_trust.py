@@ -111,6 +111,10 @@ def test_whose_way_is_not_known_is_told(truc: Truc, place: Place) -> None:
     assert "no way to an anchor is known here for H26" in planned.stderr
     facts = json.loads(truc("trust", "status", "--config", place.config, "--json").stdout)
     assert facts["without_way"] == ["H26"]
+    assert "no way to an anchor" in truc("trust", "status", "--config", place.config).stderr
+    place.configure(fetch={})
+    told = truc("trust", "status", "--config", place.config)
+    assert "no way to an anchor" not in told.output, "where nothing is fetched it says nothing to anybody"
     (place.folder / "issuing.pem").write_bytes(place.issuing.pem)
     place.configure(intermediates=["issuing.pem"])
     planned = truc("trust", "fetch", "--config", place.config, "--dry-run")
