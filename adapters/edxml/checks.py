@@ -56,10 +56,11 @@ def _check_document(document: Document) -> None:
             Code.MISSING_VALUE, "each attachment needs a Reference of its ContentId, and the reverse"
         )
     type_name = header.document_type.type_name if header.document_type else ""
-    for text in (header.subject, type_name, *(one.description for one in listed)):
-        _check_secrecy(text)
+    _check_secrecy("Subject", header.subject)
+    _check_secrecy("TypeName", type_name)
     for one in listed:
-        _check_secrecy(one.attachment_name, file_name=True)
+        _check_secrecy("Description", one.description)
+        _check_secrecy("AttachmentName", one.attachment_name, file_name=True)
 
 
 def _check_status(status: StatusMessage) -> None:
@@ -70,7 +71,7 @@ def _check_status(status: StatusMessage) -> None:
     about = header.response_for
     if about is not None and not about.document_id.strip(SPACE) and not about.code.strip(SPACE):
         raise RefusedError(Code.MISSING_VALUE, "a status names its document by DocumentId or Code")
-    _check_secrecy(header.description)
+    _check_secrecy("Description", header.description)
 
 
 # What the standard wants and traffic lacks: written where it is known, and no reason to hold a package back.
@@ -117,6 +118,6 @@ def _too_long(name: str, limit: int) -> RefusedError:
     return RefusedError(Code.BAD_VALUE, f"{name} has more than the {limit} characters of the standard")
 
 
-def _check_secrecy(text: str, *, file_name: bool = False) -> None:
+def _check_secrecy(name: str, text: str, *, file_name: bool = False) -> None:
     if shipped_rule().marks_text(text, file_name=file_name):
-        raise RefusedError(Code.STATE_SECRET, "state secrets may not travel on the axis")
+        raise RefusedError(Code.STATE_SECRET, f"a mark of secrecy stands in {name}")

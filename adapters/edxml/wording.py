@@ -98,7 +98,6 @@ _DETAILS: Final = _table((
     ("a status names its document by DocumentId or Code", "trạng thái phải nêu văn bản bằng DocumentId hoặc Code"),
     (rf"{_N} has more than the (\d+) characters of the standard", r"\1 dài quá \2 ký tự của quy chuẩn"),
     (rf"{_N} is not between (\d+) and (\d+)", r"\1 không nằm trong khoảng \2 đến \3"),
-    ("state secrets may not travel on the axis", "bí mật nhà nước không được gửi qua trục"),
     ("a text holds characters that XML cannot", "có ký tự mà XML không ghi được"),
 ))  # fmt: skip
 _PLACED: Final = re.compile(r"line (\d+), ([^ :]+)(?:: (.*))?", re.DOTALL)

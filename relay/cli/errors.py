@@ -25,6 +25,7 @@ Exit codes:
   3  configuration, keys or sandbox: an operator mends it
   4  trouble that passes: broker or registry, or nothing came in time
   5  not found
+  6  nothing is wrong, but not all is vouched for: doctor, evidence verify
 """
 
 _PROCESSES: Final = frozenset({"worker", "keeper"})
