@@ -17,7 +17,7 @@ _STATES: Final = {
     "queued": "đã vào hàng đợi",
     "deferred": "tạm hoãn",
     "delivered": "đã giao",
-    "withdrawn": "đã thu hồi",
+    "withdrawn": "đã lấy lại",
     "overdue": "quá hạn",
     "held": "bị giữ lại",
 }

@@ -12,7 +12,7 @@ STATES: Final = {
     State.QUEUED: ("in the recipient's queue", "đã vào hàng đợi của nơi nhận"),
     State.DELIVERED: ("delivered", "đã giao"),
     State.REFUSED: ("refused", "bị từ chối"),
-    State.WITHDRAWN: ("withdrawn", "đã thu hồi"),
+    State.WITHDRAWN: ("withdrawn", "đã lấy lại"),
 }
 """English, Vietnamese."""
 

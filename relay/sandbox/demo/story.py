@@ -21,7 +21,7 @@ _STATES: Final = {
     "deferred": "tạm hoãn",
     "delivered": "đã giao",
     "refused": "bị từ chối",
-    "withdrawn": "đã thu hồi",
+    "withdrawn": "đã lấy lại",
     "overdue": "quá hạn",
 }
 _STATUSES: Final = {
@@ -30,9 +30,9 @@ _STATUSES: Final = {
     "03": ("accepted", "đã tiếp nhận"),
     "05": ("being processed", "đang xử lý"),
     "06": ("finished", "đã hoàn thành"),
-    "13": ("asked back", "xin thu hồi"),
-    "15": ("agrees to the take-back", "đồng ý thu hồi"),
-    "16": ("declines the take-back", "từ chối thu hồi"),
+    "13": ("asked back", "yêu cầu lấy lại"),
+    "15": ("agrees to the take-back", "đồng ý cho lấy lại"),
+    "16": ("declines the take-back", "từ chối cho lấy lại"),
 }
 _NAMES: Final = {
     "altered": "bị sửa sau khi ký",
@@ -265,7 +265,7 @@ def _particular(record: Record, plan: Scenario, words: Words) -> Iterator[tuple[
         for item in record.sent
         if item.about == back.transport_id and (code := item.label.removeprefix("status ")) in {"15", "16"}
     ]
-    yield words("a take-back", "thu hồi văn bản"), ", ".join(sorted(answers))
+    yield words("a take-back", "lấy lại văn bản"), ", ".join(sorted(answers))
     served = Counter(
         item.recipient
         for item in record.seen
