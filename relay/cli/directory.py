@@ -386,12 +386,21 @@ def examined(path: Path) -> Checked:
 
 
 def place_of(home: Path, file: Path | None) -> Path:
-    """Return the directory file that is meant: the one named, else that of the sandbox."""
+    """Return the directory file that is meant: the one named, else that of the sandbox.
+
+    Raises:
+        OperationError: NOT-FOUND: none is named, and there is no sandbox.
+    """
     if file is not None:
         return file
     from relay.sandbox.contents import running
 
-    return running(home).directory
+    try:
+        return running(home).directory
+    except OperationError as error:
+        if error.code is not Code.NOT_FOUND:
+            raise
+        raise OperationError(Code.NOT_FOUND, f"{error.detail}, --file names a directory") from error
 
 
 def _today() -> date:

@@ -134,6 +134,10 @@ _DETAILS: Final = tuple((re.compile(pattern, re.DOTALL), text) for pattern, text
         r"no sandbox in (.+?): `truc up --home` makes one",
         r"không có môi trường thử ở \1: `truc up --home` tạo ra một môi trường",
     ),
+    (
+        r"no sandbox in (.+?): `truc up --home` makes one, --file names a directory",
+        r"không có môi trường thử ở \1: `truc up --home` tạo ra một môi trường, --file chỉ ra một tệp danh bạ",
+    ),
     (r"no sandbox in (.+)", r"không có môi trường thử ở \1"),
     (r"nothing runs in (.+?): `truc up --home`", r"không có gì đang chạy ở \1: hãy chạy `truc up --home`"),
     (rf"{_N} is not an agency of this sandbox", r"\1 không phải là đơn vị của môi trường thử này"),
