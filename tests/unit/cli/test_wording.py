@@ -69,5 +69,10 @@ def test_values_stay_in_their_places() -> None:
     assert vietnamese("CN=A,C=VN: path length exceeded").startswith("CN=A,C=VN: ")
     assert vietnamese("H26 has sent nothing under X") == "H26 chưa gửi gì với mã X"
     assert vietnamese("G14, H26 and 3 more") == "G14, H26 và 3 mục khác"
+    assert (
+        vietnamese("record 5 is not in batch 1 of chain 4e-8")
+        == "bản ghi 5 không nằm trong lô 1 của chuỗi 4e-8"
+    )
+    assert vietnamese("head 1 is not the beginning of head 2") == "đầu nhật ký 2 không nối tiếp đầu nhật ký 1"
     waits = "stands in the outbox and goes with the next truc inbox of this agency"
     assert vietnamese(f"Connection refused; 7-a {waits}").startswith("Connection refused; 7-a nằm trong")
