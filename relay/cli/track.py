@@ -146,6 +146,7 @@ def _event_json(event: TrackEvent) -> dict[str, Any]:
         "at": event.at,
         "event": event.event,
         "recipient": event.recipient,
+        "about": event.about,
         "code": event.code,
         "detail": event.detail,
     }
@@ -230,10 +231,15 @@ def _print(story: Story, names: Mapping[str, str]) -> None:
             + (f"  {delivery.code.value}" if delivery.code else "")
             + (f"  {people_time(delivery.at)}" if delivery.at else "")
         )
-        _print_events(event for event in story.events if event.recipient == delivery.recipient)
+        _print_events(event for event in story.events if delivery.recipient in _whom(event))
     apart = {delivery.recipient for delivery in deliveries}
     click.echo(words("  the whole:", "  toàn bộ:"))
-    _print_events(event for event in story.events if event.recipient not in apart)
+    _print_events(event for event in story.events if not _whom(event) & apart)
+
+
+def _whom(event: TrackEvent) -> set[str]:
+    """Return whose lines an event belongs to."""
+    return {event.recipient, event.about} - {""}
 
 
 def print_attachments(verdicts: Sequence[AttachmentVerdict], indent: str = "") -> None:
@@ -261,7 +267,12 @@ def _print_events(events: Iterable[TrackEvent]) -> None:
 
     print_table(
         [
-            (people_time(event.at), event_name(event.event), event.recipient, *_code_and_detail(event))
+            (
+                people_time(event.at),
+                event_name(event.event),
+                f"{event.recipient} -> {event.about}" if event.about else event.recipient,
+                *_code_and_detail(event),
+            )
             for event in events
         ],
         indent="    ",

@@ -204,6 +204,7 @@ class TrackEvent:
     recipient: str
     code: str
     detail: str
+    about: str = ""  # of a status by the sender: the recipient that it speaks to
 
 
 @dataclass(frozen=True, slots=True)

@@ -139,6 +139,7 @@ def _codes(story: Story) -> Iterator[str]:
         yield one.delivery.recipient
     for event in story.events:
         yield event.recipient
+        yield event.about
 
 
 def _names(directory: Agencies | None, codes: Iterable[str], day: date | None) -> dict[str, str]:

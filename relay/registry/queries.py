@@ -403,11 +403,29 @@ def story(connection: Connection, row: int) -> list[TrackEvent]:
     ]
     for item in load_delivery_rows(connection, [first]).get(first, []):
         events += _delivery_events(item, to_us(told.accepted_at))
-    events += [
-        TrackEvent(from_us(item.at), "status", item.reporter, item.status, item.refusal or item.timestamp)
-        for item in connection.execute(
-            select(statuses).where(or_(statuses.c.document == first, statuses.c.submission == row))
+    # Of a take-back the reporter is the sender: only its delivery says which recipient is asked.
+    spoken = (
+        select(statuses, deliveries.c.recipient)
+        .join(
+            deliveries,
+            and_(
+                deliveries.c.document == statuses.c.document,
+                deliveries.c.delivery_id == statuses.c.delivery_id,
+            ),
+            isouter=True,
         )
+        .where(or_(statuses.c.document == first, statuses.c.submission == row))
+    )
+    events += [
+        TrackEvent(
+            from_us(item.at),
+            "status",
+            item.reporter,
+            item.status,
+            item.refusal or item.timestamp,
+            "" if item.recipient in {None, item.reporter} else item.recipient,
+        )
+        for item in connection.execute(spoken)
     ]
     for item in connection.execute(select(receipts).where(receipts.c.document == row)):
         number = join_number(item.series, item.serial)

@@ -298,6 +298,29 @@ def test_a_queued_delivery_is_asked_back_and_not_withdrawn(registry: Registry, m
     assert (after.change, after.statuses) == ("asked", ("13",))
 
 
+def test_a_take_back_names_in_the_story_whom_it_asks(registry: Registry, make: Maker) -> None:
+    claim = make.claim("a", recipients=("H29", "H53"))
+    row = accepted(registry, make, claim)
+    asked = []
+    for moment, code in enumerate(("H53", "H29"), start=1):
+        found = candidate(registry, claim, code, by_sender=True)
+        (done,) = registry.claim(
+            [make.status(found, StatusCode.TAKE_BACK, reporter="H26", change="asked", now=at(moment))],
+            "w1",
+            at(moment),
+        )
+        assert done.document
+        asked.append(done.document.row)
+    found = candidate(registry, claim, "H29")
+    registry.claim([make.status(found, StatusCode.ARRIVED, reporter="H29", now=at(3))], "w1", at(3))
+    told = [
+        (event.recipient, event.about, event.code) for event in registry.story(row) if event.event == "status"
+    ]
+    assert told == [("H26", "H53", "13"), ("H26", "H29", "13"), ("H29", "", "01")]
+    own = [event.about for event in registry.story(asked[1]) if event.event == "status"]
+    assert own == ["H29"]
+
+
 # candidates
 
 

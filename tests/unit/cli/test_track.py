@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from datetime import timedelta
 from pathlib import Path
@@ -12,9 +13,10 @@ from relay.cli.words import _EVENTS, _STATES
 from relay.errors import Code
 from relay.errors.catalogue import entry
 from relay.model.delivery import State
+from relay.model.envelope import StatusCode
 from relay.operate import quarantine, resend
 from relay.registry import open_registry
-from tests.support.registry import START, Maker
+from tests.support.registry import START, Maker, accepted, candidate
 from tests.unit.cli.conftest import Truc
 
 ROOT = Path(__file__).parents[3]
@@ -50,6 +52,32 @@ def test_the_same_in_english(truc: Truc, home: Path, told: str) -> None:
     assert not re.search(
         "[ăâđêôơư]", page.replace("123/QĐ-UBND", "").replace("Văn phòng", "").replace("Mẫu", "")
     )
+
+
+def test_each_take_back_stands_with_the_recipient_that_it_asks(
+    truc: Truc, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = f"sqlite:///{tmp_path / 'registry.db'}"
+    monkeypatch.setattr("relay.registry.open_registry", lambda *_, **__: open_registry(url))
+    make = Maker()
+    registry = open_registry(url)
+    claim = make.claim("a", recipients=("H29", "H53"))
+    accepted(registry, make, claim)
+    for code in ("H29", "H53"):
+        found = candidate(registry, claim, code, by_sender=True)
+        registry.claim(
+            [make.status(found, StatusCode.TAKE_BACK, reporter="H26", change="asked")], "w1", START
+        )
+    registry.close()
+    page = truc("track", claim.transport_id, "--lang", "en", "--home", home).stdout
+    of_h29, rest = page.partition("  H29 (")[2].split("  H53 (")
+    of_h53, whole = rest.split("  the whole:")
+    for code, mine in (("H29", of_h29), ("H53", of_h53)):
+        (line,) = [line for line in mine.splitlines() if " 13 " in line]
+        assert f"H26 -> {code}" in line
+    assert " 13 " not in whole
+    (story,) = json.loads(truc("track", claim.transport_id, "--json", "--home", home).stdout)["documents"]
+    assert [one["about"] for one in story["events"] if one["code"] == "13"] == ["H29", "H53"]
 
 
 def test_everything_that_can_happen_has_words() -> None:
