@@ -35,7 +35,8 @@ def change_agency(path: Path, code: str, change: Callable[[Agency], Agency], by:
     that dies here.
 
     Raises:
-        ConfigurationError: DIRECTORY-INVALID: the file cannot be read or written, or would be invalid afterwards.
+        ConfigurationError: DIRECTORY-INVALID: the file cannot be read, or would be invalid afterwards; FILE-UNUSABLE: it
+            cannot be written.
         OperationError: NOT-FOUND: no such agency.
     """
     file = path.resolve()  # a link to the file stays a link

@@ -26,7 +26,7 @@ def write_list(path: Path, agencies: Iterable[Agency]) -> None:
     """Write a list by the kind that its name ends in: ``.csv``, ``.tsv``, ``.xlsx`` or ``.json``.
 
     Raises:
-        ConfigurationError: DIRECTORY-INVALID: another ending, or it cannot be written.
+        ConfigurationError: FILE-UNUSABLE: another ending, or it cannot be written.
     """
     rows = [_row(agency) for agency in agencies]
     kind = path.suffix.lower()
@@ -37,9 +37,7 @@ def write_list(path: Path, agencies: Iterable[Agency]) -> None:
     elif kind in {".csv", ".tsv"}:
         content = _csv(rows, "\t" if kind == ".tsv" else ",")
     else:
-        raise ConfigurationError(
-            Code.DIRECTORY_INVALID, f"{path}: the name ends in .csv, .tsv, .xlsx or .json"
-        )
+        raise ConfigurationError(Code.FILE_UNUSABLE, f"{path}: the name ends in .csv, .tsv, .xlsx or .json")
     with temporary(path, content) as new:
         new.chmod(0o644)
         replace_file(new, path)

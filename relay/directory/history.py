@@ -49,8 +49,8 @@ def write(
     Returns what is in force now and what differs. The same agencies: nothing is written.
 
     Raises:
-        ConfigurationError: DIRECTORY-INVALID: the agencies contradict each other, or it cannot be written. The old file
-            is untouched.
+        ConfigurationError: DIRECTORY-INVALID: the agencies contradict each other; FILE-UNUSABLE: it cannot be written.
+            The old file is untouched.
     """
     old = check(path).directory if path.exists() else None
     with temporary(path, render(path, agencies, note)) as new:
@@ -119,5 +119,5 @@ def _append(path: Path, lines: Iterable[str]) -> None:
             os.fsync(file.fileno())
     except OSError as fault:
         raise ConfigurationError(
-            Code.DIRECTORY_INVALID, f"{history}: cannot be written: {fault.strerror}"
+            Code.FILE_UNUSABLE, f"{history}: cannot be written: {fault.strerror}"
         ) from fault

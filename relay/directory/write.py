@@ -24,7 +24,7 @@ def dump(path: Path, agencies: Iterable[Agency], note: str = "") -> None:
     What was filled in by a default rule (levels) is left out, so that reading gives the same agencies again.
 
     Raises:
-        ConfigurationError: DIRECTORY-INVALID, it cannot be written; the old file is untouched.
+        ConfigurationError: FILE-UNUSABLE, it cannot be written; the old file is untouched.
     """
     with temporary(path, render(path, agencies, note)) as new:
         new.chmod(0o644)
@@ -121,7 +121,7 @@ def temporary(path: Path, content: bytes) -> Iterator[Path]:
     """Write ``content`` to a new file beside ``path``, of the same kind, on the disk for good; remove what is left of it.
 
     Raises:
-        ConfigurationError: DIRECTORY-INVALID, it cannot be written.
+        ConfigurationError: FILE-UNUSABLE, it cannot be written.
     """
     name = None
     try:
@@ -140,7 +140,7 @@ def temporary(path: Path, content: bytes) -> Iterator[Path]:
 
 
 def replace_file(new: Path, path: Path) -> None:
-    """Put ``new`` in the place of ``path``, for good. Raises ``ConfigurationError`` DIRECTORY-INVALID."""
+    """Put ``new`` in the place of ``path``, for good. Raises ``ConfigurationError`` FILE-UNUSABLE."""
     try:
         new.replace(path)
         folder = os.open(path.parent, os.O_RDONLY)
@@ -156,7 +156,7 @@ def replace_file(new: Path, path: Path) -> None:
 def alone(path: Path) -> Iterator[None]:
     """Hold the lock beside a directory file while it is read, changed and replaced.
 
-    The kernel gives it back when the process dies. Raises ``ConfigurationError`` DIRECTORY-INVALID.
+    The kernel gives it back when the process dies. Raises ``ConfigurationError`` FILE-UNUSABLE.
     """
     try:
         lock = os.open(path.with_name(f".{path.name}.lock"), os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
@@ -179,4 +179,4 @@ def like(old: Path, new: Path) -> None:
 
 
 def _unwritable(path: Path, fault: OSError) -> ConfigurationError:
-    return ConfigurationError(Code.DIRECTORY_INVALID, f"{path}: cannot be written: {fault.strerror}")
+    return ConfigurationError(Code.FILE_UNUSABLE, f"{path}: cannot be written: {fault.strerror}")

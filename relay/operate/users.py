@@ -113,8 +113,8 @@ class Users:
         dry_run: say what would be done and do nothing.
 
     Errors of each command: ``OperationError`` NOT-FOUND (no such agency, or no gateway), USER-EXISTS, UNSAFE-CHANGE
-    (the detail says what for, ``force`` overrules), TOPOLOGY-NOT-READY; ``ConfigurationError`` DIRECTORY-INVALID;
-    ``BrokerError``; ``RegistryError``. Nothing is changed before the audit row is stored.
+    (the detail says what for, ``force`` overrules), TOPOLOGY-NOT-READY; ``ConfigurationError`` DIRECTORY-INVALID,
+    FILE-UNUSABLE; ``BrokerError``; ``RegistryError``. Nothing is changed before the audit row is stored.
     """
 
     management: Management

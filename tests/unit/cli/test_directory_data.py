@@ -41,11 +41,26 @@ def test_a_list_comes_in_and_goes_out_again(place: Path, tmp_path: Path) -> None
         assert "2 agencies" in run("export", tmp_path / name, "--file", place).output
         again = json.loads(run("import", tmp_path / name, "--file", place, "--dry-run", "--json").output)
         assert (again["changes"], again["notes"], again["written"]) == ([], [], False)
-    refused = CliRunner().invoke(
-        main, ["directory", "export", str(tmp_path / "out.pdf"), "--file", str(place)]
-    )
-    assert "DIRECTORY-INVALID" in refused.output
-    assert refused.exit_code != 0
+    (tmp_path / "folder.csv").mkdir()
+    for name in ("out.pdf", "missing/out.csv", "folder.csv/out.csv/out.csv"):
+        refused = CliRunner().invoke(
+            main, ["directory", "export", str(tmp_path / name), "--file", str(place)]
+        )
+        assert (refused.exit_code, refused.output.partition(":")[0]) == (3, "FILE-UNUSABLE")
+        assert str(tmp_path / name) in refused.output
+
+
+def test_a_directory_that_cannot_be_written_is_not_called_faulty(place: Path, tmp_path: Path) -> None:
+    listed = tmp_path / "list.csv"
+    for where in (tmp_path / "missing" / "agencies.json", place / "agencies.json"):
+        refused = run("import", listed, "--file", where, code=3)
+        assert refused.output.startswith("FILE-UNUSABLE")
+    (tmp_path / "agencies.json.history.jsonl").unlink()
+    (tmp_path / "agencies.json.history.jsonl").mkdir()
+    before = place.read_bytes()
+    listed.write_text("code,name\nH01,Tên khác\n", encoding="utf-8")
+    assert run("import", listed, "--file", place, code=3).output.startswith("FILE-UNUSABLE")
+    assert place.read_bytes() == before
 
 
 def test_a_preview_writes_nothing(place: Path, tmp_path: Path) -> None:

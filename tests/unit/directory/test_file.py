@@ -229,7 +229,7 @@ def test_a_file_that_cannot_be_written_leaves_the_old_one(tmp_path: Path, write:
     target.mkdir()
     with pytest.raises(ConfigurationError) as caught:
         dump(target, found.agencies())
-    assert caught.value.code is Code.DIRECTORY_INVALID
+    assert caught.value.code is Code.FILE_UNUSABLE
     assert sorted(one.name for one in tmp_path.iterdir()) == ["d.yaml", "directory.yaml"]
 
 
