@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 from adapters.edxml.check import Checked, CheckedFile
@@ -234,13 +234,16 @@ def _file_line(file: CheckedFile, lang: Language) -> str:
     return f"{file.name}  {out.size} B  {out.kind or file.content_type}{zipped}  sha256 {out.sha256}"
 
 
-def verdict(checked: Checked, lang: Language) -> Iterator[str]:
-    """Yield every fault and finding with owner and remedy, and what follows from them."""
+def verdict(checked: Checked, lang: Language, advice: Callable[[str], str] = str) -> Iterator[str]:
+    """Yield every fault and finding with owner and remedy, and what follows from them.
+
+    ``advice`` returns what is to be told of a remedy of the catalogue; nothing, and its line is left out.
+    """
     for fault in checked.faults:
         one = entry(fault.code)
         yield f"{_place(fault.line, fault.path, lang)}{fault.code.value}: {one.message[lang]}"
         detail = _explained(fault.detail)[lang]
-        yield from _more(("", detail), one.owner, one.remedy[lang], lang)
+        yield from _more(("", detail), one.owner, advice(one.remedy[lang]), lang)
     for finding in checked.findings:
         texts = finding.entry
         mark = two(lang, "lưu ý", "note") if texts.level == "note" else two(lang, "cảnh báo", "warning")
@@ -253,7 +256,7 @@ def verdict(checked: Checked, lang: Language) -> Iterator[str]:
             f"{checked.relay.code.value}: {one.message[lang]}"
         )
         detail = _explained(checked.relay.detail)[lang]
-        yield from _more(("", detail), one.owner, one.remedy[lang], lang)
+        yield from _more(("", detail), one.owner, advice(one.remedy[lang]), lang)
     if checked.mode == "strict":
         for one_fault in checked.schema:
             plain = objection(one_fault.message)
@@ -282,7 +285,8 @@ def _more(said: tuple[str, str], owner: str, remedy: str, lang: Language) -> Ite
         yield f"    {one_line(detail)}"
     if assumed:
         yield f"    {two(lang, 'hiểu là', 'read as')}: {assumed}"
-    yield f"    {two(lang, 'khắc phục', 'remedy')}: {remedy}"
+    if remedy:
+        yield f"    {two(lang, 'khắc phục', 'remedy')}: {remedy}"
     yield f"    {two(lang, 'phụ trách', 'owner')}: {two(lang, *_OWNERS[owner])}"
 
 

@@ -55,7 +55,11 @@ def exit_code(error: TrucError) -> int:
 
 
 def explain(code: Code, detail: str, lang: str) -> str:
-    """Return message, remedy and owner of a code for a person, several lines."""
+    """Return message, remedy and owner of a code for a person, several lines.
+
+    What the remedy says of the very command that runs is left out.
+    """
+    from relay.cli.advice import advice
     from relay.cli.wording import vietnamese
     from relay.errors.catalogue import entry
 
@@ -66,7 +70,9 @@ def explain(code: Code, detail: str, lang: str) -> str:
     lines = [f"{code.value}: {message}"]
     if detail:
         lines.append(f"  {vietnamese(detail) if vi else detail}")
-    lines += [f"  {labels[0]}: {remedy}", f"  {labels[1]}: {owner_name(one.owner, lang)}"]
+    if remedy := advice(remedy):
+        lines.append(f"  {labels[0]}: {remedy}")
+    lines.append(f"  {labels[1]}: {owner_name(one.owner, lang)}")
     return "\n".join(lines)
 
 

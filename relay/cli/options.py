@@ -23,6 +23,7 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 _JSON: Final = "truc.json"
 _LANG: Final = "truc.lang"
+_RUNNING: Final = "truc.running"
 LANGUAGES: Final = ("vi", "en")
 
 
@@ -55,6 +56,12 @@ def wants_json(context: click.Context | None = None) -> bool:
     return bool(context and context.meta.get(_JSON))
 
 
+def running(context: click.Context | None = None) -> str:
+    """Return the words of the command that runs, as ``directory search``; empty for ``truc`` alone."""
+    context = context or click.get_current_context(silent=True)
+    return str(context.meta.get(_RUNNING, "")) if context else ""
+
+
 def words(en: str, vi: str) -> str:
     """Return the text of the chosen language."""
     return vi if language() == "vi" else en
@@ -64,9 +71,15 @@ def _remember(key: str) -> Callable[[click.Context, click.Parameter, Any], Any]:
     def callback(context: click.Context, _parameter: click.Parameter, value: Any) -> Any:  # noqa: ANN401
         if value:
             context.meta[key] = value
+        # Trouble is told when the contexts of the subcommands are gone; what they share stays.
+        context.meta[_RUNNING] = " ".join(_names(context))
         return value
 
     return callback
+
+
+def _names(context: click.Context) -> list[str]:
+    return [] if context.parent is None else [*_names(context.parent), str(context.info_name)]
 
 
 def lang_option(command: Command) -> Command:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 import click
 
+from relay.cli.advice import advice
 from relay.cli.options import agency_code, dry_run_option, json_option, language, print_json, words
 from relay.cli.verify import moment
 from relay.errors import Code, OperationError, RefusedError
@@ -56,7 +57,7 @@ def show(file: Path, as_json: bool) -> None:
         for line in report.page(checked, _lang()):
             click.echo(line)
         if checked.reading.package is None:
-            for line in report.verdict(checked, _lang()):
+            for line in report.verdict(checked, _lang(), advice):
                 click.echo(line)
     if checked.faults:
         click.get_current_context().exit(1)
@@ -80,7 +81,7 @@ def check(file: Path, strict: bool, as_json: bool) -> None:
     if as_json:
         print_json({"file": file, "sha256": _sha256(file), **report.facts(checked)})
     else:
-        for line in report.verdict(checked, _lang()):
+        for line in report.verdict(checked, _lang(), advice):
             click.echo(line)
     if not checked.passed:
         click.get_current_context().exit(1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from pathlib import Path
 import click
 import pytest
 
+from relay.cli.advice import advice
 from relay.cli.errors import exit_code, explain
 from relay.cli.main import main
 from relay.cli.options import default_language, people_time
@@ -149,6 +151,46 @@ def test_an_error_speaks_the_chosen_language(
         assert result.stderr.startswith("NOT-FOUND: ")
         assert all(word in result.stderr for word in words)
         assert "Traceback" not in result.output
+
+
+@pytest.mark.parametrize(
+    ("language", "kept"), [("vi", "Kiểm tra lại mã"), ("en", "Check the id, code or folder")]
+)
+def test_nobody_is_told_to_run_the_command_that_just_ran(
+    truc: Truc, tmp_path: Path, language: str, kept: str
+) -> None:
+    searched = truc("directory", "search", "x", "--home", tmp_path, "--lang", language)
+    assert (searched.exit_code, "directory search" in searched.stderr) == (5, False)
+    assert re.search(rf"{kept}[^;]*\.$", searched.stderr, re.MULTILINE)
+    other = truc("directory", "show", "H26", "--home", tmp_path, "--lang", language)
+    assert "truc directory search" in other.stderr
+    broken = tmp_path / "broken.edxml"
+    broken.write_text("<a>")
+    checked = truc("package", "check", broken, "--lang", language)
+    assert (checked.exit_code, "package check" in checked.output) == (1, False)
+    assert "&amp;, &lt;" in checked.output or "&amp; or &lt;" in checked.output
+    assert "truc package check" in truc("errors", "NOT-XML", "--lang", language).output
+
+
+@pytest.mark.parametrize(
+    ("command", "remedy", "said"),
+    [
+        ("user ls", "Use truc user rotate; truc user ls shows them.", "Use truc user rotate."),
+        ("user rotate", "Use truc user rotate; truc user ls shows them.", "truc user ls shows them."),
+        (
+            "evidence head",
+            "Wait, or: truc evidence head --sign-now.",
+            "Wait, or: truc evidence head --sign-now.",
+        ),
+        ("up", "Run truc up-to-date, or (truc up) not.", "Run truc up-to-date, or not."),
+        ("down", "Run truc down.", ""),
+        ("", "Run truc down.", "Run truc down."),
+    ],
+)
+def test_what_is_left_of_a_remedy(command: str, remedy: str, said: str) -> None:
+    context = click.Context(click.Command("x"))
+    context.meta["truc.running"] = command
+    assert advice(remedy, context) == said
 
 
 def test_an_error_is_an_object_where_json_was_asked_for(truc: Truc, tmp_path: Path) -> None:
