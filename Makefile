@@ -11,10 +11,10 @@ AT_ONCE := -n $(JOBS) --dist loadscope --no-loadscope-reorder
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
 
-install: ## install what is missing: Python environment in .venv, RabbitMQ, a JDK for the tests
+install: ## install what is missing: Python environment in .venv, RabbitMQ; for the tests a JDK, Node and a browser
 	@scripts/setup all
 
-runtime:
+runtime: ## install only what the relay itself and its sandbox need: Python environment, RabbitMQ
 	@scripts/setup runtime
 
 demo: runtime ## see it run: a private broker, four levels of agencies, real documents, receipts and statuses
