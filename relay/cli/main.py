@@ -86,3 +86,14 @@ for command in (
     main.add_command(command)
 for command in (*data_commands, *edition_commands):
     directory.add_command(command)
+
+
+def _say_whole(group: click.Group) -> None:
+    """Let lists of commands show first sentences whole: click wraps a short help, and cuts what it makes of a help."""
+    for one in group.commands.values():
+        one.short_help = one.get_short_help_str(limit=len(one.help or "") + 1)
+        if isinstance(one, click.Group):
+            _say_whole(one)
+
+
+_say_whole(main)

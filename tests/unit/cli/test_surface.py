@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import re
 import subprocess
@@ -104,6 +105,26 @@ def test_each_command_that_prints_facts_takes_json(name: str) -> None:
 
 def test_each_command_that_changes_something_takes_dry_run() -> None:
     assert {name for name, one in ALL.items() if "dry_run" in {item.name for item in one.params}} == CHANGES
+
+
+@pytest.mark.parametrize("name", sorted({name.rpartition(" ")[0] for name in ALL}))
+def test_lists_of_commands_cut_nothing_and_keep_to_the_screen(
+    truc: Truc, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    group: click.Command = main
+    for word in name.split():
+        assert isinstance(group, click.Group)
+        group = group.commands[word]
+    assert isinstance(group, click.Group)
+    shown = truc(*name.split(), "--help").output.partition("\nCommands:\n")[2]
+    listed = " ".join(shown.split())
+    for word, one in group.commands.items():
+        told = " ".join(inspect.cleandoc(one.help or "").partition("\n\n")[0].split())
+        first = re.split(r"(?<=[.?])\s", told)[0]
+        assert f"{word} {first.removesuffix('.')}" in listed
+    assert "..." not in listed
+    assert max(map(len, shown.splitlines())) <= 80
 
 
 def test_help_loads_nothing_heavy() -> None:
