@@ -24,6 +24,7 @@ from relay.cli.options import (
     words,
 )
 from relay.errors import Code, ConfigurationError
+from relay.model.subjects import readable
 
 if TYPE_CHECKING:
     from relay.operate.certificates import Certificates, Row
@@ -255,7 +256,7 @@ def _line(row: Row) -> tuple[str, ...]:
         "unusable": "không dùng được",
     }
     end = people_time(row.retired_at) if row.retired_at else "-"
-    return (row.code, row.sha256[:16], words(row.state, states[row.state]), dates, end, row.subject)
+    return (row.code, row.sha256[:16], words(row.state, states[row.state]), dates, end, readable(row.subject))
 
 
 def _json(row: Row) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import click
 
 from relay.cli.options import language, wants_json
 from relay.errors import Code, ConfigurationError, OperationError, RefusedError, TransientError, TrucError
+from relay.model.subjects import readable
 
 EXIT_REFUSED: Final = 1
 EXIT_CONFIGURATION: Final = 3
@@ -69,7 +70,7 @@ def explain(code: Code, detail: str, lang: str) -> str:
     labels = ("khắc phục", "phụ trách") if vi else ("remedy", "owner")
     lines = [f"{code.value}: {message}"]
     if detail:
-        lines.append(f"  {vietnamese(detail) if vi else detail}")
+        lines.append(f"  {readable(vietnamese(detail) if vi else detail)}")
     if remedy := advice(remedy):
         lines.append(f"  {labels[0]}: {remedy}")
     lines.append(f"  {labels[1]}: {owner_name(one.owner, lang)}")

@@ -22,6 +22,7 @@ from relay.cli.options import (
 )
 from relay.cli.verdicts import verdict_json
 from relay.errors import Code, OperationError
+from relay.model.subjects import readable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -215,12 +216,8 @@ def _print(story: Story, names: Mapping[str, str]) -> None:
         known = ", ".join(mention.transport_ids) or words("unknown here", "không có ở đây")
         click.echo("  " + words("changes ", "thay đổi văn bản ") + f"{mention.document_id}: {known}")
     verdict = document.verdict
-    click.echo(
-        words(
-            f"  signature: {verdict.reason.value}  {verdict.signer}",
-            f"  chữ ký: {verdict.reason.value}  {verdict.signer}",
-        ).rstrip()
-    )
+    signature = f"{verdict.reason.value}  {readable(verdict.signer)}".rstrip()
+    click.echo("  " + words("signature: ", "chữ ký: ") + signature)
     print_attachments(story.attachments, indent="  ")
     deliveries = [one.delivery for one in story.standing.deliveries]
     for delivery in deliveries:
@@ -285,6 +282,8 @@ def _code_and_detail(event: TrackEvent) -> tuple[str, str]:
 
     if event.event == "status":
         return status_name(event.code), event.detail
+    if event.event == "accepted":
+        return event.code, readable(event.detail)
     kind, _, rest = event.detail.partition(" ")
     if event.event == "receipt" and rest:
         return event.code, f"{receipt_name(kind)} {rest}"

@@ -18,6 +18,7 @@ from relay.cli.options import (
     print_table,
     words,
 )
+from relay.model.subjects import readable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -236,7 +237,10 @@ def _show(
         (words("authorities that lead to them", "tổ chức cấp trung gian"), known),
     ):
         click.echo(f"{title}:" if group else f"{title}: " + words("none", "không có"))
-        print_table([(one.subject, words("until", "đến"), people_time(one.not_after)) for one in group], "  ")
+        print_table(
+            [(readable(one.subject), words("until", "đến"), people_time(one.not_after)) for one in group],
+            "  ",
+        )
     click.echo(words("lists and answers:", "danh sách thu hồi và trả lời OCSP:"))
     if not found:
         click.echo(words("  none", "  không có"))
@@ -245,7 +249,7 @@ def _show(
     rows = []
     for one in (*urgent, *fresh[:_FEW]):
         left = one.left(now)
-        about = one.subject if one.source == "crl" else whose.get(one.subject, one.subject[:16])
+        about = readable(one.subject) if one.source == "crl" else whose.get(one.subject, one.subject[:16])
         en, vi = _STATES[one.state.value]
         rows.append(
             (

@@ -14,6 +14,7 @@ from relay.cli.evidence_judges import FILE
 from relay.cli.options import home_option, json_option, people_time, print_json, words
 from relay.cli.verdicts import verdict_json
 from relay.errors import Code, RefusedError
+from relay.model.subjects import readable
 
 if TYPE_CHECKING:
     from relay.cli.client import Reader
@@ -197,7 +198,7 @@ def _print(facts: dict[str, Any]) -> None:
     click.echo(words(f"  intact: {_yes(verdict['intact'])}", f"  nguyên vẹn: {_yes(verdict['intact'])}"))
     click.echo(words(f"  trusted: {_yes(verdict['trusted'])}", f"  tin cậy: {_yes(verdict['trusted'])}"))
     if verdict["signer"]:
-        click.echo(words(f"  signer: {verdict['signer']}", f"  người ký: {verdict['signer']}"))
+        click.echo("  " + words("signer: ", "người ký: ") + readable(verdict["signer"]))
     if verdict["on_behalf_of"]:
         name = verdict["on_behalf_of"]
         click.echo(words(f"  on behalf of: {name}", f"  ký thay cho: {name}"))

@@ -24,6 +24,7 @@ from relay.evidence.pagewords import ACTS, CHECKING, KINDS, LIMITS, RECEIPTS, RE
 from relay.evidence.said import Said
 from relay.model.delivery import State
 from relay.model.evidence import Deliveries, HeldNoted, Judged, ReceiptSealed, Record, Submission
+from relay.model.subjects import readable
 from relay.model.times import VIETNAM
 
 Texts = Mapping[str, tuple[str, str]]
@@ -163,7 +164,7 @@ def _verdict(verdict: Judged, case: Case) -> str:
     )
     lines = [f"{intact}, {trusted}, {escape(verdict.reason)}"]
     if subject := _subject(case, verdict.certificate_sha256):
-        lines.append(escape(subject))
+        lines.append(escape(readable(subject)))
     if verdict.certificate_sha256:
         lines.append(f"{_both('certificate', 'chứng thư')} {_code(verdict.certificate_sha256)}")
     return "<br>".join(lines)

@@ -52,6 +52,16 @@ def test_the_command_of_the_page_finds_each_file_valid(path: Path) -> None:
     words = ["verify", str(path), "--config", str(FILES / "verify.yaml"), "--at", genexamples.JUDGED]
     result = CliRunner().invoke(main, words)
     assert result.exit_code == 0, result.output
+    assert "2.5.4.5=" not in result.output
+
+
+def test_people_read_the_serial_number_of_a_signer_and_programs_the_sealed_form() -> None:
+    words = ["--config", str(FILES / "verify.yaml"), "--at", genexamples.JUDGED]
+    package = str(PACKAGES[0])
+    read = CliRunner().invoke(main, ["verify", package, *words]).output
+    assert f"CN={genexamples.SENDER} (mẫu),serialNumber={genexamples.SENDER},O=" in read
+    sealed = CliRunner().invoke(main, ["verify", package, *words, "--json"]).output
+    assert f",2.5.4.5={genexamples.SENDER},O=" in sealed
 
 
 @pytest.mark.parametrize("path", PACKAGES, ids=name)

@@ -9,6 +9,7 @@ from typing import Final
 
 from relay.model.message import Kind, Lane
 from relay.model.receipt import ReceiptKind
+from relay.model.subjects import readable
 from relay.model.times import VIETNAM
 from relay.sandbox.demo.judge import Judgement
 from relay.sandbox.demo.records import Record, Seen, Sent, Told
@@ -101,7 +102,7 @@ def _hops(record: Record, sent: Sent, words: Words) -> Iterator[tuple[datetime, 
 def _acknowledged(
     sent: Sent, receipt: Told, accepted: str, words: Words
 ) -> Iterator[tuple[datetime, str, str]]:
-    verdict = words("signature", "chữ ký") + f" {receipt.reason}, {receipt.signer}"
+    verdict = words("signature", "chữ ký") + f" {receipt.reason}, {readable(receipt.signer)}"
     yield (
         datetime.fromisoformat(accepted) if accepted else receipt.issued_at,
         words("worker", "tiến trình trục"),

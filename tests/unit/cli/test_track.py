@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -28,6 +29,7 @@ def told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     monkeypatch.setattr("relay.registry.open_registry", lambda *_, **__: open_registry(url))
     make = Maker()
     claim = make.claim("a", code="123/QĐ-UBND", recipients=("H29", "H53", "H99"), refused=("H99",))
+    claim = replace(claim, verdict=replace(claim.verdict, signer="CN=Mẫu,2.5.4.5=H26"))
     registry = open_registry(url)
     (made,) = registry.claim([claim], "w1", START)
     assert made.document
@@ -47,6 +49,7 @@ def test_a_story_is_told_in_vietnamese(truc: Truc, home: Path, told: str) -> Non
 
 def test_the_same_in_english(truc: Truc, home: Path, told: str) -> None:
     page = truc("track", told, "--lang", "en", "--home", home).stdout
+    assert page.count("CN=Mẫu,serialNumber=H26") == 2  # the signature, and what was accepted
     for words in ("document", "signature", "queued", "refused", "acknowledgement", "the whole"):
         assert words in page
     assert not re.search(
