@@ -34,10 +34,31 @@ if TYPE_CHECKING:
     default=None,
     help="TLS and nothing else, or plain AMQP on loopback; default: as before, at first plain.",
 )
+@click.option(
+    "--name",
+    help="Name of the relay, as it stands in receipts; default: as before, at first truc-dev. It stays.",
+)
+@click.option(
+    "--trust",
+    "trusts",
+    multiple=True,
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="Another sandbox whose relay's signatures are believed, so that it can be a witness. Repeatable; default: as before.",
+)
 @click.option("--detach", is_flag=True, help="Return when sending works, and leave everything running.")
 @dry_run_option
 @json_option
-def up(home: Path, workers: int | None, tls: bool | None, detach: bool, dry_run: bool, as_json: bool) -> None:
+def up(
+    home: Path,
+    workers: int | None,
+    tls: bool | None,
+    name: str | None,
+    trusts: tuple[Path, ...],
+    detach: bool,
+    dry_run: bool,
+    as_json: bool,
+) -> None:
     """Bring a sandbox up: a private broker, development certificates, sample agencies, workers and keeper.
 
     A second call on a running, damaged or stopped sandbox repairs it and keeps its data, ports, passwords and
@@ -45,9 +66,11 @@ def up(home: Path, workers: int | None, tls: bool | None, detach: bool, dry_run:
 
     With --tls the broker and its management speak TLS only; gateways log in by password or by client certificate, both
     in sandbox.json. A sandbox may be changed from one to the other; its broker is restarted for it.
+
+    Two sandboxes of different names that trust each other can witness each other's evidence (docs/operating-evidence.md).
     """
     if dry_run:
-        _tell_up(home, tls, as_json=as_json)
+        _tell_up(home, tls, name, trusts, as_json=as_json)
         return
     from relay.sandbox.contents import running
     from relay.sandbox.up import up as bring_up
@@ -59,20 +82,44 @@ def up(home: Path, workers: int | None, tls: bool | None, detach: bool, dry_run:
         told = True
         _show(running(home), as_json=as_json)
 
-    sandbox = bring_up(home, workers=workers, tls=tls, detach=detach, say=note, on_ready=ready)
+    sandbox = bring_up(
+        home,
+        workers=workers,
+        tls=tls,
+        name=name,
+        trusts=trusts or None,
+        detach=detach,
+        say=note,
+        on_ready=ready,
+    )
     if not told:
         _show(sandbox, as_json=as_json)
 
 
-def _tell_up(home: Path, tls: bool | None, *, as_json: bool) -> None:
-    from relay.sandbox.home import Home
+def _tell_up(
+    home: Path, tls: bool | None, name: str | None, trusts: tuple[Path, ...], *, as_json: bool
+) -> None:
+    from relay.sandbox.home import RELAY_NAME, Home
+    from relay.sandbox.up import Asked
 
     place = Home(home)
+    folders = tuple(str(Home(one).path) for one in trusts)
+    Asked(name=name, trusts=folders).check(place)
     exists = place.exists()
-    before = place.kept().tls if exists else False
+    kept = place.kept() if exists else None
+    before = kept.tls if kept else False
     after = before if tls is None else tls
     if as_json:
-        print_json({"dry_run": True, "home": home, "exists": exists, "tls": after})
+        print_json(
+            {
+                "dry_run": True,
+                "home": home,
+                "exists": exists,
+                "tls": after,
+                "relay_name": kept.relay_name if kept else name or RELAY_NAME,
+                "trusts": list(folders or (kept.trusts if kept else ())),
+            }
+        )
     elif exists and after != before:
         click.echo(
             words(

@@ -212,6 +212,9 @@ _DETAILS: Final = tuple((re.compile(pattern, re.DOTALL), text) for pattern, text
     (r"(.+): no such setting", r"\1: không có khóa này"),
     ("no such setting", "không có khóa này"),
     (r"(.+): is missing", r"\1: thiếu"),
+    (r"relay\.name: (.+) is no name of a relay", r"relay.name: \1 không phải là tên trục hợp lệ"),
+    (rf"relay\.name: this relay is {_N}, and stays it", r"relay.name: trục này tên là \1 và không đổi tên"),
+    (rf"relay\.name: the relay of (.+) is called {_N} too", r"relay.name: trục ở \1 cũng tên là \2"),
     (r"(.+): not YAML", r"\1: không phải là YAML"),
     # queues
     (r"(\d+) waiting", r"\1 bản tin đang chờ"),

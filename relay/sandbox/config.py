@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Final
 
 import yaml
@@ -28,6 +29,7 @@ def relay_settings(home: Home, kept: Kept, ca: DevelopmentCa, issued: Issued) ->
     """Return the settings that all processes of the sandbox share, by section."""
     node = home.node(kept)
     anchor = {"ca_file": str(node.ca_file)} if node.ca_file else {}
+    believed = [ca, *_others(kept)]
     return {
         "relay": {"name": kept.relay_name, "key": str(issued.key), "certificates": [str(issued.cert)]},
         "broker": {
@@ -41,13 +43,22 @@ def relay_settings(home: Home, kept: Kept, ca: DevelopmentCa, issued: Issued) ->
         },
         "registry": {"url": home.registry_url},
         "directory": {"file": str(home.directory_file)},
-        "trust": {"anchors": [str(ca.root_cert)], "crls": [str(path) for path in ca.crls]},
+        "trust": {
+            "anchors": [str(one.root_cert) for one in believed],
+            "crls": [str(path) for one in believed for path in one.crls],
+        },
         "evidence": {
             "authority": stamps_url(kept),
             "authority_anchors": [str(StampAuthority(home.stamps).root_cert)],
             "stamp_s": STAMP_SECONDS,
         },
     }
+
+
+def _others(kept: Kept) -> list[DevelopmentCa]:
+    """Return the authorities of the sandboxes that this one trusts; of one that was removed since, nothing."""
+    found = [DevelopmentCa(Home(Path(folder)).ca) for folder in kept.trusts]
+    return [ca for ca in found if all(path.exists() for path in (ca.root_cert, *ca.crls))]
 
 
 def write_config(home: Home, kept: Kept, ca: DevelopmentCa, issued: Issued) -> None:

@@ -56,6 +56,7 @@ class Kept:
     tls: bool = False
     added: tuple[str, ...] = ()  # codes beside the samples, by ``keys issue``
     relay_name: str = RELAY_NAME
+    trusts: tuple[str, ...] = ()  # folders of other sandboxes, whose relays' signatures this one believes
     settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # on top of the sandbox's own
     programs: Programs | None = None  # None: those of this installation
 
@@ -221,6 +222,7 @@ class Home:
             programs = raw.pop("programs")
             return Kept(
                 added=tuple(raw.pop("added")),
+                trusts=tuple(raw.pop("trusts", ())),  # not in homes of before
                 programs=Programs(tuple(programs["worker"]), tuple(programs["keeper"])) if programs else None,
                 **raw,
             )

@@ -3,24 +3,82 @@
 from __future__ import annotations
 
 import random
+import re
 import secrets
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from relay.errors import Code, OperationError
+from relay.errors import Code, ConfigurationError, OperationError
 from relay.sandbox import contents, health, ports, programs
+from relay.sandbox.ca import DevelopmentCa
 from relay.sandbox.contents import Sandbox
-from relay.sandbox.home import Home, Kept, Programs
+from relay.sandbox.home import RELAY_NAME, Home, Kept, Programs
 from relay.sandbox.locks import Lock, held
 from relay.sandbox.node import ADMIN, server_binary
 from relay.sandbox.supervisor import START_LIMIT, Say, Supervisor
+from relay.settings.model import NAME
 
 _PATIENCE = START_LIMIT + 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a caller of ``up`` wants of the home; None: as it is."""
+
+    workers: int | None = None
+    tls: bool | None = None
+    settings: Mapping[str, Mapping[str, Any]] | None = None
+    programs: Programs | None = None
+    name: str | None = None
+    trusts: tuple[str, ...] | None = None
+
+    def check(self, place: Home) -> None:
+        """Refuse what can never be.
+
+        Raises:
+            OperationError: NOT-FOUND: a folder to trust holds no sandbox.
+            ConfigurationError: CONFIG-INVALID: the name is none, the relay has another, or it would trust its own name.
+        """
+        before = place.kept().relay_name if place.exists() else None
+        if self.name is not None and re.fullmatch(NAME, self.name) is None:
+            raise ConfigurationError(Code.CONFIG_INVALID, f"relay.name: {self.name!r} is no name of a relay")
+        if self.name is not None and before not in {None, self.name}:
+            raise ConfigurationError(Code.CONFIG_INVALID, f"relay.name: this relay is {before}, and stays it")
+        own = before or self.name or RELAY_NAME
+        for folder in self.trusts or ():
+            other = Home(Path(folder))
+            if other.kept().relay_name == own:
+                raise ConfigurationError(
+                    Code.CONFIG_INVALID, f"relay.name: the relay of {folder} is called {own} too"
+                )
+            if not DevelopmentCa(other.ca).root_cert.exists():
+                raise OperationError(Code.NOT_FOUND, f"no sandbox in {folder}")
+
+    def note(self, place: Home) -> None:
+        """Note what was asked for; a running supervisor sees the change and follows."""
+        self.check(place)
+        kept = place.kept()
+        if self.workers is not None:
+            kept.ports.worker(self.workers)  # refuses what has no port
+        if self._edit(kept) != kept:
+            place.change(self._edit)
+
+    def _edit(self, now: Kept) -> Kept:
+        return replace(
+            now,
+            workers=now.workers if self.workers is None else self.workers,
+            tls=now.tls if self.tls is None else self.tls,
+            settings=now.settings
+            if self.settings is None
+            else {key: dict(value) for key, value in self.settings.items()},
+            programs=now.programs if self.programs is None else self.programs,
+            trusts=now.trusts if self.trusts is None else self.trusts,
+        )
 
 
 def up(
@@ -28,6 +86,8 @@ def up(
     *,
     workers: int | None = None,
     tls: bool | None = None,
+    name: str | None = None,
+    trusts: Sequence[Path] | None = None,
     detach: bool = False,
     settings: Mapping[str, Mapping[str, Any]] | None = None,
     programs: Programs | None = None,
@@ -45,6 +105,8 @@ def up(
         workers: Number of workers; None: as before, at first 1.
         tls: Speak TLS and nothing else, or plain AMQP on loopback; None: as before, at first plain. A change on a
             running sandbox restarts its broker; data, ports and passwords stay.
+        name: Name of the relay, as ``relay.name``; it is given at first and stays. None: as before, at first truc-dev.
+        trusts: Folders of other sandboxes whose relays are believed from now on, and no others; None: as before.
         detach: Leave the supervisor behind in a session of its own.
         settings: Settings on top of the sandbox's own, by section; None: as before.
         programs: Other programs in the place of worker and keeper; None: as before.
@@ -52,9 +114,13 @@ def up(
         on_ready: Called once, attached, when sending works for the first time.
 
     Raises:
-        OperationError: BROKER-MISSING, SANDBOX-LOCKED, SANDBOX-BROKEN (with the reason).
+        OperationError: BROKER-MISSING, SANDBOX-LOCKED, SANDBOX-BROKEN (with the reason), NOT-FOUND (no sandbox to trust).
+        ConfigurationError: CONFIG-INVALID: the name, or whom it is to trust, will not do.
     """
     place = Home(home)
+    believed = None if trusts is None else tuple(str(Home(one).path) for one in trusts)
+    asked = Asked(workers, tls, settings, programs, name, believed)
+    asked.check(place)
     server_binary()
     place.make_folders()
     began = time.time()
@@ -63,12 +129,12 @@ def up(
         lock = Lock(place.lock_file)
         if not lock.take():
             if place.exists():
-                _ask(place, workers, tls, settings, programs)
+                asked.note(place)
             if _wait_for_other(place, began, deadline):
                 return contents.running(place.path)
             continue
         try:
-            _keep(place, workers, tls, settings, programs)
+            _keep(place, asked)
             place.remove_run_status()
             if not detach:
                 return _attached(place, say, on_ready)
@@ -115,13 +181,7 @@ def stamped(line: str) -> str:
     return f"{time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime())} {line}"
 
 
-def _keep(
-    place: Home,
-    workers: int | None,
-    tls: bool | None,
-    settings: Mapping[str, Mapping[str, Any]] | None,
-    other: Programs | None,
-) -> None:
+def _keep(place: Home, asked: Asked) -> None:
     """Make what the home keeps, or bring it in line with what was asked for; the lock is held."""
     if not place.exists():
         with ports.choose(random.Random(secrets.randbits(64))) as chosen:
@@ -130,9 +190,10 @@ def _keep(
                     base_port=chosen.base,
                     node_name=f"truc-{secrets.token_hex(4)}",
                     passwords={ADMIN: secrets.token_urlsafe(18)},
+                    relay_name=asked.name or RELAY_NAME,
                 )
             )
-    _ask(place, workers, tls, settings, other)
+    asked.note(place)
     kept = place.kept()
     node = place.node(kept)
     # Ports are kept from the first start on; before it, nobody knows them yet.
@@ -143,33 +204,6 @@ def _keep(
     ):
         with ports.choose(random.Random(secrets.randbits(64))) as chosen:
             place.change(lambda now: replace(now, base_port=chosen.base))
-
-
-def _ask(
-    place: Home,
-    workers: int | None,
-    tls: bool | None,
-    settings: Mapping[str, Mapping[str, Any]] | None,
-    other: Programs | None,
-) -> None:
-    """Note what was asked for; a running supervisor sees the change and follows."""
-    kept = place.kept()
-    if workers is not None:
-        kept.ports.worker(workers)  # refuses what has no port
-
-    def edit(now: Kept) -> Kept:
-        return replace(
-            now,
-            workers=now.workers if workers is None else workers,
-            tls=now.tls if tls is None else tls,
-            settings=now.settings
-            if settings is None
-            else {key: dict(value) for key, value in settings.items()},
-            programs=now.programs if other is None else other,
-        )
-
-    if edit(kept) != kept:
-        place.change(edit)
 
 
 def _spawn(place: Home) -> None:

@@ -20,6 +20,7 @@ from relay.observe.clock import SystemClock
 from relay.registry import open_registry
 from relay.sandbox import provision
 from relay.sandbox.home import Home, Kept
+from relay.sandbox.up import Asked
 from tests.support.registry import Maker, accepted
 from tests.unit.cli.conftest import Truc
 
@@ -74,14 +75,13 @@ class Relay:
 def made(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Two relays' folders, each with an authority of its own, and each trusting the other's."""
     top = tmp_path_factory.mktemp("relays")
-    certificates = [str(top / name / "ca" / "root.pem") for name in NAMES]
-    lists = [str(top / name / "ca" / f"{which}.crl") for name in NAMES for which in ("root", "issuing")]
-    for name in NAMES:
-        place = Home(top / name)
+    places = [Home(top / name) for name in NAMES]
+    for name, place in zip(NAMES, places, strict=True):
         place.make_folders()
-        trust = {"anchors": certificates, "crls": lists}
-        kept = Kept(20000, "truc@localhost", {"admin": "a"}, relay_name=name, settings={"trust": trust})
-        place.keep(kept)
+        place.keep(Kept(20000, "truc@localhost", {"admin": "a"}, relay_name=name))
+        provision.prepare(place, datetime.now(UTC))
+    for place, other in (places, places[::-1]):
+        Asked(trusts=(str(other.path),)).note(place)
         provision.prepare(place, datetime.now(UTC))
     return {name: top / name for name in NAMES}
 
