@@ -50,7 +50,9 @@ class TimeSource(StrEnum):
     CLOCK = "clock"  # the clock of who judged: in what a relay stores and tells, the relay's
     GIVEN = "given"  # nobody: whoever asked named it
     RECORD = "record"  # the relay's sealed record of when it accepted: its clock of that day
-    TIME_STAMP = "time-stamp"  # an authority that is trusted for it (RFC 3161), over a head that covers the record
+    TIME_STAMP = (
+        "time-stamp"  # an authority that is trusted for it (RFC 3161), over a head that covers the record
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -133,7 +133,9 @@ def test_a_key_that_cannot_sign_stops_neither_sealing_nor_checking_and_is_told(r
             with pytest.raises(TransientError):
                 await duty.round()
         assert duty.told("truc_evidence_batches") == 3
-        assert duty.told("truc_evidence_records_waiting") == 3  # those that the last round has found, and sealed
+        assert (
+            duty.told("truc_evidence_records_waiting") == 3
+        )  # those that the last round has found, and sealed
         assert duty.told("truc_evidence_head_lag_seconds") == 122
         assert duty.told("truc_evidence_check_rounds") >= 2  # type: ignore[operator]
         duty.duty._sealer._sign = relay.key.sign
