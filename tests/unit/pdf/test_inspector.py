@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -167,6 +168,13 @@ def connect() -> None:
 )
 def test_what_judging_does_not_need_is_refused(monkeypatch: pytest.MonkeyPatch, deed: object) -> None:
     assert apart(monkeypatch, refused(deed))["finding"] == "no-signature"
+
+
+def test_what_this_process_has_open_is_no_matter_to_the_copy(monkeypatch: pytest.MonkeyPatch) -> None:
+    with ExitStack() as end:
+        for _ in range(100):
+            end.enter_context(Path("/dev/null").open("rb"))
+        assert apart(monkeypatch, refused(connect))["finding"] == "no-signature"
 
 
 def test_the_copy_has_an_end_in_time(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -147,7 +147,8 @@ class Machine(RuleBasedStateMachine):
             return
         planned = [which for which, state in known.states.items() if state is State.PLANNED]
         moves = tuple(Move(which, State.REFUSED, at(self.seconds), Code.UNDELIVERABLE) for which in planned)
-        done = self.registry.notice(Settlement(known.row, moves), at(self.seconds))
+        told = (NewReceipt(self.make.receipt(kind=ReceiptKind.OUTCOME), known.row),) if moves else ()
+        done = self.registry.notice(Settlement(known.row, moves, told), at(self.seconds))
         assert done == (not self.live(known.owner))
         if done:
             known.states.update(dict.fromkeys(planned, State.REFUSED))
