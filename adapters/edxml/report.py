@@ -195,7 +195,7 @@ def _title(package: Package, lang: Language) -> str:
     if isinstance(package, Document):
         return meaning("BussinessDocType", int(package.business_type), lang)
     code = package.message_header.status_code
-    return f"{two(lang, 'Trạng thái', 'Status')} {code} {meaning('StatusCode', code, lang)}".rstrip()
+    return f"{two(lang, 'Trạng thái', 'Status')} {one_line(str(code))} {meaning('StatusCode', code, lang)}".rstrip()
 
 
 def _lines(value: Any, shape: Shape, lang: Language, depth: int) -> Iterator[str]:

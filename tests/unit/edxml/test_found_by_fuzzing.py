@@ -15,6 +15,7 @@ from adapters.edxml.reader import survey
 from adapters.edxml.values import read_time
 from adapters.edxml.walker import written
 from relay.model.times import VIETNAM
+from tests.fuzz.shown import fuzz_shown
 from tests.fuzz.targets import Pieces, fuzz_package
 from tests.support.edxml_corpus import CORPUS
 
@@ -60,3 +61,12 @@ def test_folded_base64_is_told_however_the_package_comes(fold: bytes) -> None:
 def test_an_early_year_with_an_offset_is_read() -> None:
     value, _ = read_time("0098-03-02T08:30:00+08:00")
     assert value == datetime(98, 3, 2, 7, 30, tzinfo=VIETNAM)
+
+
+@pytest.mark.parametrize("code", ["68\n%P", "01\u202e", "0\t1"])
+def test_the_title_of_a_status_is_one_line(code: str) -> None:
+    """Seen: a line break in a StatusCode broke the first line of the page in two."""
+    status = next(case.body for case in CORPUS if b"<edXML:StatusCode>" in case.body)
+    body = re.sub(rb"(<edXML:StatusCode>)[^<]*<", rb"\g<1>" + code.encode() + b"<", status)
+    assert body != status
+    fuzz_shown(body)
