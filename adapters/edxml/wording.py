@@ -7,20 +7,16 @@ name elements of the format, which stay as they are. What is not known here stay
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
 from relay.directory.wording import of_code
+from relay.errors.phrases import Phrases
 
 _N: Final = r"(\w+)"
 
 
-def _table(lines: Iterable[tuple[str, str]]) -> tuple[tuple[re.Pattern[str], str], ...]:
-    return tuple((re.compile(pattern, re.DOTALL), text) for pattern, text in lines)
-
-
-_DETAILS: Final = _table((
+_DETAILS: Final = Phrases((
     (rf"{_N} stands more than once", r"\1 xuất hiện hơn một lần"),
     (rf"{_N} stands (\d+) times in {_N}", r"\1 xuất hiện \2 lần trong \3"),
     (rf"{_N} stands twice, once in a foreign namespace", r"\1 xuất hiện hai lần, một lần trong không gian tên khác"),
@@ -120,11 +116,7 @@ def vietnamese(detail: str) -> str:
 
 
 def _known(detail: str) -> str | None:
-    for pattern, text in _DETAILS:
-        match = pattern.fullmatch(detail)
-        if match is not None:
-            return match.expand(text)
-    return of_code(detail)
+    return _DETAILS.say(detail) or of_code(detail)
 
 
 # schemas

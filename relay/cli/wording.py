@@ -6,14 +6,14 @@ is said of packages and directories has words of its own, beside what says it. W
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from typing import Final
 
 from relay.cli.options import words
+from relay.errors.phrases import Phrases
 
 _N: Final = r"(\S+)"
-_DETAILS: Final = tuple((re.compile(pattern, re.DOTALL), text) for pattern, text in (
+_DETAILS: Final = Phrases((
     # signatures
     ("no XML signature", "không có chữ ký XML"),
     ("more than one XML signature", "có nhiều hơn một chữ ký XML"),
@@ -233,11 +233,7 @@ def vietnamese(detail: str) -> str:
         said = words_of(detail)
         if said != detail:
             return said
-    for pattern, text in _DETAILS:
-        match = pattern.fullmatch(detail)
-        if match is not None:
-            return match.expand(text)
-    return detail
+    return _DETAILS.say(detail) or detail
 
 
 def several(names: Iterable[str]) -> str:

@@ -6,11 +6,13 @@ import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
+from relay.errors.phrases import Phrases
+
 if TYPE_CHECKING:
     from relay.directory.entries import Finding
 
 _VALUE: Final = r"([\w. ]+?)"
-_PROBLEMS: Final = tuple((re.compile(pattern, re.DOTALL), text) for pattern, text in (
+_PROBLEMS: Final = Phrases((
     ("has to be a mapping", "phải là một bảng khóa: giá trị"),
     (r"no such key: (.+)", r"không có khóa: \1"),
     (r"no such part: (.+)", r"không có phần: \1"),
@@ -119,7 +121,7 @@ _PROBLEMS: Final = tuple((re.compile(pattern, re.DOTALL), text) for pattern, tex
 ))  # fmt: skip
 
 
-_CODES: Final = tuple((re.compile(pattern), text) for pattern, text in (
+_CODES: Final = Phrases((
     ("an identifier code is empty", "mã định danh để trống"),
     ("white space stands around an identifier code", "có khoảng trắng quanh mã định danh"),
     (r"character (\d+) of an identifier code is white space", r"ký tự thứ \1 của mã định danh là khoảng trắng"),
@@ -196,19 +198,11 @@ def _place(text: str) -> str:
 
 def of_code(detail: str) -> str | None:
     """Return what is wrong with an identifier code, in Vietnamese; None if it is about something else."""
-    return _first(_CODES, detail)
+    return _CODES.say(detail)
 
 
 def _known(problem: str) -> str | None:
-    return _first(_PROBLEMS, problem) or of_code(problem)
-
-
-def _first(table: tuple[tuple[re.Pattern[str], str], ...], problem: str) -> str | None:
-    for pattern, text in table:
-        match = pattern.fullmatch(problem)
-        if match is not None:
-            return match.expand(text)
-    return None
+    return _PROBLEMS.say(problem) or of_code(problem)
 
 
 def told(finding: Finding, words: Callable[[str, str], str]) -> str:
