@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from adapters.edxml.fields import CONTROL
 from adapters.edxml.model import Attachment, BusinessType, Document, Package, Reference, StatusMessage
 from adapters.edxml.quick import SPACE
 from adapters.edxml.rules import Shape, Slot, Value, shape_of
@@ -104,6 +105,8 @@ def _one(value: Any, slot: Slot) -> None:
     elif isinstance(value, str):
         if rule.limit and len(value) > rule.limit:
             raise _too_long(rule.tag, rule.limit)
+        if rule.identity and rule.value is not Value.TEXT and CONTROL.search(value):
+            raise RefusedError(Code.BAD_VALUE, f"{rule.tag} holds control characters")
     elif rule.value is Value.NUMBER and (value < rule.low or (rule.high and value > rule.high)):
         raise RefusedError(Code.BAD_VALUE, f"{rule.tag} is not between {rule.low} and {rule.high}")
 

@@ -21,7 +21,7 @@ from relay.model.elements import Elements, Node, Shape, decoded
 
 XML_SPACE: Final = " \t\r\n"
 # The category Cc, all of it, and what turns the direction of writing: a line would read another way than it is.
-_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 _ORGAN_ID: Final = q("OrganId")
 _normal_form: Final = lru_cache(maxsize=16_384)(
     normal_form
@@ -173,7 +173,7 @@ def identity_of(part: Parts, elements: Elements, limit: int) -> str:
     Such texts go into logs, receipts and listings, where a line break would make one line look like two.
     """
     text = text_of(part, elements, limit)
-    if not text.isprintable() and _CONTROL.search(text):
+    if not text.isprintable() and CONTROL.search(text):
         raise RefusedError(Code.BAD_VALUE, f"{local_name(part.tag)} holds control characters")
     return text
 

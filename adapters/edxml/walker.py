@@ -8,13 +8,13 @@ fault; what the model has no place for is kept as it stood.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from typing import Any, Final
 
 from lxml import etree
 
 from adapters.edxml import values as read
+from adapters.edxml.fields import CONTROL
 from adapters.edxml.model import Kept, normal_or_none
 from adapters.edxml.names import NAMESPACE, local_name
 from adapters.edxml.oddities import Fault, Finding, Oddity
@@ -22,8 +22,6 @@ from adapters.edxml.quick import FILLERS, FULL_2016, ODD, SHORT_2016, SPACE
 from adapters.edxml.rules import Shape, Slot, Value
 from relay.errors import Code
 
-# The category Cc, all of it, and what turns the direction of writing: a line would read another way than it is.
-_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 _SHORT: Final = 80
 _OWN: Final = f"{{{NAMESPACE}}}"
 _MISSPELT: Final = {
@@ -208,7 +206,7 @@ class Walker:
                 day, oddity = read.read_date(text)
                 if oddity is not None:
                     self.find(oddity, element, path, text, shown(day))
-            if rule.identity and value is not Value.TEXT and _CONTROL.search(text):
+            if rule.identity and value is not Value.TEXT and CONTROL.search(text):
                 self.fault(Code.BAD_VALUE, element, path, f"{rule.tag} holds control characters")
             return text
         return self._simple(element, slot, text, path)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from adapters.edxml import format as flat
 from adapters.edxml import names
-from adapters.edxml.fields import _CONTROL, XML_SPACE
+from adapters.edxml.fields import CONTROL, XML_SPACE
 from adapters.edxml.names import local_name, q
 from adapters.edxml.secrecy import _FIELD, _FILE_NAME, _LEVEL, SecrecyRule
 from relay.errors import Code, RefusedError
@@ -76,7 +76,7 @@ def text_of(node: Node, limit: int) -> str:
 
 def identity_of(node: Node, limit: int) -> str:
     text = text_of(node, limit)
-    if _CONTROL.search(text):
+    if CONTROL.search(text):
         raise RefusedError(Code.BAD_VALUE, f"{local_name(node.tag)} holds control characters")
     return text
 

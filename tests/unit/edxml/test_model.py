@@ -16,6 +16,7 @@ from adapters.edxml import model as m
 from adapters.edxml.check import check
 from adapters.edxml.content import Content
 from adapters.edxml.diff import differences
+from adapters.edxml.fields import CONTROL
 from adapters.edxml.jsonform import as_json, from_json
 from adapters.edxml.oddities import Oddity, oddities
 from adapters.edxml.reader import read, survey
@@ -56,7 +57,7 @@ def value(slot: Slot) -> st.SearchStrategy[Any]:
         return st.sampled_from(["01", "02", "03", "04", "05", "06", "13", "15", "16"])
     return {
         Value.TEXT: line(rule.limit),
-        Value.ID: line(rule.limit),
+        Value.ID: line(rule.limit).filter(lambda text: not (rule.identity and CONTROL.search(text))),
         Value.ORGAN: codes,
         Value.DAY_TEXT: days.map(lambda day: f"{day:%Y/%m/%d}"),
         Value.DATE: days,

@@ -249,3 +249,13 @@ def test_nothing_shown_can_move_the_cursor_or_turn_the_line() -> None:
     subject = shown(view_of(package)).subject
     assert subject.isprintable()
     assert len(subject) == 300
+
+
+@pytest.mark.parametrize("name", ["notation", "number", "document_id"])
+@pytest.mark.parametrize("letter", ["\u200e", "\u202e", "\t", "\x85"])
+def test_what_names_a_document_is_written_only_if_it_is_read(name: str, letter: str) -> None:
+    """The relay refuses controls and turned directions there: the writer has to say so first."""
+    given: dict[str, Any] = {name: f"7{letter}8"}
+    with pytest.raises(RefusedError, match="holds control characters") as caught:
+        document_package(replace(FULL, **given))
+    assert caught.value.code is Code.BAD_VALUE
