@@ -46,6 +46,8 @@ SETTINGS: Final[Mapping[str, Mapping[str, Any]]] = {
 # pika's asynchronous adapter forgets a socket now and then when a connection breaks while it opens.
 PIKA_LEAKS: Final = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 MARKS: Final = [pytest.mark.chaos, pytest.mark.broker, pytest.mark.timeout(400), PIKA_LEAKS]
+_WAVES: Final = 10
+"""How often a moment is looked for at which something is in flight."""
 SUMMARY: Final[list[str]] = []
 """Lines that a run of tests ends with."""
 
@@ -106,6 +108,37 @@ class Ground:
             time.sleep(chance.uniform(0.005, 0.03))
         raise AssertionError("the worker was never met outside a commit")
 
+    def freeze_a_worker_at_work(self, town: Town, count: int, seed: int) -> tuple[int, Post]:
+        """Send documents and stop a worker that has some of them in hand; return its process id and what was sent.
+
+        It had some if not all is told though the other worker has nothing left to do; where all is told it is let go
+        on, and as many again are sent.
+        """
+        everything = Post()
+        for wave in range(_WAVES):
+            post = self.papers(town, count, seed + 100 * wave, f"frozen {wave}")
+            everything.sent.extend(post.sent)
+            moment = town.documents_arrived() + count // 4
+            town.post(post.sent)
+            town.wait(lambda: town.documents_arrived() >= moment, 60, "documents arrive before the stop")
+            pid = self.freeze_a_worker(seed)
+            if self._keeps_some(town, post):
+                return pid, everything
+            os.kill(pid, signal.SIGCONT)
+        raise AssertionError("no worker was ever stopped with something in hand")
+
+    def _keeps_some(self, town: Town, post: Post) -> bool:
+        """Say whether something stays untold while nothing is ready in the lanes and nothing moves for a second."""
+        since, told = time.monotonic(), -1
+        while time.monotonic() - since < 1.0:
+            left = len(post.unfinished(town))
+            if not left:
+                return False
+            if left != told or any(self.depths(("ingress.normal", "due")).values()):
+                since, told = time.monotonic(), left
+            time.sleep(0.1)
+        return True
+
     def _others_may_write(self) -> bool:
         with (
             closing(sqlite3.connect(self.registry, timeout=0.5, isolation_level=None)) as database,
@@ -161,17 +194,26 @@ class Ground:
         label: str = "",
         seconds: float = 120.0,
     ) -> Verdict:
-        """Send ``count`` documents, do harm in their middle, wait until all is told, judge."""
-        post = self.papers(town, count, seed, label or f"seed {seed}")
-        deliveries = sum(len(letter.recipients) for _, letter in post.sent)
-        before = town.documents_arrived()
-        moment = before + int(deliveries * random.Random(seed + 1).uniform(0.08, 0.5))
-        town.post(post.sent)
-        town.wait(lambda: town.documents_arrived() >= moment, 40, "documents arrive before the fault")
-        assert post.unfinished(town), "nothing was in flight any more when the fault came"
+        """Send ``count`` documents, do harm in their middle, wait until all is told, judge.
+
+        Where the relay is through with them before the harm can be done, as many again are sent.
+        """
+        everything = Post()
+        for wave in range(_WAVES):
+            post = self.papers(town, count, seed + 100 * wave, f"{label or f'seed {seed}'} {wave}")
+            everything.sent.extend(post.sent)
+            deliveries = sum(len(letter.recipients) for _, letter in post.sent)
+            before = town.documents_arrived()
+            moment = before + int(deliveries * random.Random(seed + 1).uniform(0.08, 0.5))
+            town.post(post.sent)
+            town.wait(lambda: town.documents_arrived() >= moment, 60, "documents arrive before the fault")
+            if post.unfinished(town):
+                break
+        else:
+            raise AssertionError("nothing was ever in flight any more when the fault came")
         harm()
-        self.finished(town, post, seconds)
-        return judge(town, post, self.registry, allowed=allowed)
+        self.finished(town, everything, seconds)
+        return judge(town, everything, self.registry, allowed=allowed)
 
     def finished(self, town: Town, post: Post, seconds: float) -> None:
         """Wait until every sender has its receipts and nothing moves any more."""
