@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -120,7 +121,7 @@ class Ground:
             everything.sent.extend(post.sent)
             moment = town.documents_arrived() + count // 4
             town.post(post.sent)
-            town.wait(lambda: town.documents_arrived() >= moment, 60, "documents arrive before the stop")
+            town.wait(partial(town.has_got, moment), 60, "documents arrive before the stop")
             pid = self.freeze_a_worker(seed)
             if self._keeps_some(town, post):
                 return pid, everything
@@ -206,7 +207,7 @@ class Ground:
             before = town.documents_arrived()
             moment = before + int(deliveries * random.Random(seed + 1).uniform(0.08, 0.5))
             town.post(post.sent)
-            town.wait(lambda: town.documents_arrived() >= moment, 60, "documents arrive before the fault")
+            town.wait(partial(town.has_got, moment), 60, "documents arrive before the fault")
             if post.unfinished(town):
                 break
         else:

@@ -408,6 +408,10 @@ class Town:
     def documents_arrived(self) -> int:
         return sum(1 for arrival in self.arrivals() if arrival.kind == "edoc")
 
+    def has_got(self, documents: int) -> bool:
+        """Say whether so many copies of documents arrived in all offices together."""
+        return self.documents_arrived() >= documents
+
     def wait(self, look: Callable[[], bool], seconds: float, what: str) -> None:
         """Wait until ``look`` says so."""
         end = time.monotonic() + seconds
