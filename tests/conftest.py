@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Final
 
 import pytest
+from hypothesis import HealthCheck
+from hypothesis import settings as properties
 from xdist.scheduler import LoadScopeScheduling
 
 from tests.support.node import Node
@@ -20,6 +22,17 @@ _LIVE: Final = frozenset(_FIRST)
 """Folders whose tests wait for processes of their own: broker, workers, gateways, JVMs."""
 _ALONE: Final = frozenset({"test_demo.py", "test_life.py", "test_production.py"})
 """Files there that share nothing: they make a machine of their own."""
+
+# A property says whether code is right, not whether the machine is quick: no deadline for an example, no complaint about
+# the time that data took. The same code gets the same examples, so that a run says the same of it each time; others are
+# looked for with --hypothesis-profile=search.
+properties.register_profile(
+    "same", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow], print_blob=True
+)
+properties.register_profile(
+    "search", deadline=None, max_examples=2000, suppress_health_check=[HealthCheck.too_slow], print_blob=True
+)
+properties.load_profile("same")
 
 
 class _ByPlace(LoadScopeScheduling):  # type: ignore[misc]
