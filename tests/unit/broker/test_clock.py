@@ -14,6 +14,7 @@ import pytest
 from relay.broker.clock import BrokerClock, clock_offset
 from relay.errors import BrokerError, Code
 from relay.observe.clock import SystemClock
+from tests.support.waits import until
 
 
 class Management(BaseHTTPRequestHandler):
@@ -54,9 +55,9 @@ def test_the_distance_is_told_to_about_a_second_and_nobody_logs_in(
 ) -> None:
     management, url = broker
     management.ahead = timedelta(seconds=ahead)
-    found = clock_offset(url, SystemClock())
-    assert abs(found.seconds + ahead) <= 1.5
-    assert [set(one) & {"Authorization", "Cookie"} for one in management.asked] == [set()]
+    # An answer that took long tells less: one comes that did not.
+    until(lambda: abs(clock_offset(url, SystemClock()).seconds + ahead) <= 1.5)
+    assert not [one for one in management.asked if set(one) & {"Authorization", "Cookie"}]
 
 
 def test_an_answer_without_a_date_or_none_at_all_is_no_measurement(
@@ -83,7 +84,7 @@ def test_the_last_answer_is_given_until_it_is_old(broker: tuple[type[Management]
     asked = BrokerClock(url, clock, every=0.02)
     assert asked.offset() is None
     asked.start()
-    end = time.monotonic() + 20
+    end = time.monotonic() + 60
     while asked.offset() is None:
         assert time.monotonic() < end
         time.sleep(0.01)
@@ -98,7 +99,7 @@ def test_it_asks_at_once_when_told_to(broker: tuple[type[Management], str]) -> N
     asked = BrokerClock(url, SystemClock(), every=3600)
     asked.start()
     for count in (1, 2):
-        end = time.monotonic() + 20
+        end = time.monotonic() + 60
         while len(management.asked) < count:
             assert time.monotonic() < end
             time.sleep(0.01)
@@ -120,7 +121,7 @@ def test_a_surprise_does_not_end_the_asking(broker: tuple[type[Management], str]
 
     asked = BrokerClock(url, Clock(), every=0.02)
     asked.start()
-    end = time.monotonic() + 30
+    end = time.monotonic() + 60
     while asked.offset() is None:
         assert time.monotonic() < end
         time.sleep(0.01)

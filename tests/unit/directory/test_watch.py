@@ -80,7 +80,7 @@ def test_it_looks_by_itself(write: Write) -> None:
     watch.start(0.02)
     try:
         write({"code": "H01"}, {"code": "H02"})
-        assert seen.wait(30)
+        assert seen.wait(90)
     finally:
         watch.stop()
     assert watch.current().agency("H01") is not None
@@ -134,7 +134,7 @@ def test_what_was_missing_when_a_change_was_read_is_looked_for_again(
     try:
         assert not taken.wait(0.2)
         (tmp_path / "late.pem").write_text(pems[0], encoding="ascii")
-        assert taken.wait(30)
+        assert taken.wait(90)
     finally:
         watch.stop()
     assert results[0] == "invalid"
@@ -153,7 +153,7 @@ def test_a_surprise_ends_no_watch(write: Write) -> None:
     write({"code": "H01"}, {"code": "H02"})
     watch.start(0.02)
     try:
-        assert taken.wait(30)
+        assert taken.wait(90)
     finally:
         watch.stop()
     assert [one.result for one in told] == ["invalid", "invalid", "taken"]

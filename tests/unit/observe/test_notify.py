@@ -4,21 +4,33 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 
 import pytest
 
 from relay.observe import notify
+from tests.support.waits import until_then
 
 
 def _heard(listener: socket.socket) -> list[str]:
+    """What has been told so far."""
     found = []
-    listener.settimeout(0.2)
+    listener.setblocking(False)
     try:
         while True:
             found.append(listener.recv(4096).decode())
-    except TimeoutError:
+    except BlockingIOError:
         return found
+
+
+async def _told_until(telling: Coroutine[None, None, None], enough: Callable[[], bool]) -> None:
+    """Let it tell until that is enough."""
+    task = asyncio.create_task(telling)
+    await until_then(lambda: enough() or task.done())
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
 
 
 @pytest.mark.parametrize("abstract", [False, True])
@@ -29,32 +41,33 @@ def test_it_hears_ready_first_and_then_that_the_loop_turns(
     monkeypatch.setenv("NOTIFY_SOCKET", address)
     monkeypatch.setenv("WATCHDOG_USEC", "30000")
     answers = iter([True, False])
+    heard: list[str] = []
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
         listener.bind(f"\0{address[1:]}" if abstract else address)
 
-        async def run() -> None:
-            telling = notify.keep_telling(lambda: (True, {}), lambda: (next(answers, True), {}))
-            with pytest.raises(TimeoutError):
-                await asyncio.wait_for(telling, 0.1)
+        def three() -> bool:
+            heard.extend(_heard(listener))
+            return len(heard) >= 3
 
-        asyncio.run(run())
-        first, second, third, *_ = _heard(listener)
-    assert first == "READY=1"
-    assert second == "WATCHDOG=1\nSTATUS=ready"
-    assert third == "WATCHDOG=1\nSTATUS=not ready, see /ready"
+        telling = notify.keep_telling(lambda: (True, {}), lambda: (next(answers, True), {}))
+        asyncio.run(_told_until(telling, three))
+    assert heard[0] == "READY=1"
+    assert heard[1] == "WATCHDOG=1\nSTATUS=ready"
+    assert heard[2] == "WATCHDOG=1\nSTATUS=not ready, see /ready"
 
 
 def test_what_only_a_restart_mends_feeds_no_watchdog(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
     monkeypatch.setenv("WATCHDOG_USEC", "30000")
+    looked: list[int] = []
+
+    def dead() -> tuple[bool, dict[str, object]]:
+        looked.append(1)
+        return False, {}
+
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
         listener.bind(str(tmp_path / "notify"))
-
-        async def run() -> None:
-            with pytest.raises(TimeoutError):
-                await asyncio.wait_for(notify.keep_telling(lambda: (False, {}), lambda: (True, {})), 0.1)
-
-        asyncio.run(run())
+        asyncio.run(_told_until(notify.keep_telling(dead, lambda: (True, {})), lambda: len(looked) > 3))
         assert _heard(listener) == ["READY=1"]
 
 

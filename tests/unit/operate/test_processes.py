@@ -23,11 +23,27 @@ from relay.operate.processes import Drained, Pidfd, chosen, drain, look, others,
 from relay.registry import memory_registry
 from tests.support.registry import Maker, at
 
-POLITE = "import signal,sys; signal.signal(signal.SIGTERM, lambda *_: sys.exit(0)); print('up', flush=True); signal.pause()"
+POLITE = (
+    "import signal, sys, time; signal.signal(signal.SIGTERM, lambda *_: sys.exit(0)); print('up', flush=True)\n"
+    "while True: time.sleep(0.05)"  # a pause would miss a signal that comes just before it
+)
 DEAF = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True)\nwhile True: signal.pause()"
 
 
 START = datetime.now(UTC)
+
+
+class After(SystemClock):
+    """Time that stands until a process has ended, and then passes with each look."""
+
+    def __init__(self, child: subprocess.Popen[str]) -> None:
+        self._child = child
+        self._passed = 0.0
+
+    def monotonic(self) -> float:
+        if self._child.poll() is not None:
+            self._passed += 0.1
+        return self._passed
 
 
 @pytest.fixture
@@ -69,10 +85,10 @@ def test_a_worker_is_told_and_waited_for(registry: Registry, children: list[subp
     assert (meant.before, meant.alive, meant.here) == (1, True, True)
     signals = Pidfd()
     seen: list[list[tuple[str, int]]] = []
-    (done,) = drain([meant], registry, signals, SystemClock(), 30.0, seen.append)
+    (done,) = drain([meant], registry, signals, SystemClock(), 90.0, seen.append)
     signals.close()
     assert (done.ended, done.unfinished) == (True, 1)
-    assert children[0].wait(10) == 0
+    assert children[0].wait(60) == 0
     assert seen[0] == [("w1", 1)]
     assert others(registry, [done]) == 0
 
@@ -84,7 +100,7 @@ def test_one_that_does_not_end_is_not_killed(
     start(registry, children, "w2")
     meant = chosen(registry, [], everyone=True)
     signals = Pidfd()
-    done = drain(meant, registry, signals, SystemClock(), 1.0)
+    done = drain(meant, registry, signals, After(children[1]), 1.0)
     signals.close()
     assert {one.process.name: one.ended for one in done} == {"w1": False, "w2": True}
     assert children[0].poll() is None

@@ -455,7 +455,7 @@ def test_two_commands_at_once_go_one_after_the_other(office: Office) -> None:
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(Users, "_follow", interrupted)
         slow.suspend("H30.10")
-        second[0].join(30)
+        second[0].join(60)
     assert not second[0].is_alive()
     assert office.agency("H30").admission is Admission.SUSPENDED
     assert office.api.topics["H30"] == "^$"

@@ -40,7 +40,7 @@ def peer(home: Home) -> Iterator[Peer]:
 
 
 def test_a_question_has_its_answer(home: Home, peer: Peer) -> None:
-    assert peer.ask(20.0, do="x", text="Hà Nội")["got"] == {"do": "x", "text": "Hà Nội"}
+    assert peer.ask(90.0, do="x", text="Hà Nội")["got"] == {"do": "x", "text": "Hà Nội"}
     (found,) = marked(home.path)
     assert found.role == "sender"
     peer.close()
@@ -49,10 +49,10 @@ def test_a_question_has_its_answer(home: Home, peer: Peer) -> None:
 
 def test_one_that_dies_is_told_with_its_last_words(peer: Peer) -> None:
     with pytest.raises(OperationError, match=r"sender ended: .*of its own accord"):
-        peer.ask(20.0, do="die")
+        peer.ask(90.0, do="die")
 
 
 def test_one_that_is_silent_is_not_waited_for(peer: Peer) -> None:
-    peer.ask(20.0, do="x")
+    peer.ask(90.0, do="x")
     with pytest.raises(OperationError, match="does not answer"):
         peer.ask(0.1, do="x", seconds=5)

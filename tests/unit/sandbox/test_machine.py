@@ -81,7 +81,7 @@ def test_a_zombie_does_not_live(children: list[subprocess.Popen[bytes]]) -> None
     assert found is not None
     assert found.alive()
     os.kill(child.pid, signal.SIGKILL)
-    limit = time.monotonic() + 5
+    limit = time.monotonic() + 60
     while found.alive() and time.monotonic() < limit:
         time.sleep(0.01)
     assert Path(f"/proc/{child.pid}").exists(), "not collected yet: a zombie"
