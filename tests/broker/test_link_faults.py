@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
+from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -49,15 +50,21 @@ def message(key: str, exchange: str = "level.province") -> Outgoing:
     return Outgoing(exchange, key, b"<edoc/>", f"m-{key}", "edoc", names.CONTENT_EDXML)
 
 
+def before_it_is_given_up(scene: Callable[[float], Coroutine[None, None, bool]], *seconds: float) -> None:
+    """Play a scene that has to be through before the link gives up what is stuck; a machine that stood meanwhile gets
+    more time. The scene says whether it was."""
+    assert any(asyncio.run(scene(each)) for each in seconds), "all waited for the stuck one to be given up"
+
+
 def test_a_queue_without_a_leader_stops_neither_publishes_nor_lanes(ground: Ground) -> None:
-    for queue in ("agency.H5", "ingress.status"):
-        ground.node.suspend_queue(ground.vhost, queue)
     with BlockingClient(ground.admin, name="put") as client:
         assert client.publish("ingress", "normal.H53", b"x", SENT) is Published.CONFIRMED
-    taken: list[Incoming] = []
 
-    async def main() -> None:
-        link = link_of(ground.endpoint(RELAY), seconds=12.0)
+    async def scene(seconds: float) -> bool:
+        for queue in ("agency.H5", "ingress.status"):
+            await asyncio.to_thread(ground.node.suspend_queue, ground.vhost, queue)
+        taken: list[Incoming] = []
+        link = link_of(ground.endpoint(RELAY), seconds=seconds)
         await link.start(lambda _lane, one: taken.append(one), {Lane.STATUS: 5, Lane.NORMAL: 5})
         await asyncio.wait_for(link.wait_connected(), 60)
         # The broker's channel itself waits at the first publish to such a queue, so for a moment all of it stands.
@@ -65,7 +72,7 @@ def test_a_queue_without_a_leader_stops_neither_publishes_nor_lanes(ground: Grou
         await asyncio.sleep(1.5)
         for _ in range(20):
             assert await link.publish(message("H53")) is Published.CONFIRMED
-        assert not stuck.done(), "none of them waits for the stuck one to be given up"
+        none_waited = not stuck.done()
         again = link.submit(message("H5"))
         assert await link.publish(message("H53")) is Published.CONFIRMED
         assert (await stuck, await again) == (Published.UNDECIDED, Published.UNDECIDED)
@@ -77,8 +84,9 @@ def test_a_queue_without_a_leader_stops_neither_publishes_nor_lanes(ground: Grou
         await until(lambda: link.consuming)
         assert await link.publish(message("H5")) is Published.CONFIRMED
         await link.stop()
+        return none_waited
 
-    asyncio.run(main())
+    before_it_is_given_up(scene, 12.0, 60.0)
 
 
 def test_after_a_nack_by_a_queue_new_to_the_channel_the_next_goes_over_a_new_one_and_nothing_is_lost(
@@ -92,7 +100,7 @@ def test_after_a_nack_by_a_queue_new_to_the_channel_the_next_goes_over_a_new_one
         await link.start(lambda _lane, _one: None, {})
         await asyncio.wait_for(link.wait_connected(), 60)
         before = len(link._publisher._lines())
-        channels, nacked, sent = await traffic(link, 3 * NACK_RENEW)
+        channels, nacked, sent = await traffic(link, 3 * NACK_RENEW, beyond=before)
         assert Published.NACKED in nacked
         assert before < channels <= 2 * before, "ever more seldom"
         assert link.outstanding == 0
@@ -106,10 +114,10 @@ def test_after_a_nack_by_a_queue_new_to_the_channel_the_next_goes_over_a_new_one
 
 def test_a_stuck_queue_that_nobody_knew_holds_up_no_other(ground: Ground) -> None:
     """A burst over fresh channels, the stuck queue in its middle: a channel waits at its first publish to it."""
-    ground.node.suspend_queue(ground.vhost, "agency.H5")
 
-    async def main() -> None:
-        link = link_of(ground.endpoint(RELAY), seconds=20.0)
+    async def scene(seconds: float) -> bool:
+        await asyncio.to_thread(ground.node.suspend_queue, ground.vhost, "agency.H5")
+        link = link_of(ground.endpoint(RELAY), seconds=seconds)
         await link.start(lambda _lane, _one: None, {})
         await asyncio.wait_for(link.wait_connected(), 60)
         others = [
@@ -124,14 +132,15 @@ def test_a_stuck_queue_that_nobody_knew_holds_up_no_other(ground: Ground) -> Non
         good = [future for one, future in burst if one.routing_key != "H5"]
         assert {await one for one in good} == {Published.CONFIRMED}
         stuck = [future for one, future in burst if one.routing_key == "H5"]
-        assert not stuck[0].done(), "they were confirmed while it still waited"
+        while_it_waited = not stuck[0].done()
         assert {await one for one in stuck} == {Published.UNDECIDED}
         assert link.outstanding == 0
-        ground.node.resume_queue(ground.vhost, "agency.H5")
+        await asyncio.to_thread(ground.node.resume_queue, ground.vhost, "agency.H5")
         await link.stop()
+        return while_it_waited
 
     try:
-        asyncio.run(main())
+        before_it_is_given_up(scene, 20.0, 60.0)
     finally:
         ground.node.resume_queue(ground.vhost, "agency.H5")
 
@@ -191,12 +200,16 @@ def fill(ground: Ground) -> None:
             time.sleep(0.05)
 
 
-async def traffic(link: AmqpLink, seconds: float) -> tuple[int, set[Published], int]:
-    """Publish to the full queue and to a good one; return over how many channels, what of the full one, how many."""
+async def traffic(link: AmqpLink, seconds: float, beyond: int = 0) -> tuple[int, set[Published], int]:
+    """Publish to the full queue and to a good one, for so long and until there were more channels than ``beyond``.
+
+    Return over how many channels, what of the full one, how many.
+    """
     end, sent = time.monotonic() + seconds, 0
     channels: set[Any] = set()
     nacked = set()
-    while time.monotonic() < end:
+    while time.monotonic() < end or len(channels) <= beyond:
+        assert time.monotonic() < end + 60, "over the same channels all the time"
         publishes = [link.submit(message("H53")) for _ in range(20)]
         nacked.add(await link.publish(message("H5")))
         assert {await one for one in publishes} == {Published.CONFIRMED}
@@ -284,15 +297,17 @@ def test_refused_users_are_told_and_not_hammered(ground: Ground) -> None:
         link = link_of(
             Endpoint(node.host, node.port, RELAY, "wrong", ground.vhost), 1.0, on_incident=incidents.append
         )
+        begin = time.monotonic()
         await link.start(lambda _lane, _one: None, {})
         await asyncio.sleep(1.2)
+        await until(lambda: len(incidents) >= 2)
         assert not link.connected
         assert await asyncio.wait_for(link.publish(message("H53")), 60) is Published.UNDECIDED
         await link.stop()
+        assert len(incidents) <= 2 + (time.monotonic() - begin) / 0.2
 
-    asyncio.run(asyncio.wait_for(main(), 30))
+    asyncio.run(asyncio.wait_for(main(), 150))
     assert set(incidents) == {"refused"}
-    assert 2 <= len(incidents) <= 20
 
 
 def test_header_tables_that_break_the_library_are_read(ground: Ground) -> None:
@@ -351,7 +366,7 @@ def test_the_link_survives_the_death_of_the_broker(tmp_path_factory: pytest.Temp
     try:
         node.start()
         ground = Ground(node, node.vhost)
-        ground.apply(settle=1.6)
+        ground.apply()
 
         async def main() -> None:
             link = link_of(ground.endpoint(RELAY))
@@ -359,6 +374,7 @@ def test_the_link_survives_the_death_of_the_broker(tmp_path_factory: pytest.Temp
             await until(lambda: link.consuming)
             before = await link.publish_many([message("H53") for _ in range(50)])
             assert set(before) == {Published.CONFIRMED}
+            await asyncio.to_thread(node.sync)
             node.kill()
             lost = link.submit(message("H53"))
             await asyncio.to_thread(node.start)
@@ -388,9 +404,16 @@ def test_an_alarm_blocks_and_ends_undecided_and_goes_on_after(
 
         async def main() -> None:
             link = link_of(ground.endpoint(RELAY), seconds=1.0)
+
+            async def goes_through() -> None:
+                """Publish until one is confirmed: a second is little for a machine that stands now and then."""
+                end = time.monotonic() + 60
+                while await link.publish(message("H53")) is not Published.CONFIRMED:
+                    assert time.monotonic() < end
+
             await link.start(lambda _lane, _one: None, {Lane.NORMAL: 5})
             await until(lambda: link.consuming)
-            assert await link.publish(message("H53")) is Published.CONFIRMED
+            await goes_through()
             await asyncio.to_thread(node.ctl, "set_vm_memory_high_watermark", "0.0001")
             # The first one is in the socket when the broker tells; the next ones wait here.
             assert await link.publish(message("H53")) is Published.UNDECIDED
@@ -398,7 +421,7 @@ def test_an_alarm_blocks_and_ends_undecided_and_goes_on_after(
             assert await link.publish(message("H53")) is Published.UNDECIDED
             await asyncio.to_thread(node.ctl, "set_vm_memory_high_watermark", "absolute", "4GB")
             await until(lambda: not link.blocked)
-            assert await link.publish(message("H53")) is Published.CONFIRMED
+            await goes_through()
             await link.stop()
 
         asyncio.run(main())
