@@ -149,9 +149,12 @@ class _Merge:
             raw["admission"] = Admission.CLOSED.value
 
     def _again(self, code: str, row: Row) -> None:
-        """A code that stands twice: the first name holds, another one is a further name."""
+        """A code that stands twice: the first name holds, another one is a further name.
+
+        A first row without a name is a finding already, and no later one takes it back.
+        """
         raw, name = self.entries[code], row.cells.get("name", "")
-        if name and name != raw["name"] and name not in raw.get("other_names", []):
+        if name and name != raw.get("name", name) and name not in raw.get("other_names", []):
             raw.setdefault("other_names", []).append(name)
             self.notes.append(f"line {row.line}: {code} stands twice, {name!r} is kept as another name")
 

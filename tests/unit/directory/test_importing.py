@@ -282,6 +282,13 @@ def test_whatever_stands_in_a_list_gives_a_proposal_or_findings(
     assert load(target).agencies() == found.agencies
 
 
+def test_a_code_that_stands_first_without_a_name_is_a_finding_whatever_follows(tmp_path: Path) -> None:
+    for text in ("code,name\nH01,\nH01,Một\n", "code,name\nH01,\nH01,\nH01,Một\nH01,Hai\n"):
+        found = propose(None, read(listed(tmp_path, text)))
+        assert isinstance(found, tuple)
+        assert [(one.line, one.code, one.problem) for one in found] == [(2, "H01", "name: has to be a text")]
+
+
 def test_the_history_knows_who_and_when_and_what_was_never_made(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
