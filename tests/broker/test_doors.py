@@ -23,6 +23,7 @@ from tests.support.node import Node
 from tests.support.topology import AGENCIES, RELAY, Ground, password_of
 
 pytestmark = pytest.mark.broker
+LONG = 60.0  # seconds in which a message that comes has come
 
 SENT = Properties(
     message_id="5d1f1a53-2f5b-4a0e-9d5e-000000000001",
@@ -122,7 +123,7 @@ def test_a_false_user_id_is_refused(gateway: BlockingClient) -> None:
 def test_open_at_the_broker_a_missing_user_id(gateway: BlockingClient, operator: BlockingClient) -> None:
     sent = replace(SENT, user_id=None)
     assert gateway.publish("ingress", "normal.H53", b"x", sent) is Published.CONFIRMED
-    message = operator.take("ingress.normal", 5)
+    message = operator.take("ingress.normal", LONG)
     assert message is not None
     assert message.properties.user_id is None
     operator.ack(message)
@@ -134,7 +135,7 @@ def test_open_at_the_broker_copies_into_other_lanes(
 ) -> None:
     sent = replace(SENT, headers={header: ["urgent.H5"]})
     assert gateway.publish("ingress", "normal.H53", b"x", sent) is Published.CONFIRMED
-    copy = operator.take("ingress.urgent", 5)
+    copy = operator.take("ingress.urgent", LONG)
     assert copy is not None
     # What the worker can go by: the copy bears the true user and the first key, which names another lane.
     assert copy.properties.user_id == "H53"
@@ -171,7 +172,7 @@ def test_a_gateway_reads_its_own_queues(
         ("receipts", "H53.2", "agency.H53"),
     ):
         assert relay.publish(exchange, key, key.encode(), own) is Published.CONFIRMED
-        message = gateway.take(queue, 5)
+        message = gateway.take(queue, LONG)
         assert message is not None
         assert message.body == key.encode()
         gateway.ack(message)
@@ -230,10 +231,10 @@ def test_what_a_gateway_rejects_reaches_quarantine(
     gateway: BlockingClient, relay: BlockingClient, operator: BlockingClient
 ) -> None:
     assert relay.publish("level.province", "H53", b"odd", replace(SENT, user_id=None)) is Published.CONFIRMED
-    message = gateway.take("agency.H53", 5)
+    message = gateway.take("agency.H53", LONG)
     assert message is not None
     gateway.reject(message)
-    held = relay.take("quarantine", 5)
+    held = relay.take("quarantine", LONG)
     assert held is not None
     assert held.body == b"odd"
     assert held.properties.headers["x-first-death-queue"] == "agency.H53"
@@ -243,7 +244,7 @@ def test_what_a_gateway_rejects_reaches_quarantine(
 def test_what_expires_in_ingress_reaches_quarantine(gateway: BlockingClient, relay: BlockingClient) -> None:
     sent = replace(SENT, expiration="0")
     assert gateway.publish("ingress", "status.H53", b"gone", sent) is Published.CONFIRMED
-    held = relay.take("quarantine", 5)
+    held = relay.take("quarantine", LONG)
     assert held is not None
     assert held.properties.headers["x-first-death-reason"] == "expired"
     assert held.properties.user_id == "H53"

@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, load_pem_priv
 from relay.cli.main import main
 from relay.evidence.receipts import ReadReceipt, read
 from relay.model.inspection import CertificateState, Integrity, Whose
+from relay.sandbox.process import identify
 from tests.support import pdfs, pki
 from tests.support.sandbox import running_sandbox
 from tests.support.stranger import Sandbox, Stranger
@@ -73,7 +74,13 @@ class Ground:
         return path
 
     def keeper(self) -> int:
-        return int(json.loads((self.home / "sandbox.json").read_text())["pids"]["keeper"])
+        """Its process id, once one lives."""
+
+        def living() -> int:
+            pid = json.loads((self.home / "sandbox.json").read_text())["pids"]["keeper"]
+            return int(pid) if pid and identify(pid) is not None else 0
+
+        return until(living)
 
     def verdicts(self, code: str, transport_id: str) -> list[ReadReceipt]:
         return [read(one.body) for one in self.gateway(code).receipts_of(transport_id, KIND)]

@@ -36,10 +36,6 @@ class Held(Ground):
     def pids(self, role: str) -> Any:
         return json.loads((self.home / "sandbox.json").read_text())["pids"][role]
 
-    def keeper(self) -> int:
-        """Its process id, once there is one."""
-        return int(until(lambda: self.pids("keeper") or 0))
-
     @contextmanager
     def no_keeper(self) -> Iterator[None]:
         """The inspector is killed, and nobody starts another one for a while."""

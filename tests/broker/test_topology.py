@@ -21,6 +21,7 @@ from relay.model.levels import Level
 from relay.model.message import Properties, Published
 from tests.support.node import Node
 from tests.support.topology import AGENCIES, RELAY, Ground, agency
+from tests.support.waits import until
 
 pytestmark = pytest.mark.broker
 
@@ -139,9 +140,7 @@ def test_a_right_that_is_taken_away_holds_on_an_open_connection(ground: Ground) 
         sent = replace(SENT, user_id="G14")
         assert gateway.publish("ingress", "normal.G14", b"x", sent) is Published.CONFIRMED
         # The broker lists a new connection only after a while.
-        end = time.monotonic() + 10
-        while not ground.management.connections("G14") and time.monotonic() < end:
-            time.sleep(0.1)
+        until(lambda: ground.management.connections("G14"))
         suspended = [
             replace(one, admission=Admission.SUSPENDED) if one.code == "G14" else one for one in AGENCIES
         ]

@@ -23,7 +23,7 @@ from tests.support.node import Node
 from tests.support.topology import AGENCIES, RELAY, Ground
 from tests.support.waits import until_then as until
 
-SECONDS = 15
+SECONDS = 60
 
 
 class MovingClock:
@@ -102,7 +102,7 @@ class RealWorld:
         return self.admin.depth(queue) or 0
 
     def take(self, queue: str) -> tuple[str, Properties, bytes]:
-        found = self.admin.take(queue, 5)
+        found = self.admin.take(queue, SECONDS)
         assert found is not None
         self.admin.ack(found)
         return found.routing_key, found.properties, found.body
@@ -227,11 +227,10 @@ def test_a_full_queue_is_a_nack_and_stops_no_other(world: World) -> None:
 
     async def body(hand: Hand) -> None:
         results: list[Published] = []
-        for _ in range(4):
+        while Published.NACKED not in results[::2]:  # the queue learns after us that it is full
             results += await asyncio.gather(
                 hand.link.publish(outgoing("H5")), hand.link.publish(outgoing("H53"))
             )
-        assert Published.NACKED in results[::2]
         assert set(results[1::2]) == {Published.CONFIRMED}
 
     run(world, body)
@@ -301,6 +300,7 @@ def test_prefetch_bounds_each_lane_by_itself(world: World) -> None:
         world.put(Lane.URGENT, str(number).encode(), SENT)
 
     async def body(hand: Hand) -> None:
+        await until(lambda: hand.taken.qsize() >= 6)
         await asyncio.sleep(0.5)
         lanes = [hand.taken.get_nowait()[0] for _ in range(hand.taken.qsize())]
         assert lanes.count(Lane.NORMAL) == 2
