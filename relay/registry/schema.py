@@ -457,7 +457,7 @@ def create_or_check(connection: Connection) -> None:
     dialect.serialise_schema(connection)
     there = set(inspect(connection).get_table_names())
     if not there:
-        metadata.create_all(connection)
+        metadata.create_all(connection, checkfirst=False)
         connection.execute(schema_version.insert(), {"version": VERSION})
         return
     if schema_version.name not in there:

@@ -43,9 +43,10 @@ from relay.pipeline.route import RouteLimits
 from relay.pipeline.settle import Settler
 from relay.pipeline.verify import Examiner
 from relay.pipeline.worker import Worker, WorkerPolicy
-from relay.registry import SqlRegistry, memory_registry
+from relay.registry import SqlRegistry
 from tests.support.plainformat import AGENCIES, PlainFormat, PlainSigner, PlainVerifier, agency, edoc, status
 from tests.support.points import Browse, Crash, DirectCommits, Life, PointedLink, Script
+from tests.support.shelf import Shelf
 from tests.support.virtual import VirtualClock, VirtualLoop
 
 __all__ = [
@@ -69,6 +70,7 @@ __all__ = [
 ]
 
 RELAY: Final = "relay"
+_SHELF: Final = Shelf()
 WEIGHTS: Final = {Lane.URGENT: 60, Lane.STATUS: 20, Lane.NORMAL: 15, Lane.DUE: 5}
 
 
@@ -105,7 +107,7 @@ class Simulation:
     ) -> None:
         self.loop = loop
         self.clock = VirtualClock(loop)
-        self.registry = registry or memory_registry(lease_seconds=10.0)
+        self.registry = registry or _SHELF.take(self)
         self.writes = 0
         self._count_writes()
         self.broker = MemoryBroker.of(_topology(tuple(agencies)), self.clock)
@@ -127,6 +129,11 @@ class Simulation:
             return write()
 
         self.registry._write = counted  # type: ignore[method-assign]
+
+    @property
+    def over(self) -> bool:
+        """Whether its loop has ended: nothing of it runs any more, and the next one may have its registry."""
+        return self.loop.is_closed()
 
     # processes
 
