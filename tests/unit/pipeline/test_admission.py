@@ -18,7 +18,7 @@ from relay.model.agency import Admission, Agency
 from relay.model.delivery import State
 from relay.model.message import Published
 from relay.model.times import vietnam_day
-from tests.support.simulation import AGENCIES, Simulation, edoc
+from tests.support.simulation import AGENCIES, Simulation, edoc, fine_ticks
 from tests.support.virtual import VirtualLoop, run
 
 OK, TRIAL, SENDER, RECIPIENT, CLOSED = (
@@ -39,6 +39,11 @@ CELLS = [
     (sender, recipient, WRITTEN[line][column])
     for (line, sender), (column, recipient) in product(enumerate(Admission), enumerate(Admission))
 ]
+
+
+@pytest.fixture(autouse=True)
+def _ticks() -> None:
+    fine_ticks()
 
 
 def simulated(agencies: tuple[Agency, ...], body: Callable[[Simulation], Awaitable[None]]) -> None:

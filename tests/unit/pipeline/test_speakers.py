@@ -14,7 +14,7 @@ from relay.directory.snapshot import AgencyDirectory
 from relay.errors import Code
 from relay.model.agency import Admission, Agency, AgencyCertificate, GatewayUser
 from relay.model.delivery import State
-from tests.support.simulation import AGENCIES, Simulation, agency, edoc
+from tests.support.simulation import AGENCIES, Simulation, agency, edoc, fine_ticks
 from tests.support.virtual import VirtualLoop, run
 
 SECOND = GatewayUser("H26+1")
@@ -22,6 +22,11 @@ SECOND = GatewayUser("H26+1")
 
 def with_users(*users: GatewayUser) -> tuple[Agency, ...]:
     return tuple(replace(one, users=users) if one.code == "H26" else one for one in AGENCIES)
+
+
+@pytest.fixture(autouse=True)
+def _ticks() -> None:
+    fine_ticks()
 
 
 def simulated(agencies: tuple[Agency, ...], body: Callable[[Simulation], Awaitable[None]]) -> None:
