@@ -62,6 +62,7 @@ class Engine(Protocol):
         key: PublicKey,
         key_id: str,
         bulk: Bulk,
+        octets: bytes = b"",
     ) -> Outcome:
         """Return the outcome. The engine may take the signature out of the tree, and changes nothing else.
 
@@ -72,6 +73,7 @@ class Engine(Protocol):
             key: public key of the leaf certificate, of the kind that the algorithm asks for.
             key_id: a name of that key, stable (the certificate's hash).
             bulk: what the marks in the tree stand for; empty unless ``fills``, and by manifest.
+            octets: the canonical form of ``signed`` without the signature, where it is known already.
         """
         ...
 
@@ -89,12 +91,14 @@ class FastEngine:
         key: PublicKey,
         key_id: str,
         bulk: Bulk,
+        octets: bytes = b"",
     ) -> Outcome:
         """Check the signature; see ``Engine``."""
         try:
             signed_info = parts.signed_info or canonical.octets(parts.element[0])
-            canonical.detach(parts.element)
-            octets = canonical.signed_octets(root, signed)
+            if not octets:
+                canonical.detach(parts.element)
+                octets = canonical.signed_octets(root, signed)
         except (etree.LxmlError, ValueError):
             return Outcome(digest=False, value=False)  # no canonical form: nothing can have been signed
         same = hmac.compare_digest(content_digest(octets, parts, bulk), parts.digest)
@@ -187,6 +191,7 @@ class XmlsecEngine:
         key: PublicKey,
         key_id: str,
         bulk: Bulk,
+        octets: bytes = b"",
     ) -> Outcome:
         """Check the signature; see ``Engine``."""
         context = self._xmlsec.SignatureContext()

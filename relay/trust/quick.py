@@ -1,7 +1,7 @@
 """The structure of a signature, read from its canonical octets: the way that nearly all signatures take.
 
-In its canonical form (with comments) a plain signature has one spelling, up to prefix and white space, so one
-expression says at once that every node of it is one that ``signature.read`` takes. What it captures is what was signed:
+In its canonical form (with comments), in which most stand in their bodies too, a plain signature has one spelling, up to
+prefix and white space, so one expression says at once that every node of it is one that ``signature.read`` takes. What it captures is what was signed:
 the octets of SignedInfo are cut out of the same form. Whatever does not match, for whatever reason, goes the long way,
 check by check; nothing is refused here, and nothing is taken here that the long way refuses (a test compares).
 """
@@ -76,18 +76,26 @@ _LONGEST: Final = 256 * 1024  # bytes; eight of the largest certificates, and ro
 _MOST: Final = 4 * (MAX_SIGNATURE_BYTES // 3 + 2)
 
 
-def read(signature: Any, *, by_manifest: bool) -> tuple[SignatureParts, bytes] | None:  # noqa: ANN401 -- lxml ships no types
+def read(
+    signature: Any,  # noqa: ANN401 -- lxml ships no types
+    *,
+    by_manifest: bool,
+    written: bytes = b"",
+) -> tuple[SignatureParts, bytes] | None:
     """Return the parts of a plain signature, without certificates, and the octets in which these stand.
 
     None where the signature is not plain; ``signature.read`` then says what it is.
+
+    Args:
+        signature: the element in its tree.
+        by_manifest: whether the reference may name an element.
+        written: octets of the body that may be that element. What matches is its own canonical form, and one element to
+            any parser (``SignatureParts.as_written``); where nothing does, that form is made.
     """
-    try:
-        octets = etree.tostring(signature, method="c14n", exclusive=True, with_comments=True)
-    except etree.LxmlError:
-        return None
-    if len(octets) > _LONGEST:
-        return None
-    match = _SIGNATURE.fullmatch(octets)
+    match = _SIGNATURE.fullmatch(written) if 0 < len(written) <= _LONGEST else None
+    as_written = match is not None
+    if match is None:
+        match = _SIGNATURE.fullmatch(_canonical(signature))
     if match is None:
         return None
     prefix, namespace, inside, method, uri, digest_method, digest_text, value_text, certificates = (
@@ -105,9 +113,20 @@ def read(signature: Any, *, by_manifest: bool) -> tuple[SignatureParts, bytes] |
         return None
     signed_info = b"".join((b"<", prefix, b"SignedInfo", namespace, b">", inside))
     return (
-        SignatureParts(signature, algorithm, digest_hash, digest, value, (), fragment[1:], signed_info),
+        SignatureParts(
+            signature, algorithm, digest_hash, digest, value, (), fragment[1:], signed_info, as_written
+        ),
         certificates,
     )
+
+
+def _canonical(signature: Any) -> bytes:  # noqa: ANN401
+    """Return the canonical form of a signature; empty if it has none, or a long one."""
+    try:
+        octets: bytes = etree.tostring(signature, method="c14n", exclusive=True, with_comments=True)
+    except etree.LxmlError:
+        return b""
+    return octets if len(octets) <= _LONGEST else b""
 
 
 def _octets(text: bytes) -> bytes | None:

@@ -24,7 +24,7 @@ from relay.model.verdict import (
     Verdict,
     Verification,
 )
-from relay.trust import canonical, content, manifest, payload, quick
+from relay.trust import canonical, content, manifest, payload, quick, written
 from relay.trust.cdata import check_no_section
 from relay.trust.certificate import Certificate, CertificateCache
 from relay.trust.chain import ChainResult, Purpose, TrustStore
@@ -126,9 +126,10 @@ class DocumentVerifier:
         element: Any,  # noqa: ANN401 -- lxml ships no types
         *,
         by_manifest: bool,
+        octets: bytes = b"",
     ) -> tuple[SignatureParts, tuple[Certificate, ...]]:
-        """Return the parts of the signature and its certificates, leaf first."""
-        found = quick.read(element, by_manifest=by_manifest)
+        """Return the parts of the signature and its certificates, leaf first; ``octets`` as ``quick.read``."""
+        found = quick.read(element, by_manifest=by_manifest, written=octets)
         held = b""  # digest of the octets that hold the certificates
         if found is not None:
             held = hashlib.sha256(found[1]).digest()
@@ -140,6 +141,10 @@ class DocumentVerifier:
         if found is not None:
             self._chains.keep(held, chain, 1)
         return parts, chain
+
+    def as_written(self, octets: bytes, opaque: frozenset[str]) -> Elements | None:
+        """Return the view of what stands in a body as its own canonical form; None where that is not known."""
+        return self._views.as_written(octets, opaque)
 
     def _intact(
         self, body: bytes, place: SignaturePlace, known: _Known, with_opaque: bool
@@ -169,7 +174,12 @@ class DocumentVerifier:
             known.detail = "a stub signature stands in the package; it is signed content and proves nothing"
         element = locate(root, place, found)
         check_no_section(source)
-        parts, chain = self.signature(element, by_manifest=place.manifest is not None)
+        opaque = _NOTHING if with_opaque else place.opaque
+        rest, own = written.apart(source, element)
+        elements = self.as_written(rest, opaque)
+        # where the rest is not known, what was found may be a comment that looks like the signature
+        own = b"" if elements is None else own
+        parts, chain = self.signature(element, by_manifest=place.manifest is not None, octets=own)
         known.algorithm = parts.algorithm.name
         signed = root
         if place.manifest is not None and parts.fragment:
@@ -187,12 +197,18 @@ class DocumentVerifier:
         check_value_size(parts, leaf)
         by_manifest = place.manifest is not None and bool(parts.fragment)
         bulk = without.texts if without is not None and not by_manifest else {}
-        outcome = self._engine.check(root, signed, parts, leaf.key, leaf.sha256, bulk)
+        if by_manifest:
+            elements, rest = None, b""  # not the whole is signed
+        elif not parts.as_written:
+            elements = None  # what was cut out is more than the signature, or less
+        octets = b"" if elements is None else rest
+        outcome = self._engine.check(root, signed, parts, leaf.key, leaf.sha256, bulk, octets)
         check_digest(outcome)
         check_value(outcome)
-        canonical.detach(parts.element)
-        octets = outcome.octets or canonical.signed_octets(root, signed)
-        elements = self._views.view(octets, _NOTHING if with_opaque else place.opaque)
+        if elements is None:
+            canonical.detach(parts.element)
+            octets = outcome.octets or canonical.signed_octets(root, signed)
+            elements = self._views.view(octets, opaque, rest)
         attributes = elements.attributes
         content.check_ids(attributes)
         content.check_types(attributes)

@@ -7,6 +7,10 @@ without the values of their attributes are the *form* of a document. The first o
 strictly (``_formed``): names, quotes, nesting, namespaces. What comes out, a ``Shape``, is the same for all of that
 form, since nothing in it hangs on texts and values; it is kept, within bounds, so that a worker pays it once.
 
+A body that is written as its canonical form would be needs none made (``as_written``). Whether its tags are so written hangs
+on its form alone, namespaces included, and is known once libxml2 gave back one such document unchanged; of texts and
+values it is enough that they hold nothing that has two spellings.
+
 Nothing here ever refuses what libxml2 wrote; what it cannot have written is no view (``NotCanonicalError``).
 """
 
@@ -22,7 +26,7 @@ from relay.errors import Code, RefusedError
 from relay.model.elements import Elements, Shape, decoded
 from relay.model.kept import Kept
 from relay.model.verdict import ParseLimits, SignaturePlace
-from relay.trust import canonical
+from relay.trust import canonical, written
 from relay.trust.cut import AmbiguousMarkError, Cut, check_marks, cut
 from relay.trust.parse import check_size, parse
 from relay.trust.payload import is_plain
@@ -34,6 +38,7 @@ _PER_TAG: Final = 100  # bytes, roughly, that one tag takes in what is kept
 _NAME: Final = r"[^ \t\r\n\"'<>/=&]+"
 _START: Final = re.compile(f'({_NAME})((?: {_NAME}="[^"<]*")*)')
 _ATTRIBUTE: Final = re.compile(f' ({_NAME})="([^"<]*)"')
+_XML_ATTRIBUTE: Final = b" xml:"  # parsers know some of these, and may have their own way with a value
 _XML: Final = {"xml": "http://www.w3.org/XML/1998/namespace"}
 
 
@@ -41,13 +46,14 @@ class NotCanonicalError(ValueError):
     """Octets that no canonicalisation gives."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Form:
     """What is the same for all documents of one form."""
 
     shape: Shape
     opaque: tuple[int, ...]  # pieces that are left out
     valued: tuple[int, ...]  # which of the values in quotes are no namespaces
+    own: bool = False  # its tags are known to be their own canonical form
 
 
 class Views:
@@ -60,33 +66,55 @@ class Views:
         """Keep at most so many forms, in so many bytes."""
         self.forms: Kept[tuple[object, ...], _Form] = Kept(most, room)
 
-    def view(self, octets: bytes, opaque: frozenset[str]) -> Elements:
+    def view(self, octets: bytes, opaque: frozenset[str], own: bytes = b"") -> Elements:
         """Return the elements of a document.
 
         Args:
             octets: exclusive canonical form, without comments, of an element or of a document with instructions
                 around its root.
             opaque: tags whose text is left out.
+            own: what stands in a body for it; where that is the same, ``as_written`` knows documents of its form from
+                now on.
 
         Raises:
             NotCanonicalError: they are none.
         """
         if octets.startswith(b"<?") or octets.endswith(b"?>"):
-            octets = _root_alone(octets)
+            octets, own = _root_alone(octets), b""
         if len(octets) <= _SMALL:
-            flat = octets.replace(b">", b"<").split(b"<")
-            tags = flat[1::2]
-            quoted = _quoted(tags)
-            if quoted is not None:
-                if (
-                    flat[0]
-                    or flat[-1]
-                    or not octets.startswith(b"<")
-                    or 2 * octets.count(b"<") != len(flat) - 1
-                ):
-                    raise NotCanonicalError("text around the root")
-                return self._elements(tags, flat[2::2], quoted, opaque)
+            apart = _apart(octets)
+            if apart is not None:
+                tags, texts, outside, values = apart
+                form = self._form(tags, outside, values, opaque)
+                if own == octets and not form.own:
+                    form.own = _XML_ATTRIBUTE not in octets
+                return _filled(form, texts, values)
         return self._long(octets, opaque)
+
+    def as_written(self, octets: bytes, opaque: frozenset[str]) -> Elements | None:
+        """Return the elements of what is known to be its own canonical form; None where that is not known.
+
+        Args:
+            octets: a part of a body that is one element to whatever parser took the body: no tag that it begins or
+                ends in belongs to anything else.
+            opaque: tags whose text is left out.
+        """
+        if not octets or len(octets) > _SMALL or b"&" in octets or b"\r" in octets:
+            return None
+        try:
+            apart = _apart(octets)
+        except NotCanonicalError:
+            return None
+        if apart is None:
+            return None
+        _, texts, outside, values = apart
+        form = self.forms.get(_key(outside, values, opaque))
+        if form is None or not form.own:
+            return None
+        valued = b"".join(values)
+        if b"\n" in valued or b"\t" in valued:  # a space, to every parser
+            return None
+        return _filled(form, texts, values)
 
     def _long(self, octets: bytes, opaque: frozenset[str]) -> Elements:
         """Do as ``view``, tag by tag: the last ``>`` before the next ``<`` ends a tag, since texts hold none."""
@@ -110,36 +138,13 @@ class Views:
         texts = [
             b"" if piece in left_out else octets[start:end] for piece, (start, end) in enumerate(between)
         ]
-        return self._elements(tags, texts, quoted, opaque)
-
-    def _elements(
-        self,
-        tags: list[bytes],
-        texts: list[bytes],
-        quoted: tuple[list[bytes], list[bytes]],
-        opaque: frozenset[str],
-    ) -> Elements:
-        form = self._form(tags, *quoted, opaque)
-        pieces: list[bytes | None] = texts  # type: ignore[assignment]
-        for piece in form.opaque:
-            pieces[piece] = None
-        values = quoted[1]
-        return Elements(
-            form.shape,
-            tuple(pieces),
-            tuple([decoded(values[one]) for one in form.valued]) if form.valued else (),
-        )
+        return _filled(form, texts, quoted[1])
 
     def _form(
         self, tags: list[bytes], outside: list[bytes], values: list[bytes], opaque: frozenset[str]
     ) -> _Form:
         """Return the form of a document with these tags; ``outside`` and ``values`` of ``_quoted``."""
-        spaces = [
-            value
-            for before, value in zip(outside, values, strict=False)
-            if before.startswith(b"xmlns", before.rfind(b" ") + 1)
-        ]
-        known = (opaque, b'"'.join(outside), *spaces)
+        known = _key(outside, values, opaque)
         form = self.forms.get(known)
         if form is None:
             form = _formed(tags, opaque)
@@ -148,6 +153,46 @@ class Views:
             )
             self.forms.keep(known, form, size)
         return form
+
+
+def _key(outside: list[bytes], values: list[bytes], opaque: frozenset[str]) -> tuple[object, ...]:
+    """Return what all documents of one form share: the tags without values of attributes, but with the namespaces."""
+    spaces = [
+        value
+        for before, value in zip(outside, values, strict=False)
+        if before.startswith(b"xmlns", before.rfind(b" ") + 1)
+    ]
+    return (opaque, b'"'.join(outside), *spaces)
+
+
+def _filled(form: _Form, texts: list[bytes], values: list[bytes]) -> Elements:
+    """Return the elements of a document of that form."""
+    pieces: list[bytes | None] = texts  # type: ignore[assignment]
+    for piece in form.opaque:
+        pieces[piece] = None
+    return Elements(
+        form.shape,
+        tuple(pieces),
+        tuple([decoded(values[one]) for one in form.valued]) if form.valued else (),
+    )
+
+
+def _apart(octets: bytes) -> tuple[list[bytes], list[bytes], list[bytes], list[bytes]] | None:
+    """Return tags, the texts behind them, and the tags outside of and inside quotation marks, as ``_quoted``.
+
+    None where a ``>`` stands in a value.
+
+    Raises:
+        NotCanonicalError: no document has such octets.
+    """
+    flat = octets.replace(b">", b"<").split(b"<")
+    tags = flat[1::2]
+    quoted = _quoted(tags)
+    if quoted is None:
+        return None
+    if flat[0] or flat[-1] or not octets.startswith(b"<") or 2 * octets.count(b"<") != len(flat) - 1:
+        raise NotCanonicalError("text around the root")
+    return tags, flat[2::2], *quoted
 
 
 def _quoted(tags: list[bytes]) -> tuple[list[bytes], list[bytes]] | None:
@@ -295,8 +340,9 @@ def _unverified(source: bytes, without: Cut | None, place: SignaturePlace, limit
         check_marks(root, without, place.opaque)
         if not all(map(is_plain, without.texts.values())):
             raise AmbiguousMarkError
-    octets = octets_of(root)
-    return _views.view(octets, place.opaque)
+    own = written.root_of(source)
+    elements = _views.as_written(own, place.opaque)
+    return _views.view(octets_of(root), place.opaque, own) if elements is None else elements
 
 
 def octets_of(root: Any) -> bytes:  # noqa: ANN401 -- lxml ships no types

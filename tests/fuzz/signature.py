@@ -25,6 +25,7 @@ from lxml import etree
 from adapters.edxml.facts import AttachedFile
 from adapters.edxml.format import EdxmlFormat
 from relay.errors import Code, RefusedError
+from relay.model.elements import Elements
 from relay.model.message import Kind
 from relay.model.verdict import MANIFEST, REASONS, Node, ParseLimits, SignaturePlace, Verification
 from relay.trust.certificate import Certificate, read_certificate
@@ -94,9 +95,14 @@ _PARSER: Final = etree.XMLParser(resolve_entities=False, no_network=True, load_d
 
 
 class _CheckByCheck(DocumentVerifier):
-    """Reads no signature at one look, and keeps nothing."""
+    """Reads no signature at one look, makes every canonical form, and keeps nothing."""
 
-    def signature(self, element: Any, *, by_manifest: bool) -> tuple[SignatureParts, tuple[Certificate, ...]]:
+    def as_written(self, octets: bytes, opaque: frozenset[str]) -> Elements | None:
+        return None
+
+    def signature(
+        self, element: Any, *, by_manifest: bool, octets: bytes = b""
+    ) -> tuple[SignatureParts, tuple[Certificate, ...]]:
         parts = read(element, by_manifest=by_manifest)
         return parts, tuple(read_certificate(der) for der in parts.certificates)
 
