@@ -71,6 +71,7 @@ TOKENS: Final = (
         b"<!-- -->",
         b"<?x?>",
         b"<![CDATA[",
+        b"<![CDATA[ ]]>",
         b"]]>",
         b"&#84;",
         b"TrucBulkText00000000",
