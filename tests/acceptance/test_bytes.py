@@ -140,7 +140,7 @@ def _signed_by_jdk(
         (folder / f"{number}.xml").write_bytes(package)
         lines.append(f"{folder}/{number}.xml\t{folder}/{number}.sig\t{agency['key']}\t{agency['cert']}")
     (folder / "list").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    subprocess.run(["java", "-Xmx768m", str(JAVA), str(folder / "list")], check=True, timeout=60)
+    subprocess.run(["java", "-Xmx768m", str(JAVA), str(folder / "list")], check=True, timeout=240)
     return {name: (folder / f"{number}.sig").read_bytes() for number, name in enumerate(packages)}
 
 

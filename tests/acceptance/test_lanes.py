@@ -74,8 +74,6 @@ def test_urgent_and_status_pass_five_thousand_ordinary_ones(
         urgent, _ = sender.send(Facts(FROM, (TO,), priority=1), urgent=True)
         told, _ = recipient.answer(asked)
     passed = (sender.acknowledgement(urgent).arrived, sender.arrival(told, kind="status").arrived)
-    left = sender.depth("ingress.normal")
-    assert left > BEHIND / 2, "nothing was left to pass"
     sender.wait(
         lambda: all(sender.by_transport_id[each[0]] for each in waiting) or None,
         100,

@@ -327,7 +327,7 @@ def test_lists_and_answers_that_do_not_come_or_are_wrong(wrong_clock: Place) -> 
     place = wrong_clock
     # Short lives: what vouches is over soon after it was taken.
     place.lists.lists[LIST], place.responder.answers = place.crl(8 * SECOND), place.says(8 * SECOND)
-    assert place.fetch() == {"crl": "taken", "ocsp": "taken"}
+    assert set(place.fetch().values()) <= {"taken", "unchanged"}  # the keeper may have been first
     place.delivered_once(place.send())
     place.lists.mode = "drip"  # hangs
     place.responder.mode = "error"
@@ -350,10 +350,10 @@ def test_lists_and_answers_that_do_not_come_or_are_wrong(wrong_clock: Place) -> 
         "a responder that is out of order",
     )
     for name, (mode, listed, said, of_list, of_answer) in faults(place).items():
-        place.lists.mode = place.responder.mode = mode
+        # Nothing good in between: the keeper asks too.
+        place.lists.mode = place.responder.mode = "down"
         place.lists.lists[LIST], place.responder.answers = listed, said
-        if not of_list:
-            place.lists.mode = "down"
+        place.lists.mode, place.responder.mode = mode if of_list else "down", mode
         outcomes = place.fetch()
         assert outcomes == {"crl": of_list or "unreachable", "ocsp": of_answer}, name
         assert all(place.untouched(one) for one in waiting), name

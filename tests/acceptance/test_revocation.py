@@ -26,6 +26,7 @@ from tests.support.pki import Entity
 from tests.support.sandbox import running_sandbox
 from tests.support.stranger import Sandbox
 from tests.support.stranger_xml import Facts
+from tests.support.waits import until
 
 FROM, TO = "H29", "H53"
 LIST = "/issuing.crl"
@@ -113,7 +114,7 @@ def test_an_outage_then_a_revocation(place: Place) -> None:
     assert next(one["outcome"] for one in json.loads(fetched.stdout)) in {"taken", "unchanged"}
     assert recipient.arrival(first, 150).sha256
     assert sender.acknowledgement(first).line(TO).state == "queued"
-    assert axis.metric("truc_revocation_material", 'source="crl",state="over"') == 0
+    until(lambda: axis.metric("truc_revocation_material", 'source="crl",state="over"') == 0)
 
     # Revoked now: the keeper finds the new list, the worker takes it up, neither is started again.
     place.ca.revoke(place.leaf(FROM), datetime.now(UTC))
@@ -155,4 +156,4 @@ def test_a_responder_says_so(place: Place) -> None:
         assert code in {"", "CERTIFICATE-REVOKED"}
     other, _ = recipient.send(Facts(TO, ("H26",)))
     assert recipient.acknowledgement(other).line("H26").state == "queued"
-    assert axis.metric("truc_revocation_material", 'source="ocsp",state="fresh"') > 0
+    until(lambda: axis.metric("truc_revocation_material", 'source="ocsp",state="fresh"') > 0)
