@@ -10,7 +10,7 @@ from relay.sandbox.bench import Plan, run_bench
 from relay.sandbox.bench.plan import KIB, RECIPIENTS
 from relay.sandbox.process import marked
 
-pytestmark = [pytest.mark.broker, pytest.mark.bench, pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.broker, pytest.mark.bench, pytest.mark.slow, pytest.mark.timeout(600)]
 
 
 def test_a_short_run_is_complete_and_leaves_nothing(tmp_path: Path) -> None:

@@ -57,7 +57,7 @@ def call(expression: str, folder: Path) -> subprocess.CompletedProcess[str]:
         cwd=folder.parent,
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=240,
         check=False,
     )
 
@@ -96,7 +96,7 @@ def api(home: Home, method: str, path: str, body: object = None) -> Any:
         data=None if body is None else json.dumps(body).encode(),
         headers={"Authorization": _basic(node.admin_password), "Content-Type": "application/json"},
     )
-    with build_opener(ProxyHandler({})).open(request, timeout=10) as answer:
+    with build_opener(ProxyHandler({})).open(request, timeout=60) as answer:
         text = answer.read()
     return json.loads(text) if text else None
 

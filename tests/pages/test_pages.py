@@ -186,7 +186,7 @@ def test_each_block_can_be_read(page: str) -> None:
     for block in blocks(page):
         assert block.language in {"sh", "text", "python", "xml", "json", "mermaid", ""}, block.language
         if block.language == "sh":
-            subprocess.run(["bash", "-n"], input=block.text, text=True, check=True, timeout=20)
+            subprocess.run(["bash", "-n"], input=block.text, text=True, check=True, timeout=60)
         elif block.language == "json":
             json.loads(block.text)
         elif block.language == "python":

@@ -100,7 +100,7 @@ class Machine:
             one.mkdir(parents=True)
         self._stand_ins()
 
-    def run(self, block: str, seconds: float = 120.0) -> str:
+    def run(self, block: str, seconds: float = 300.0) -> str:
         """Execute a block as a shell would that stops at the first failure; return what it printed."""
         kept = self.state / "exports"
         script = f"set -euo pipefail\n[ ! -e {kept} ] || . {kept}\n{block}\n{{ export -p; declare -f; }} >{kept}\npwd >{kept}.pwd\n"
@@ -185,7 +185,7 @@ def prepared_prefix(prefix: Path) -> None:
 
     What is under test is not the download of packages (tests/house does that) but everything after it.
     """
-    subprocess.run([sys.executable, "-m", "venv", prefix], check=True, timeout=60)
+    subprocess.run([sys.executable, "-m", "venv", prefix], check=True, timeout=240)
     packages = next(path for path in sys.path if path.endswith("site-packages"))
     (target,) = (prefix / "lib").glob("python*/site-packages")
     (target / "others.pth").write_text(packages + "\n", encoding="utf-8")
