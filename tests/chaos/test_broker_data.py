@@ -19,7 +19,7 @@ from tests.chaos.office import Patience, Post, Town
 pytestmark = MARKS
 
 SILENT, UNBOUND = "H29", "H53.31.20"
-TOLD_WITHIN = 60.0  # the promise is five minutes
+TOLD_WITHIN = 200.0  # the promise is five minutes
 
 
 def lose_the_data(ground: Ground, look: Callable[[], None]) -> None:

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import pytest
 
-from tests.chaos.ground import MARKS, WINDOW, WORKERS, Ground
-from tests.chaos.office import Town
+from tests.chaos.ground import CODES, MARKS, WINDOW, WORKERS, Ground
+from tests.chaos.office import Patience, Town
 
 pytestmark = MARKS
 
 MOST_RECIPIENTS = 3
 
 
-def test_without_a_fault_there_is_no_copy(ground: Ground, town: Town) -> None:
-    verdict = ground.under_fault(town, 60, 1, lambda: None, allowed=0)
+def test_without_a_fault_there_is_no_copy(ground: Ground) -> None:
+    with Town(ground.sandbox, CODES, Patience(receipt=90.0, outcome=300.0)) as town:  # slow is no fault
+        verdict = ground.under_fault(town, 60, 1, lambda: None, allowed=0)
     assert (verdict.copies, verdict.redelivered, verdict.again) == (0, 0, 0)
 
 
