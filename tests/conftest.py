@@ -11,6 +11,7 @@ from hypothesis import HealthCheck
 from hypothesis import settings as properties
 from xdist.scheduler import LoadScopeScheduling
 
+from tests.support.ending import enter
 from tests.support.node import Node
 
 _ROOT: Final = Path(__file__).parent
@@ -39,8 +40,7 @@ class _ByPlace(LoadScopeScheduling):  # type: ignore[misc]
     """Gives a folder whose tests share a sandbox to one process, and each other file to whichever is free."""
 
     def _split_scope(self, nodeid: str) -> str:
-        parts = Path(nodeid.split("::", 1)[0]).relative_to(_ROOT.name).parts
-        return parts[0] if parts[0] in _TOGETHER and parts[-1] not in _ALONE else "/".join(parts)
+        return _scope(Path(nodeid.split("::", 1)[0]).relative_to(_ROOT.name).parts)
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -57,7 +57,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if _parts(item)[0] in _LIVE:
             item.add_marker(pytest.mark.flaky(reruns=1))
-    items.sort(key=lambda item: _FIRST.index(_parts(item)[0]) if _parts(item)[0] in _FIRST else len(_FIRST))
+    items.sort(key=_turn)
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    enter(_scope(_parts(item)), item.config)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
@@ -72,6 +76,17 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 def _parts(item: pytest.Item) -> tuple[str, ...]:
     return item.path.relative_to(_ROOT).parts if item.path.is_relative_to(_ROOT) else ("",)
+
+
+def _scope(parts: tuple[str, ...]) -> str:
+    """What stays in one process: a folder whose tests share a sandbox, else a file."""
+    return parts[0] if parts[0] in _TOGETHER and parts[-1] not in _ALONE else "/".join(parts)
+
+
+def _turn(item: pytest.Item) -> tuple[int, bool]:
+    """Where a test stands in the order; those of one scope stand side by side."""
+    parts = _parts(item)
+    return _FIRST.index(parts[0]) if parts[0] in _FIRST else len(_FIRST), parts[-1] in _ALONE
 
 
 @pytest.fixture(scope="session")

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.ending import ends_with
 from tests.support.sandbox import running_sandbox
 from tests.support.stranger import Sandbox, Stranger
 
@@ -39,6 +40,11 @@ class Axis:
             self.gateways[code] = Stranger(self.sandbox, code).start()
         return self.gateways[code]
 
+    def close(self) -> None:
+        """End the gateways."""
+        for gateway in self.gateways.values():
+            gateway.close()
+
     def metric(self, name: str, label: str = "") -> float:
         """Return the sum of a metric over workers and keeper, with a label as ``code="NO-USER"`` if told."""
         total = 0.0
@@ -63,10 +69,10 @@ class Axis:
 
 
 @pytest.fixture(scope="session")
-def axis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Axis]:
+def axis(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Axis]:
     home = tmp_path_factory.mktemp("axis")
-    with running_sandbox(home, settings=SETTINGS):
+    with ends_with("acceptance", request.config) as stack:
+        stack.enter_context(running_sandbox(home, settings=SETTINGS))
         running = Axis(home, Sandbox.load(home / "sandbox.json"))
+        stack.callback(running.close)
         yield running
-        for gateway in running.gateways.values():
-            gateway.close()

@@ -27,7 +27,7 @@ from relay.sandbox.demo.records import Record, Seen, Sent, Told, ToldLine
 from relay.sandbox.demo.run import Bar, Played
 from relay.sandbox.demo.scenario import Scenario, scenario
 from relay.sandbox.demo.story import story, words_of
-from relay.sandbox.down import down
+from tests.support.sandbox import put_down
 
 AT = datetime(2026, 3, 2, 1, 0, tzinfo=UTC)
 DIGEST = "ab" * 32
@@ -202,7 +202,7 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Played]:
     try:
         yield run.play(home, words_of("en"), lambda _line: None, Bar(io.StringIO(), shown=False), ordinary=24)
     finally:
-        down(home)
+        put_down(home)
 
 
 def demo(monkeypatch: pytest.MonkeyPatch, played: Played, *arguments: str) -> Result:

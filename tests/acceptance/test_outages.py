@@ -28,7 +28,6 @@ from cryptography.x509 import ocsp
 
 from relay.cli.main import main
 from relay.sandbox.ca import DevelopmentCa
-from relay.sandbox.down import down
 from relay.sandbox.home import Home, Programs
 from relay.sandbox.programs import OWN_PROGRAMS
 from relay.sandbox.up import up
@@ -36,6 +35,7 @@ from tests.acceptance.conftest import Axis
 from tests.support import clocked, pki, tsa
 from tests.support.authority import Mode, Server, answer, nonce_in, serving
 from tests.support.pki import Entity
+from tests.support.sandbox import put_down
 from tests.support.stranger import Sandbox
 from tests.support.stranger_xml import Facts
 from tests.support.waits import until
@@ -239,7 +239,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
                 gateway.close()
         finally:
             stamper.ended.set()
-            down(home)
+            put_down(home)
 
 
 @pytest.fixture(scope="module")

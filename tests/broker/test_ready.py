@@ -29,13 +29,13 @@ from relay.broker.blocking import BlockingClient
 from relay.model.message import Lane
 from relay.observe.metrics import CATALOGUE
 from relay.operate.guards import FLOOR
-from relay.sandbox.down import down
 from relay.sandbox.home import Home, Programs
 from relay.sandbox.node import ADMIN, server_binary
 from relay.sandbox.programs import OWN_PROGRAMS
 from relay.sandbox.up import up
 from tests.support import clocked
 from tests.support.promtool import RABBITMQ_NAMES, promtool
+from tests.support.sandbox import put_down
 from tests.support.waits import until
 
 pytestmark = [pytest.mark.broker, pytest.mark.timeout(400)]
@@ -170,7 +170,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
             up(home, workers=1, settings=settings, programs=OWN, detach=True)
             yield Place(Home(home), folder / "disk", real)
         finally:
-            down(home)
+            put_down(home)
 
 
 def test_a_healthy_one_is_ready_and_shows_everything(place: Place) -> None:

@@ -7,10 +7,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from relay.sandbox.down import down
 from relay.sandbox.up import up
 from tests.chaos.ground import CODES, SETTINGS, SUMMARY, WORKERS, Ground
 from tests.chaos.office import Town
+from tests.support.ending import ends_with
+from tests.support.sandbox import put_down
 
 # Each broken connection fills pages; who reads a failed test wants its message.
 logging.getLogger("pika").setLevel(logging.CRITICAL)
@@ -22,13 +23,12 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 
 @pytest.fixture(scope="session")
-def ground(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ground]:
+def ground(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ground]:
     home = tmp_path_factory.mktemp("chaos") / "home"
-    try:
+    with ends_with("chaos", request.config) as stack:
+        stack.callback(put_down, home)
         up(home, workers=WORKERS, detach=True, settings=SETTINGS)
         yield Ground(home)
-    finally:
-        down(home)
 
 
 @pytest.fixture

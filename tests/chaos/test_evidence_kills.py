@@ -22,13 +22,13 @@ from click.testing import CliRunner
 from relay.cli.main import main
 from relay.sandbox import process, programs
 from relay.sandbox.config import KEEPER
-from relay.sandbox.down import down
 from relay.sandbox.home import Home, Programs
 from relay.sandbox.up import up
 from tests.chaos.ground import MARKS, SETTINGS, SUMMARY, WINDOW, WORKERS, Ground
 from tests.chaos.judge import judge
 from tests.chaos.office import Post, Town
 from tests.support.mortal import FOLDER, strike
+from tests.support.sandbox import put_down
 
 pytestmark = MARKS
 
@@ -196,7 +196,7 @@ def fire(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fire]:
         running.supervisor.send(signal.SIGKILL)
         yield Fire(Ground(home, CODES), {KEEPER: running.keeper, **running.workers})
     finally:
-        down(home)
+        put_down(home)
 
 
 def _fates(seed: int) -> Sequence[tuple[tuple[str, str, int], tuple[str, str, int]]]:

@@ -22,9 +22,9 @@ import pika
 import pika.exceptions
 import pytest
 
-from relay.sandbox.down import down
 from relay.sandbox.keys import issue_keys
 from relay.sandbox.up import up
+from tests.support.sandbox import put_down
 from tests.support.stranger import CONTENT_EDXML, CONTENT_RECEIPT, Sandbox, Stranger
 from tests.support.stranger_xml import Facts, Signer, document, sign, signature
 
@@ -102,7 +102,7 @@ def ground(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ground]:
         commands["javascript"] = _with_modules(built / "javascript")
         yield Ground(home, Sandbox.load(home / "sandbox.json"), commands)
     finally:
-        down(home)
+        put_down(home)
 
 
 def _compiled(folder: Path) -> tuple[str, ...]:

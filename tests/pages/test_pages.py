@@ -22,7 +22,7 @@ from typing import Final
 
 import pytest
 
-from relay.sandbox.down import down
+from tests.support.sandbox import put_down
 
 ROOT: Final = Path(__file__).parents[2]
 README, PROTOCOL, QUICK = "README.md", "docs/protocol.md", "docs/vi/bat-dau-nhanh.md"
@@ -90,7 +90,7 @@ def ground(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     try:
         yield home
     finally:
-        down(home / "truc")
+        put_down(home / "truc")
 
 
 def run(page: str, home: Path) -> dict[int, str]:
