@@ -21,17 +21,17 @@ from adapters.edxml.facts import AttachedFile, DocumentFields, Organ, document_o
 from adapters.edxml.format import EdxmlFormat
 from adapters.edxml.reader import read
 from adapters.edxml.writer import package_bytes, write_package
+from relay.model.envelope import Envelope
 from relay.model.message import Kind
 from relay.model.verdict import ParseLimits, SignaturePlace, SignedView
-from relay.trust import canonical
-from relay.trust.cut import cut
-from relay.trust.parse import parse
-from relay.trust.view import Views, unverified
+from relay.trust.view import unverified
 
 SIZES: Final = (5_000, 64_000, 1_000_000)
 WRITTEN: Final = 32_000_000
 _ROUNDS: Final = 15
 _MOST: Final = 64  # packages in one round
+_HEADER_END: Final = b"</edXML:MessageHeader>"
+_EMPTY: Final = b"<edXML:Empty/>"  # what most libraries write for an element without content
 _WORDS: Final = [
     "đẩy",
     "mạnh",
@@ -69,14 +69,12 @@ class ReadSpeed:
 
     bytes: int
     bare_us: float
-    relay_us: (
-        float  # beside the signature: hardened parsing, signed view, envelope with every rule of the relay
-    )
+    relay_us: float  # from bytes alone: hardened parsing, signed view, envelope with every rule of the relay
     relay_ratio: float
-    alone_us: (
-        float  # the same from bytes alone: with the canonical form, which the signature's digest is taken of
+    otherwise_us: (
+        float  # the same of packages that are not written as their canonical form, so that it has to be made
     )
-    alone_ratio: float
+    otherwise_ratio: float
     tolerant_us: float  # hardened parsing, the whole model, every finding; payloads not decoded
     tolerant_ratio: float
 
@@ -142,18 +140,15 @@ def read_speed(size: int) -> ReadSpeed:
     edxml, limits = EdxmlFormat(), ParseLimits()
     place = edxml.place(Kind.EDOC)
     repeat = max(2, min(20, 5_000_000 // size // len(bodies)))
-    views = Views()
-    hashed = [_canonical(body, place, limits) for body in bodies]
+    otherwise = [body.replace(_HEADER_END, _EMPTY + _HEADER_END) for body in bodies]
 
     def relay() -> None:
-        for body, octets in zip(bodies, hashed, strict=True):
-            _parsed(body, place, limits)
-            view = views.view(octets, place.opaque)
-            edxml.read(SignedView(view, "", len(body)), Kind.EDOC)
-
-    def alone() -> None:
         for body in bodies:
-            edxml.read(SignedView(unverified(body, place, limits), "", len(body)), Kind.EDOC)
+            _envelope(edxml, body, place, limits)
+
+    def relay_otherwise() -> None:
+        for body in otherwise:
+            _envelope(edxml, body, place, limits)
 
     def bare() -> None:
         for body in bodies:
@@ -163,7 +158,7 @@ def read_speed(size: int) -> ReadSpeed:
         for body in bodies:
             read(body)
 
-    taken = [best(work, repeat) * 1e6 / len(bodies) for work in (bare, relay, alone, tolerant)]
+    taken = [best(work, repeat) * 1e6 / len(bodies) for work in (bare, relay, relay_otherwise, tolerant)]
     ratios = [one / taken[0] for one in taken]
     return ReadSpeed(
         sum(map(len, bodies)) // len(bodies),
@@ -177,14 +172,9 @@ def read_speed(size: int) -> ReadSpeed:
     )
 
 
-def _parsed(body: bytes, place: SignaturePlace, limits: ParseLimits) -> Any:  # noqa: ANN401 -- lxml ships no types
-    """Return the tree as a worker makes it: bulk never meets the parser."""
-    without = cut(body)
-    return parse(body if without is None else without.skeleton, place.root, place.opaque, limits)
-
-
-def _canonical(body: bytes, place: SignaturePlace, limits: ParseLimits) -> bytes:
-    return canonical.octets(_parsed(body, place, limits))
+def _envelope(edxml: EdxmlFormat, body: bytes, place: SignaturePlace, limits: ParseLimits) -> Envelope:
+    """Return what a worker knows of a document beside its signature."""
+    return edxml.read(SignedView(unverified(body, place, limits), "", len(body)), Kind.EDOC)
 
 
 class _Nowhere:
@@ -218,12 +208,12 @@ def measure() -> Speed:
 def table(speed: Speed) -> str:
     """Return the figures as a page has them."""
     rows = [
-        "| bytes | bare lxml | relay's envelope | from bytes alone | whole model |",
+        "| bytes | bare lxml | relay's envelope | written otherwise | whole model |",
         "| ---: | ---: | ---: | ---: | ---: |",
     ]
     rows += [
         f"| {one.bytes:,} | {one.bare_us:.0f} µs | {one.relay_us:.0f} µs ({one.relay_ratio:.1f} ×) "
-        f"| {one.alone_us:.0f} µs ({one.alone_ratio:.1f} ×) | {one.tolerant_us:.0f} µs ({one.tolerant_ratio:.1f} ×) |"
+        f"| {one.otherwise_us:.0f} µs ({one.otherwise_ratio:.1f} ×) | {one.tolerant_us:.0f} µs ({one.tolerant_ratio:.1f} ×) |"
         for one in speed.read
     ]
     rows += [

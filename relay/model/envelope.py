@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 from relay.model.message import Kind
 
 
-@dataclass(frozen=True, slots=True)
-class Recipient:
+class Recipient(NamedTuple):
     """One addressee: the code as written in the package and its normal form."""
 
     written: str
@@ -27,8 +27,7 @@ class Reference:
     promulgation_date: str  # as written, yyyy/MM/dd
 
 
-@dataclass(frozen=True, slots=True)
-class Envelope:
+class Envelope(NamedTuple):
     """The addressed facts of a document or status, all of them signed."""
 
     kind: Kind

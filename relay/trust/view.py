@@ -38,6 +38,7 @@ _PER_TAG: Final = 100  # bytes, roughly, that one tag takes in what is kept
 _NAME: Final = r"[^ \t\r\n\"'<>/=&]+"
 _START: Final = re.compile(f'({_NAME})((?: {_NAME}="[^"<]*")*)')
 _ATTRIBUTE: Final = re.compile(f' ({_NAME})="([^"<]*)"')
+_EMPTY: Final = b"/>"  # what most write who write no canonical form
 _XML_ATTRIBUTE: Final = b" xml:"  # parsers know some of these, and may have their own way with a value
 _XML: Final = {"xml": "http://www.w3.org/XML/1998/namespace"}
 
@@ -65,6 +66,7 @@ class Views:
     def __init__(self, most: int = _MOST, room: int = _ROOM) -> None:
         """Keep at most so many forms, in so many bytes."""
         self.forms: Kept[tuple[object, ...], _Form] = Kept(most, room)
+        self._seldom = True  # a look for two octets costs a third of what it saves where it finds them
 
     def view(self, octets: bytes, opaque: frozenset[str], own: bytes = b"") -> Elements:
         """Return the elements of a document.
@@ -101,6 +103,13 @@ class Views:
         """
         if not octets or len(octets) > _SMALL or b"&" in octets or b"\r" in octets:
             return None
+        if self._seldom and _EMPTY in octets:
+            return None
+        found = self._known(octets, opaque)
+        self._seldom = found is None
+        return found
+
+    def _known(self, octets: bytes, opaque: frozenset[str]) -> Elements | None:
         try:
             apart = _apart(octets)
         except NotCanonicalError:

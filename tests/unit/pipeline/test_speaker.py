@@ -41,7 +41,7 @@ def judged(
     certificate: str, *agencies: Agency, user: str = "H53", sender: str = "H53.31"
 ) -> Proven | Unproven:
     verdict = Verdict(True, True, Code.OK, NOW, certificate_sha256=certificate)
-    envelope = replace(ENVELOPE, sender=sender)
+    envelope = ENVELOPE._replace(sender=sender)
     directory = AgencyDirectory.of(agencies or AGENCIES, "1")
     return judge(_submission(user, sender), Examined(verdict, envelope), directory, NOW.date())
 
