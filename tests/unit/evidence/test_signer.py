@@ -17,6 +17,7 @@ from relay.settings.keyplace import KeyPlace
 from relay.trust.chain import TrustStore
 from relay.trust.token import TokenKey
 from tests.support import pki, softhsm
+from tests.support.rewriting import rewrite
 
 UNSIGNED = (
     b'<receipt xmlns="urn:truc:receipt:1" at="2030-05-04T03:02:01.000Z" code="" kind="acknowledgement" number="w1-1"'
@@ -58,9 +59,9 @@ class Relay:
 
     def write(self, entity: pki.Entity, *, key: bool = True, certificate: bool = True) -> None:
         if key:
-            self.key.write_bytes(entity.key_pem)
+            rewrite(self.key, entity.key_pem)
         if certificate:
-            self.certificate.write_bytes(entity.chain_pem)
+            rewrite(self.certificate, entity.chain_pem)
 
     def sealed_by(self, entity: pki.Entity) -> bool:
         """Whether a receipt that is sealed now verifies and was made with this one's key."""
@@ -320,7 +321,7 @@ def test_a_key_in_a_token_changes_with_its_certificate(relay: Relay, tmp_path: P
     first, second = relay.entity(), relay.entity()
     token, place = in_token(relay, tmp_path, first)
     signer_of(relay, place)
-    place.certificates[0].write_bytes(second.chain_pem)  # before its key is there
+    rewrite(place.certificates[0], second.chain_pem)  # before its key is there
     relay.later()
     assert relay.sealed_by(first)
     until(relay, lambda: "that of the certificate" in relay.signer.problem)

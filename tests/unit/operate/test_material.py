@@ -12,6 +12,7 @@ from relay.observe.metrics import Metrics
 from relay.operate.material import MaterialWatch
 from relay.trust.chain import TrustStore
 from tests.support import pki
+from tests.support.rewriting import rewrite
 
 
 class Clock:
@@ -35,8 +36,8 @@ def test_days_left_and_failed_changes_of_the_files_are_told(
 
     def renew(days: int) -> None:
         entity = pki.issue("Relay", house.issuing, relay="truc-test", not_after=pki.NOW + days * pki.DAY)
-        key.write_bytes(entity.key_pem)
-        certificate.write_bytes(entity.chain_pem)
+        rewrite(key, entity.key_pem)
+        rewrite(certificate, entity.chain_pem)
 
     renew(9)
     signer = RelaySigner("truc-test", key, (certificate,), clock, store)
@@ -55,9 +56,9 @@ def test_days_left_and_failed_changes_of_the_files_are_told(
     assert metrics.value("truc_confirms_outstanding") == 7
     assert unusable() == [0, 0]
 
-    (house.folder / "issuing.crl").write_bytes(b"half")
+    rewrite(house.folder / "issuing.crl", b"half")
     kept = key.read_bytes()
-    key.write_bytes(b"half a key")
+    rewrite(key, b"half a key")
     clock.seconds += 2
     with caplog.at_level("INFO", logger="truc"):
         told = watch.look()
@@ -71,9 +72,9 @@ def test_days_left_and_failed_changes_of_the_files_are_told(
         assert unusable() == [1, 1]
 
         longer = pki.crl(house.issuing, next_update=pki.NOW + 20 * pki.DAY)
-        (house.folder / "issuing.crl").write_bytes(longer)
-        (house.folder / "root.crl").write_bytes(pki.crl(house.root, next_update=pki.NOW + 5 * pki.DAY))
-        key.write_bytes(kept)
+        rewrite(house.folder / "issuing.crl", longer)
+        rewrite(house.folder / "root.crl", pki.crl(house.root, next_update=pki.NOW + 5 * pki.DAY))
+        rewrite(key, kept)
         clock.seconds += 2
         assert watch.look() == well
         renew(12)

@@ -28,6 +28,7 @@ from relay.trust.standing import State, counts, lefts, standings
 from tests.support import pki
 from tests.support.authority import HOUR, Mode, Server, answer, nonce_in, points_to, responder, serving
 from tests.support.pki import DAY, NOW, Entity
+from tests.support.rewriting import rewrite
 
 
 def der(pem: bytes) -> bytes:
@@ -274,8 +275,9 @@ def lists_that_are_wrong() -> dict[str, tuple[Callable[[House], Any], Outcome]]:
         ),
         "no right": (
             lambda h: (
-                (h.folder / "issuing.pem").write_bytes(
-                    pki.issue("Issuing", h.root, ca=True, key=h.issuing.key, key_usage=no_right).pem
+                rewrite(
+                    h.folder / "issuing.pem",
+                    pki.issue("Issuing", h.root, ca=True, key=h.issuing.key, key_usage=no_right).pem,
                 ),
                 h.offer_list(),
             ),
