@@ -8,9 +8,11 @@ that is older than the broker. Nothing is lost, nothing is refused that should n
 from __future__ import annotations
 
 import json
+import os
 import re
 import threading
 import time
+import urllib.request
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -50,8 +52,8 @@ LIFE = (
 )
 
 
-OBEYED = 60.0
-"""Seconds after which workers have taken a change of the directory: they look every two seconds."""
+WORKERS = ("1", "2")
+_LOOKS = re.compile(r"^truc_directory_reloads_total\{.*\} (\S+)$", re.MULTILINE)
 
 
 class Known(Sandbox):
@@ -126,6 +128,25 @@ def wait(look: Callable[[], Any], what: str, seconds: float = 90.0, why: Callabl
             pytest.fail(f"{what}: not in {seconds} s\n{why()}")
         time.sleep(0.1)
     return found
+
+
+def obeyed(machine: Machine) -> None:
+    """Wait until each worker has taken what stands in the directory now.
+
+    It looks every two seconds, and counts each look at a file that was touched. One that had begun before is counted too,
+    hence twice.
+    """
+    for _ in range(2):
+        before = [_looks(machine, worker) for worker in WORKERS]
+        os.utime(machine.folder / "etc" / "directory.json")
+        for worker, looks in zip(WORKERS, before, strict=True):
+            wait(lambda: _looks(machine, worker) > looks, f"worker {worker} looks at the directory")  # noqa: B023
+
+
+def _looks(machine: Machine, worker: str) -> float:
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    with opener.open(f"http://127.0.0.1:{machine.http}{worker}/metrics", timeout=30) as answer:
+        return sum(float(count) for count in _LOOKS.findall(answer.read().decode()))
 
 
 def delivered(sender: Stranger, transport_id: str) -> Receipt | None:
@@ -240,7 +261,7 @@ def suspended_and_resumed(page: dict[str, list[str]], machine: Machine, sandbox:
     with pytest.raises((AMQPError, AssertionError)):  # closed, or refused on a new channel
         gateway.send(Facts("G22", ("H53",)))
     machine.run(resume)
-    time.sleep(OBEYED)
+    obeyed(machine)
     again = Stranger(sandbox, "G22").start()
     wait(lambda: delivered(again, before) or delivered(gateway, before), "the outcome of before")
     after, _ = again.send(Facts("G22", ("H53",)))
@@ -270,7 +291,7 @@ def new_certificate(page: dict[str, list[str]], machine: Machine, sandbox: Known
     add, retire = page["A gateway's new certificate"]
     sandbox.former.append(sandbox.signer("H26").chain[0].public_bytes(Encoding.DER))
     machine.run(add)
-    time.sleep(OBEYED)
+    obeyed(machine)
     sender.pause()  # the gateway changes over
     folder = machine.folder / "gateways"
     sandbox.raw["agencies"]["H26"].update(key=str(folder / "H26.next.key"), cert=str(folder / "H26.next.pem"))
@@ -279,7 +300,7 @@ def new_certificate(page: dict[str, list[str]], machine: Machine, sandbox: Known
     sender.go_on()
     machine.run(retire)
     old = Signer.load(str(folder / "H26.key"), str(folder / "H26.pem"))
-    time.sleep(OBEYED)
+    obeyed(machine)
     sender.pause()
     mine, sender.stranger._signers["H26"] = sender.stranger._signers["H26"], old
     forged, _ = sender.stranger.send(Facts("H26", ("H53",)))
