@@ -106,8 +106,9 @@ _NAMES: Final = {
 
 
 def _plain(value: Any) -> Any:  # noqa: ANN401
-    if hasattr(value, "__dataclass_fields__"):
-        return {name: _plain(getattr(value, name)) for name in value.__dataclass_fields__}
+    names = getattr(value, "__dataclass_fields__", None) or getattr(value, "_fields", None)
+    if names is not None:
+        return {name: _plain(getattr(value, name)) for name in names}
     if isinstance(value, tuple):
         return [_plain(one) for one in value]
     if isinstance(value, bytes):

@@ -44,11 +44,10 @@ class Shown:
         key = relay_key("truc-a")
         log = MemoryLog(key)
         chain = log.start("w1")
-        document = replace(log.document(chain), transport_id="0b1c2d3e-4f50-4617-8a9b-0c1d2e3f4a5b")
+        document = log.document(chain)._replace(transport_id="0b1c2d3e-4f50-4617-8a9b-0c1d2e3f4a5b")
         codes = [f"H26.{number}.{'A1' * 14}" for number in range(40)]
         ids = [f"72860dd9-1d9a-59d4-9762-0000000000{number:02}" for number in range(40)]
-        self.document = replace(
-            document,
+        self.document = document._replace(
             document_id=DOCUMENT,
             lines=tuple(Line(one, code, State.PLANNED, "") for one, code in zip(ids, codes, strict=True)),
         )

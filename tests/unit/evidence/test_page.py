@@ -59,7 +59,7 @@ def test_what_was_accepted_comes_before_what_somebody_else_tried_under_that_id()
     other = MemoryLog(KEY, seed=4)
     begun = other.start("w1")
     other.append(
-        begun, replace(document, sender="G99", lines=(), refusal="WRONG-SENDER", document_id="tried")
+        begun, document._replace(sender="G99", lines=(), refusal="WRONG-SENDER", document_id="tried")
     )
     other.append(begun, document)
     other.seal(begun)

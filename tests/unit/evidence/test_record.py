@@ -58,13 +58,15 @@ SUBMISSION = st.builds(
     directory_version=TOKEN,
     verdict=st.none() | VERDICT,
     lines=LINES,
+    refusal=st.just(""),
     same_content_as=TOKEN,
+    effect=st.none(),
 )
 FACTS: st.SearchStrategy[ev.Facts] = st.one_of(
     st.builds(ev.ChainStart, st.uuids(), TEXT, TEXT, TEXT, TEXT),
     SUBMISSION,
-    st.builds(replace, SUBMISSION, refusal=TEXT.filter(bool)),
-    st.builds(replace, SUBMISSION, effect=EFFECT),
+    st.builds(ev.Submission._replace, SUBMISSION, refusal=TEXT.filter(bool)),
+    st.builds(ev.Submission._replace, SUBMISSION, effect=EFFECT),
     st.builds(ev.Deliveries, TOKEN, st.lists(st.builds(ev.Moved, TOKEN, STATE, TEXT), max_size=4).map(tuple)),
     st.builds(
         ev.ReceiptSealed,
@@ -223,8 +225,7 @@ def test_a_document_and_its_status_cost_less_than_a_kilobyte() -> None:
         verdict,
         (ev.Line(ids[1], "H26.15.01", State.PLANNED),),
     )
-    status = replace(
-        document,
+    status = document._replace(
         transport_id=ids[2],
         lines=(ev.Line(ids[3], "H53.31.20", State.PLANNED),),
         effect=ev.Effect(ids[0], ids[1], "01", State.DELIVERED, ""),
@@ -457,22 +458,29 @@ def _facts(facts: Any) -> list[str]:
     if isinstance(facts, ev.Submission):
         return _submission(facts)
     out = []
-    for field in dataclasses.fields(facts):
-        value = getattr(facts, field.name)
+    for name in _names(facts):
+        value = getattr(facts, name)
         if isinstance(value, tuple):
             out.append(str(len(value)))
             out += [each for one in value for each in (_facts(one) if _is_facts(one) else [_plain(one)])]
-        elif field.name in {"sha256", "head_sha256"}:
+        elif name in {"sha256", "head_sha256"}:
             out.append(f":{value}")
-        elif field.name == "act" and isinstance(facts, ev.HeldNoted):
+        elif name == "act" and isinstance(facts, ev.HeldNoted):
             out.append(str(["held", "released", "dropped"].index(value) + 1))
         else:
             out.append(_plain(value))
     return out
 
 
+def _names(facts: Any) -> tuple[str, ...]:
+    """The names of the fields of a dataclass or a tuple with names; none of anything else."""
+    if dataclasses.is_dataclass(facts):
+        return tuple(field.name for field in dataclasses.fields(facts))
+    return tuple(getattr(facts, "_fields", ()))
+
+
 def _is_facts(value: object) -> bool:
-    return dataclasses.is_dataclass(value)
+    return bool(_names(value))
 
 
 def _submission(facts: ev.Submission) -> list[str]:
