@@ -125,6 +125,59 @@ def _nested(forge: Forge) -> bytes:
     return forge.sign(body, more_children=f"<Object>{forge.seal(body).decode()}</Object>")
 
 
+def _beside_another(forge: Forge, before: bytes, behind: bytes = b"", *, within: bytes = b"") -> bytes:
+    """What lies between the first start tag of a Signature and the next end tag is more than the true signature; without
+    it, the document is to the letter the one that was signed."""
+    body = forge.good()
+    seal = signature_of(body)
+    told = replaced(seal, b"<Signature ", b"<Signature\n")
+    if within:
+        told = replaced(told, b"</Signature>", within)
+    return replaced(body, seal, before + told + behind)
+
+
+def _in_comment(forge: Forge) -> bytes:
+    body = forge.good()
+    seal = signature_of(body)
+    value = between(seal, b"<SignatureValue>", b"</SignatureValue>")
+    false = replaced(seal, value, value[:16] + (b"BBBB" if value[16:20] == b"AAAA" else b"AAAA") + value[20:])
+    return replaced(body, seal, b"<!--" + seal + b"-->" + replaced(false, b"<Signature ", b"<Signature\n"))
+
+
+_OTHER = b'<Signature xmlns="urn:other">'
+
+FAMILY.add(
+    "a Signature of another namespace in front, its end tag written otherwise",
+    Code.DIGEST_MISMATCH,
+    "verifier.check_digest",
+    "readers that cut the signature out by its tags",
+    lambda forge: _beside_another(forge, _OTHER + b"</Signature >"),
+    source="docs/security.md, The way of the bytes",
+)
+FAMILY.add(
+    "elements between such a Signature and the true one",
+    Code.SIGNATURE_MISPLACED,
+    "signature.check_place",
+    "readers that cut the signature out by its tags",
+    lambda forge: _beside_another(forge, _OTHER + b"</Signature ></edXML:edXMLHeader><edXML:edXMLHeader>"),
+    source="docs/security.md, The way of the bytes",
+)
+FAMILY.add(
+    "the true signature in such a Signature",
+    Code.SIGNATURE_MISPLACED,
+    "signature.check_place",
+    "readers that cut the signature out by its tags",
+    lambda forge: _beside_another(forge, _OTHER, b"</Signature>", within=b"</Signature >"),
+    source="docs/security.md, The way of the bytes",
+)
+FAMILY.add(
+    "the true signature in a comment, a false one in its place",
+    Code.SIGNATURE_INVALID,
+    "verifier.check_value",
+    "readers that find the signature by its tags",
+    _in_comment,
+    source="docs/security.md, The way of the bytes",
+)
 FAMILY.add(
     "the signed envelope moved to a sibling, by its Id",
     Code.SIGNATURE_MISPLACED,
