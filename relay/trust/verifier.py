@@ -161,18 +161,8 @@ class DocumentVerifier:
     def _of_tree(
         self, source: bytes, without: Cut | None, place: SignaturePlace, known: _Known, with_opaque: bool
     ) -> tuple[Elements, tuple[Certificate, ...]]:
-        try:
-            root = parse(source, place.root, place.opaque, self._limits)
-        except RefusedError as error:
-            if without is None:
-                raise
-            raise AmbiguousMarkError from error  # white space became a mark, perhaps
-        if without is not None:
-            check_marks(root, without, place.opaque)
-        found = signatures(root, place)
-        if place.stub in [one.tag for one in found]:
-            known.detail = "a stub signature stands in the package; it is signed content and proves nothing"
-        element = locate(root, place, found)
+        root = self._parsed(source, without, place)
+        element = _located(root, place, known)
         check_no_section(source)
         opaque = _NOTHING if with_opaque else place.opaque
         rest, own = written.apart(source, element)
@@ -217,11 +207,31 @@ class DocumentVerifier:
         attached = _attached(root, signed, place.manifest, without, with_opaque)
         return manifest.view_of(root.tag, elements, attached, place.manifest), chain
 
+    def _parsed(self, source: bytes, without: Cut | None, place: SignaturePlace) -> Any:  # noqa: ANN401 -- lxml ships no types
+        """Return the tree; raise ``AmbiguousMarkError`` where the body has to be parsed whole to know what it is."""
+        try:
+            root = parse(source, place.root, place.opaque, self._limits)
+        except RefusedError as error:
+            if without is None:
+                raise
+            raise AmbiguousMarkError from error  # white space became a mark, perhaps
+        if without is not None:
+            check_marks(root, without, place.opaque)
+        return root
+
     def _check_plain(self, without: Cut, *, with_opaque: bool) -> None:
         """Have the body parsed whole unless the engine can hash each stretch as it stands."""
         plain = self._engine.fills and all(map(payload.is_plain, without.texts.values()))
         if with_opaque or not plain:
             raise AmbiguousMarkError
+
+
+def _located(root: Any, place: SignaturePlace, known: _Known) -> Any:  # noqa: ANN401
+    """Return the one signature, at its place."""
+    found = signatures(root, place)
+    if place.stub in [one.tag for one in found]:
+        known.detail = "a stub signature stands in the package; it is signed content and proves nothing"
+    return locate(root, place, found)
 
 
 def _attached(
