@@ -76,7 +76,7 @@ def test_urgent_and_status_pass_five_thousand_ordinary_ones(
     passed = (sender.acknowledgement(urgent).arrived, sender.arrival(told, kind="status").arrived)
     sender.wait(
         lambda: all(sender.by_transport_id[each[0]] for each in waiting) or None,
-        100,
+        240,
         "the receipts of the ordinary ones",
     )
     assert all(len(sender.by_transport_id[each[0]]) == 1 for each in waiting)
@@ -84,13 +84,13 @@ def test_urgent_and_status_pass_five_thousand_ordinary_ones(
         sum(sender.by_transport_id[each[0]][0].arrived < moment for each in waiting) for moment in passed
     ]
     assert max(before) < BEHIND / 4, f"so many ordinary ones came first: {before}"
-    recipient.wait(lambda: len(recipient.documents) >= len(waiting) or None, 100, "the ordinary ones")
+    recipient.wait(lambda: len(recipient.documents) >= len(waiting) or None, 240, "the ordinary ones")
     assert not any(each.repeated for each in recipient.documents)
 
 
 def test_an_urgent_flood_leaves_ordinary_ones_a_tenth(axis: Axis, pair: tuple[Stranger, Stranger]) -> None:
     sender, _ = pair
-    axis.settled(100)
+    axis.settled(240)
     urgent, ordinary = pool(sender, FLOOD, 2), pool(sender, ORDINARY, 0)
     started = len(sender.receipts)
     with standing_still(axis):
@@ -98,7 +98,7 @@ def test_an_urgent_flood_leaves_ordinary_ones_a_tenth(axis: Axis, pair: tuple[St
         sender.flood(ordinary)
         stands(sender, "ingress.urgent", FLOOD)
     everything = {each[0] for each in (*urgent, *ordinary)}
-    sender.wait(lambda: all(sender.by_transport_id[each] for each in everything) or None, 100, "all receipts")
+    sender.wait(lambda: all(sender.by_transport_id[each] for each in everything) or None, 240, "all receipts")
     plain = {each[0] for each in ordinary}
     order = [each.transport_id for each in sender.receipts[started:] if each.transport_id in everything]
     places = [index for index, each in enumerate(order) if each in plain]
