@@ -21,7 +21,7 @@ demo: runtime ## see it run: a private broker, four levels of agencies, real doc
 	@.venv/bin/truc demo
 
 test: install ## run the tests (the long fault campaign in its short form); ARGS='-k word' narrows them
-	@$(PY) -m pytest --ignore=tests/house $(AT_ONCE) $(ARGS)
+	@scripts/in-memory $(PY) -m pytest --ignore=tests/house $(AT_ONCE) $(ARGS)
 
 check: install ## style, types, import rules, documentation, licences, packaging
 	@$(PY) -m ruff check .

@@ -138,7 +138,7 @@ def test_lock_files_have_a_hash_for_each_package() -> None:
 
 
 def test_scripts_can_be_run() -> None:
-    for name in ("scripts/setup", "scripts/lock", ".ci/run"):
+    for name in ("scripts/setup", "scripts/lock", "scripts/in-memory", ".ci/run"):
         path = ROOT / name
         assert path.stat().st_mode & 0o100, f"{name} is not executable"
         subprocess.run(["bash", "-n", str(path)], check=True)
