@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import copy
 import sqlite3
-from typing import Protocol, cast
+from typing import Final, Protocol, cast
 
 from relay.registry import SqlRegistry, memory_registry
+
+LEASE: Final = 10.0
+"""Seconds after which a worker that was silent has lost its leases."""
 
 
 class Holder(Protocol):
@@ -32,9 +35,9 @@ class Shelf:
     def take(self, holder: Holder) -> SqlRegistry:
         """Return an empty registry of ``holder``'s own: the kept one unless another holder still works with it."""
         if self._holder is not None and not self._holder.over:
-            return memory_registry()
+            return memory_registry(LEASE)
         if self._made is None:
-            self._made = memory_registry()
+            self._made = memory_registry(LEASE)
             self._empty = _raw(self._made).serialize()
         else:
             _raw(self._made).deserialize(self._empty)

@@ -13,12 +13,12 @@ from relay.model.delivery import ENDED, State
 from relay.model.envelope import Reference, StatusCode
 from relay.model.receipt import ReceiptKind
 from relay.model.record import Claim, Claimed, Move, NewReceipt, Settled, Settlement, StatusQuery
-from relay.registry import memory_registry
 from tests.support.registry import Maker, at
+from tests.support.shelf import LEASE, Shelf
 
 WORKERS = ("w1", "w2")
-LEASE = 10.0
 RECIPIENTS = ("H29", "H53")
+SHELF = Shelf()
 
 
 @dataclass
@@ -36,7 +36,8 @@ class Known:
 class Machine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
-        self.registry = memory_registry(LEASE)
+        self.over = False
+        self.registry = SHELF.take(self)
         self.make = Maker()
         self.seconds = 0.0
         self.beats: dict[str, float] = {}
@@ -44,7 +45,7 @@ class Machine(RuleBasedStateMachine):
         self.claims = [self.make.claim(f"d{number}", recipients=RECIPIENTS) for number in range(3)]
 
     def teardown(self) -> None:
-        self.registry.close()
+        self.over = True
 
     def live(self, owner: str | None) -> bool:
         return owner is not None and self.seconds - self.beats.get(owner, float("-inf")) < LEASE
