@@ -16,7 +16,7 @@ pytestmark = [pytest.mark.broker, pytest.mark.bench, pytest.mark.slow, pytest.ma
 def test_a_short_run_is_complete_and_leaves_nothing(tmp_path: Path) -> None:
     said: list[str] = []
     folder = tmp_path / "bench"
-    report = run_bench(folder, Plan(seconds=1.0, pairs=1, sizes=(5 * KIB,)), say=said.append)
+    report = run_bench(folder, Plan(seconds=2.0, pairs=1, sizes=(5 * KIB,)), say=said.append)
     relay, bare = report.legs
     assert (relay.system, bare.system) == ("relay", "bare")
     for leg in report.legs:
