@@ -19,7 +19,7 @@ from tests.support.sandbox import running_sandbox
 from tests.support.stranger import Sandbox
 from tests.support.waits import until
 
-pytestmark = [pytest.mark.broker, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.broker, pytest.mark.timeout(900)]
 
 SETTINGS: dict[str, dict[str, Any]] = {
     "keeper": {"interval_s": 0.3, "lease_s": 2.0, "receipts_after_s": 1.0},

@@ -38,7 +38,7 @@ from tests.support.promtool import RABBITMQ_NAMES, promtool
 from tests.support.sandbox import put_down
 from tests.support.waits import until
 
-pytestmark = [pytest.mark.broker, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.broker, pytest.mark.timeout(900)]
 
 LIMIT: Final = 60.0
 TMPFS: Final = 64 * 1024 * 1024

@@ -33,7 +33,7 @@ from tests.support.stranger import Sandbox, Stranger
 from tests.support.stranger_xml import Facts
 from tests.support.waits import until
 
-pytestmark = [pytest.mark.broker, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.broker, pytest.mark.timeout(900)]
 T = TypeVar("T")
 
 

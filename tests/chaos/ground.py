@@ -37,7 +37,7 @@ SETTINGS: Final[Mapping[str, Mapping[str, Any]]] = {
     "keeper": {
         "interval_s": 0.5,
         "receipts_after_s": 5,
-        "lost_after_s": 20,
+        "lost_after_s": 45,
         "lease_s": 3,
     },
     "broker": {"heartbeat": 5},
@@ -46,7 +46,7 @@ SETTINGS: Final[Mapping[str, Mapping[str, Any]]] = {
 }
 # pika's asynchronous adapter forgets a socket now and then when a connection breaks while it opens.
 PIKA_LEAKS: Final = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-MARKS: Final = [pytest.mark.chaos, pytest.mark.broker, pytest.mark.timeout(400), PIKA_LEAKS]
+MARKS: Final = [pytest.mark.chaos, pytest.mark.broker, pytest.mark.timeout(900), PIKA_LEAKS]
 _WAVES: Final = 10
 """How often a moment is looked for at which something is in flight."""
 SUMMARY: Final[list[str]] = []

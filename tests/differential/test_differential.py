@@ -23,7 +23,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Report:
 
 
 @pytest.mark.jdk
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_every_difference_is_explained_by_name(report: Report) -> None:
     assert not report.wrong, "\n".join(
         f"{case.name} (number {case.number} of seed {SEED}): {complaint}" for case, complaint in report.wrong
@@ -32,7 +32,7 @@ def test_every_difference_is_explained_by_name(report: Report) -> None:
 
 
 @pytest.mark.jdk
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_every_kind_of_change_has_its_share(report: Report) -> None:
     print(report.table())
     assert report.total == COUNT
