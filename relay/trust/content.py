@@ -6,6 +6,7 @@ Both would make two readers of the same signed bytes see two things. In: all att
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Final
 
 from relay.errors import Code, RefusedError
@@ -16,6 +17,7 @@ Attributes = Iterable[tuple[str, str]]
 """Name, ``{namespace}local`` or plain, and value."""
 
 
+@lru_cache(maxsize=1024)
 def is_id(name: str) -> bool:
     """Whether an attribute is an id in any spelling: Id, ID, id, xml:id, wsu:Id."""
     return name[-2:].lower() == "id" and name.rpartition("}")[2].lower() == "id"
@@ -35,5 +37,5 @@ def check_ids(attributes: Attributes) -> None:
 
 def check_types(attributes: Attributes) -> None:
     """Refuse ``xsi:type``: exclusive C14N does not sign what its prefix is bound to. HIDDEN-NAMESPACE."""
-    if any(name == _XSI_TYPE for name, _ in attributes):
+    if _XSI_TYPE in [name for name, _ in attributes]:
         raise RefusedError(Code.HIDDEN_NAMESPACE, "a value depends on a namespace prefix")
