@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from enum import IntEnum, StrEnum
 from functools import lru_cache
+from typing import Final
 
 from adapters.edxml.content import Content
 from adapters.edxml.rules import (
@@ -53,13 +54,20 @@ class SignatureKind(StrEnum):
     STUB = "stub"  # in the namespace of edXML, as the national encoder writes it: no library can verify it
 
 
-@lru_cache(maxsize=4096)
 def normal_or_none(written: str) -> str | None:
     """Return the normal form of an identifier code, None where it has none."""
+    return _known(written) if len(written) <= _LONG_CODE else _tried(written)
+
+
+def _tried(written: str) -> str | None:
     try:
         return normal_form(written)
     except RefusedError:
         return None
+
+
+_LONG_CODE: Final = 64  # what stands in the place of a code may have any length; such texts are not kept
+_known: Final = lru_cache(maxsize=4096)(_tried)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

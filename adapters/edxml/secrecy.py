@@ -34,6 +34,7 @@ _PLAIN: Final = "(?:[0-9A-Za-zÀ-ÖØ-öø-ɏḀ-ỿ][ ,_/-]?)"
 _COMPOSED: Final = re.compile("[ -~À-ÖØ-öø-ɏḀ-ỿ]*")
 _LEVEL, _FIELD, _FILE_NAME = 1, 2, 4
 _MOST_NAMES: Final = 4096
+_LONG_NAME: Final = 256
 _MOST_SHAPES: Final = 1024
 _ROOM: Final = 16 * 1024 * 1024  # bytes, roughly
 _PER_LOOK: Final = 400
@@ -51,7 +52,6 @@ def fold_text(text: str) -> str:
 _fold_short: Final = lru_cache(maxsize=2048)(fold_text)
 
 
-@lru_cache(maxsize=1024)
 def fold_name(name: str) -> str:
     """Return the name of an element or attribute for comparison: bare lower-case letters and digits."""
     bare = unicodedata.normalize("NFKD", local_name(name)).casefold().replace("đ", "d")
@@ -176,9 +176,10 @@ class SecrecyRule:
             | (_FIELD if name in self.fields else 0)
             | (_FILE_NAME if name in self.file_names else 0)
         )
-        if len(self._kinds) >= _MOST_NAMES:
-            self._kinds.clear()
-        self._kinds[tag] = kind
+        if len(tag) <= _LONG_NAME:  # anybody may write names of tens of thousands of letters
+            if len(self._kinds) >= _MOST_NAMES:
+                self._kinds.clear()
+            self._kinds[tag] = kind
         return kind
 
     def marks_text(self, text: str, *, file_name: bool = False) -> bool:

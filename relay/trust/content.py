@@ -6,7 +6,6 @@ Both would make two readers of the same signed bytes see two things. In: all att
 from __future__ import annotations
 
 from collections.abc import Iterable
-from functools import lru_cache
 from typing import Final
 
 from relay.errors import Code, RefusedError
@@ -17,7 +16,6 @@ Attributes = Iterable[tuple[str, str]]
 """Name, ``{namespace}local`` or plain, and value."""
 
 
-@lru_cache(maxsize=1024)
 def is_id(name: str) -> bool:
     """Whether an attribute is an id in any spelling: Id, ID, id, xml:id, wsu:Id."""
     return name[-2:].lower() == "id" and name.rpartition("}")[2].lower() == "id"

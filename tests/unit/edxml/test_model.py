@@ -280,3 +280,10 @@ def test_damaged_packages_are_surveyed_without_an_exception(case: Any, data: st.
             body[at : at + data.draw(st.integers(0, 3))] = data.draw(st.binary(max_size=4))
     reading = survey(bytes(body))
     assert (reading.package is None) <= bool(reading.faults)
+
+
+def test_texts_that_are_too_long_for_a_code_are_none_and_not_kept() -> None:
+    assert m.normal_or_none("000.00.31.H53") == "H53.31"
+    before = m._known.cache_info().currsize
+    assert [m.normal_or_none(text) for text in ("H53" * 22, "x" * 1_000_000)] == [None, None]
+    assert m._known.cache_info().currsize == before

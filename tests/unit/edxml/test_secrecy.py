@@ -12,6 +12,7 @@ from adapters.edxml.facts import AttachedFile
 from adapters.edxml.format import EdxmlFormat
 from adapters.edxml.secrecy import fold_text, load_rule, shipped_rule
 from relay.errors import Code, ConfigurationError, RefusedError
+from relay.model.elements import Elements
 from relay.model.message import Kind
 from relay.resources import shipped
 from tests.support.packages import build_document, build_status, replaced
@@ -226,3 +227,10 @@ def test_no_invisible_character_hides_a_mark() -> None:
     assert len(unseen) > 100
     assert fold_text("".join(unseen)) == ""
     assert shipped_rule().marks_text("Tối" + "".join(unseen) + "mật")
+
+
+def test_names_of_any_length_are_looked_at_and_only_short_ones_kept() -> None:
+    rule = load_rule(shipped("config/state_secrets.yaml"))
+    for name in ("x" * 50_000, "Subject"):
+        assert rule.find(Elements.leaf(name, "Công văn".encode())) is None
+    assert list(rule._kinds) == ["Subject"]
