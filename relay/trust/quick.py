@@ -61,7 +61,8 @@ _INSIDE_INFO: Final = _W.join(
 _CERTIFICATES: Final = f"((?:{_W}{_element('X509Certificate', '[^<]*')}){{1,{MAX_CERTIFICATES}}}){_W}"
 _SIGNATURE: Final = re.compile(
     (
-        r"<(?P<p>(?:[A-Za-z_][A-Za-z0-9_.-]*:)?)Signature(?P<ns> xmlns(?::[A-Za-z_][A-Za-z0-9_.-]*)?="
+        # the prefix that is declared is that of the element: where another one stands, canonical form has another spelling
+        r"<(?P<p>(?:(?P<n>[A-Za-z_][A-Za-z0-9_.-]*):)?)Signature(?P<ns> xmlns(?(n):(?P=n))="
         f'"{_DS}")>{_W}'
         f"<(?P=p)SignedInfo>(?P<info>{_INSIDE_INFO}</(?P=p)SignedInfo>){_W}"
         f"{_element('SignatureValue', _TEXT)}{_W}"
@@ -89,8 +90,9 @@ def read(
     Args:
         signature: the element in its tree.
         by_manifest: whether the reference may name an element.
-        written: octets of the body that may be that element. What matches is its own canonical form, and one element to
-            any parser (``SignatureParts.as_written``); where nothing does, that form is made.
+        written: octets of the body that may be that element. What matches is one element to any parser that meets it
+            between tags or in a text, and its own canonical form (``SignatureParts.as_written``); where nothing does, that
+            form is made.
     """
     match = _SIGNATURE.fullmatch(written) if 0 < len(written) <= _LONGEST else None
     as_written = match is not None
@@ -98,7 +100,7 @@ def read(
         match = _SIGNATURE.fullmatch(_canonical(signature))
     if match is None:
         return None
-    prefix, namespace, inside, method, uri, digest_method, digest_text, value_text, certificates = (
+    prefix, _, namespace, inside, method, uri, digest_method, digest_text, value_text, certificates = (
         match.groups()
     )
     algorithm = _SIGNATURES.get(method)

@@ -36,6 +36,8 @@ from relay.trust.view import Views
 
 _NOTHING: frozenset[str] = frozenset()
 _MOST_CHAINS = 8192
+_ROOM_FOR_CHAINS = 64 * 1024 * 1024  # bytes, roughly
+_PER_CERTIFICATE = 8 * 1024
 
 
 @dataclass(slots=True)
@@ -74,7 +76,7 @@ class DocumentVerifier:
         self._engine = engine or FastEngine()
         self._purpose = purpose
         self._certificates = CertificateCache()
-        self._chains: Kept[bytes, tuple[Certificate, ...]] = Kept(_MOST_CHAINS, _MOST_CHAINS)
+        self._chains: Kept[bytes, tuple[Certificate, ...]] = Kept(_MOST_CHAINS, _ROOM_FOR_CHAINS)
         self._views = Views()
 
     def verify(
@@ -139,7 +141,8 @@ class DocumentVerifier:
         parts = read(element, by_manifest=by_manifest)
         chain = tuple(self._certificates.read(der) for der in parts.certificates)
         if found is not None:
-            self._chains.keep(held, chain, 1)
+            size = sum([_PER_CERTIFICATE + 2 * len(der) for der in parts.certificates])
+            self._chains.keep(held, chain, size)
         return parts, chain
 
     def as_written(self, octets: bytes, opaque: frozenset[str]) -> Elements | None:
@@ -165,11 +168,11 @@ class DocumentVerifier:
         element = _located(root, place, known)
         check_no_section(source)
         opaque = _NOTHING if with_opaque else place.opaque
-        rest, own = written.apart(source, element)
+        rest, seal = written.apart(source, element)
         elements = self.as_written(rest, opaque)
-        # where the rest is not known, what was found may be a comment that looks like the signature
-        own = b"" if elements is None else own
-        parts, chain = self.signature(element, by_manifest=place.manifest is not None, octets=own)
+        # where the rest is not known, what was cut out may be a comment that looks like the signature
+        seal = b"" if elements is None else seal
+        parts, chain = self.signature(element, by_manifest=place.manifest is not None, octets=seal)
         known.algorithm = parts.algorithm.name
         signed = root
         if place.manifest is not None and parts.fragment:
@@ -187,10 +190,8 @@ class DocumentVerifier:
         check_value_size(parts, leaf)
         by_manifest = place.manifest is not None and bool(parts.fragment)
         bulk = without.texts if without is not None and not by_manifest else {}
-        if by_manifest:
-            elements, rest = None, b""  # not the whole is signed
-        elif not parts.as_written:
-            elements = None  # what was cut out is more than the signature, or less
+        if by_manifest or not parts.as_written:
+            elements = None  # a part is signed; or what was cut out is more than the signature, or less
         octets = b"" if elements is None else rest
         outcome = self._engine.check(root, signed, parts, leaf.key, leaf.sha256, bulk, octets)
         check_digest(outcome)
@@ -198,7 +199,7 @@ class DocumentVerifier:
         if elements is None:
             canonical.detach(parts.element)
             octets = outcome.octets or canonical.signed_octets(root, signed)
-            elements = self._views.view(octets, opaque, rest)
+            elements = self._views.view(octets, opaque, b"" if by_manifest else rest)
         attributes = elements.attributes
         content.check_ids(attributes)
         content.check_types(attributes)

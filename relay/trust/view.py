@@ -7,9 +7,10 @@ without the values of their attributes are the *form* of a document. The first o
 strictly (``_formed``): names, quotes, nesting, namespaces. What comes out, a ``Shape``, is the same for all of that
 form, since nothing in it hangs on texts and values; it is kept, within bounds, so that a worker pays it once.
 
-A body that is written as its canonical form would be needs none made (``as_written``). Whether its tags are so written hangs
-on its form alone, namespaces included, and is known once libxml2 gave back one such document unchanged; of texts and
-values it is enough that they hold nothing that has two spellings.
+A body that is written as its canonical form would be needs none made (``as_written``). First it has to be tag, text, tag,
+text, … to the letter (``_apart``), so that nothing in it is a comment, a section or an instruction. Whether the tags are
+written as in canonical form then hangs on the form alone, namespaces included, and is known once libxml2 gave back one
+document of that form unchanged. Texts and values must hold nothing that has two spellings.
 
 Nothing here ever refuses what libxml2 wrote; what it cannot have written is no view (``NotCanonicalError``).
 """
@@ -38,6 +39,7 @@ _PER_TAG: Final = 100  # bytes, roughly, that one tag takes in what is kept
 _NAME: Final = r"[^ \t\r\n\"'<>/=&]+"
 _START: Final = re.compile(f'({_NAME})((?: {_NAME}="[^"<]*")*)')
 _ATTRIBUTE: Final = re.compile(f' ({_NAME})="([^"<]*)"')
+_NO_ANGLES: Final = bytes(one for one in range(256) if one not in b"<>")
 _EMPTY: Final = b"/>"  # what most write who write no canonical form
 _XML_ATTRIBUTE: Final = b" xml:"  # parsers know some of these, and may have their own way with a value
 _XML: Final = {"xml": "http://www.w3.org/XML/1998/namespace"}
@@ -54,7 +56,7 @@ class _Form:
     shape: Shape
     opaque: tuple[int, ...]  # pieces that are left out
     valued: tuple[int, ...]  # which of the values in quotes are no namespaces
-    own: bool = False  # its tags are known to be their own canonical form
+    canonical: bool = False  # known: where the tags are written so, they are their own canonical form
 
 
 class Views:
@@ -68,28 +70,28 @@ class Views:
         self.forms: Kept[tuple[object, ...], _Form] = Kept(most, room)
         self._seldom = True  # a look for two octets costs a third of what it saves where it finds them
 
-    def view(self, octets: bytes, opaque: frozenset[str], own: bytes = b"") -> Elements:
+    def view(self, octets: bytes, opaque: frozenset[str], source: bytes = b"") -> Elements:
         """Return the elements of a document.
 
         Args:
             octets: exclusive canonical form, without comments, of an element or of a document with instructions
                 around its root.
             opaque: tags whose text is left out.
-            own: what stands in a body for it; where that is the same, ``as_written`` knows documents of its form from
+            source: what stands in a body for it; where that is the same, ``as_written`` knows documents of its form from
                 now on.
 
         Raises:
             NotCanonicalError: they are none.
         """
         if octets.startswith(b"<?") or octets.endswith(b"?>"):
-            octets, own = _root_alone(octets), b""
+            octets, source = _root_alone(octets), b""
         if len(octets) <= _SMALL:
             apart = _apart(octets)
             if apart is not None:
                 tags, texts, outside, values = apart
                 form = self._form(tags, outside, values, opaque)
-                if own == octets and not form.own:
-                    form.own = _XML_ATTRIBUTE not in octets
+                if source == octets and not form.canonical:
+                    form.canonical = _XML_ATTRIBUTE not in octets
                 return _filled(form, texts, values)
         return self._long(octets, opaque)
 
@@ -97,8 +99,8 @@ class Views:
         """Return the elements of what is known to be its own canonical form; None where that is not known.
 
         Args:
-            octets: a part of a body that is one element to whatever parser took the body: no tag that it begins or
-                ends in belongs to anything else.
+            octets: foreign; of a body that the parser took, whole or without one element that stood between its tags or
+                in a text.
             opaque: tags whose text is left out.
         """
         if not octets or len(octets) > _SMALL or b"&" in octets or b"\r" in octets:
@@ -118,7 +120,7 @@ class Views:
             return None
         _, texts, outside, values = apart
         form = self.forms.get(_key(outside, values, opaque))
-        if form is None or not form.own:
+        if form is None or not form.canonical:
             return None
         valued = b"".join(values)
         if b"\n" in valued or b"\t" in valued:  # a space, to every parser
@@ -199,8 +201,10 @@ def _apart(octets: bytes) -> tuple[list[bytes], list[bytes], list[bytes], list[b
     quoted = _quoted(tags)
     if quoted is None:
         return None
-    if flat[0] or flat[-1] or not octets.startswith(b"<") or 2 * octets.count(b"<") != len(flat) - 1:
-        raise NotCanonicalError("text around the root")
+    # each "<" is followed by a ">" before the next one, and by no second: else tags and texts would have changed places,
+    # as they do behind a ">" in a text or a "<" in a section, of which there may be as many
+    if flat[0] or flat[-1] or octets.translate(None, _NO_ANGLES) != b"<>" * len(tags):
+        raise NotCanonicalError("not tag, text, tag, text, ... from end to end")
     return tags, flat[2::2], *quoted
 
 
@@ -351,7 +355,7 @@ def _unverified(source: bytes, without: Cut | None, place: SignaturePlace, limit
             raise AmbiguousMarkError
     own = written.root_of(source)
     elements = _views.as_written(own, place.opaque)
-    return _views.view(octets_of(root), place.opaque, own) if elements is None else elements
+    return elements or _views.view(octets_of(root), place.opaque, own)
 
 
 def octets_of(root: Any) -> bytes:  # noqa: ANN401 -- lxml ships no types

@@ -1,9 +1,10 @@
 """What a body says in its own octets: its root, and that without the signature. Found by their tags, without a parser.
 
-Only a proposal, which holds where two others agree: ``Views.as_written`` knows the root, or the rest of it, as its own
-canonical form, and ``quick.read`` finds what was cut out to be one plain signature. The parser took the body, so the cut
-was made between tags or in a text: no element of the rest ends in the one and begins in the other. Then the rest is the
-canonical form of the tree without the signature, and nothing needs to be canonicalised.
+Only a proposal. It holds where two others agree: ``Views.as_written`` finds the root, or what is left of it, to be tags and
+texts alone, of a form that is canonical; and ``quick.read`` finds what was cut out to be one plain signature. Since the
+former holds no comment, section or instruction, and the parser took the body, in which a ``<`` stands at the cut, the cut
+is between two tags or in a text. So what was cut out is the signature in the tree, whole and alone, what is left is the
+canonical form of the tree without it, and none needs to be made.
 """
 
 from __future__ import annotations

@@ -144,6 +144,17 @@ def _in_comment(forge: Forge) -> bytes:
     return replaced(body, seal, b"<!--" + seal + b"-->" + replaced(false, b"<Signature ", b"<Signature\n"))
 
 
+def _changed_places(forge: Forge) -> bytes:
+    """Texts where tags are looked for and tags where texts are: between the same angle brackets the same tags stand, if
+    nobody looks which bracket is which. The digest is of these octets as they are."""
+    body = forge.unsigned()
+    subject = between(body, b"<edXML:Subject>", b"</edXML:Subject>")
+    text = subject.removeprefix(b"<edXML:Subject>").removesuffix(b"</edXML:Subject>")
+    told = replaced(body, b"<edXML:From>", b">edXML:From<![CDATA[")
+    told = replaced(told, subject, b"<edXML:Subject<" + text + b"]]>/edXML:Subject>")
+    return spliced(told, forge.seal(told, content=told[told.index(b"<edXML ") :].rstrip()))
+
+
 _OTHER = b'<Signature xmlns="urn:other">'
 
 FAMILY.add(
@@ -168,6 +179,14 @@ FAMILY.add(
     "signature.check_place",
     "readers that cut the signature out by its tags",
     lambda forge: _beside_another(forge, _OTHER, b"</Signature>", within=b"</Signature >"),
+    source="docs/security.md, The way of the bytes",
+)
+FAMILY.add(
+    "tags in a section and texts between stray brackets, signed as they stand",
+    Code.DIGEST_MISMATCH,
+    "verifier.check_digest",
+    "readers that take a document apart at its angle brackets",
+    _changed_places,
     source="docs/security.md, The way of the bytes",
 )
 FAMILY.add(

@@ -20,7 +20,7 @@ from relay.trust.sign import sign_document
 from relay.trust.verifier import DocumentVerifier
 from relay.trust.view import Views
 from tests.support import pki
-from tests.support.xmlsign import DS
+from tests.support.xmlsign import DS, ENC, ENVELOPED, EXC, MORE, key_info, value_of
 from tests.unit.trust.conftest import DOCUMENT, PLACE, World
 from tests.unit.trust.test_view import CHARACTERS, OPAQUE, trees
 
@@ -92,6 +92,8 @@ def test_what_is_known_as_its_own_form_is_its_own_form(root: Any, data: st.DataO
         ('<a xmlns:p="urn:a"></a>', '<a xmlns:p="urn:a"></a>', False),  # a prefix that nobody uses
         ('<a xml:lang="vi"></a>', '<a xml:lang="en"></a>', False),
         ("<?i?><a></a>", "<?i?><a></a>", False),
+        # a ">" in a text, and more "<" than ">" in a section: tags and texts change places
+        ("<a><p>1</p><q>2</q></a>", "<a>>p<![CDATA[1</p><q<2]]>/q></a>", False),
     ],
 )
 def test_a_form_is_known_by_one_document_that_came_back_unchanged(
@@ -110,6 +112,35 @@ def test_a_form_is_known_for_the_tags_left_out_that_it_was_seen_with() -> None:
     found = views.as_written(body, OPAQUE)
     assert found is not None
     assert found.root.children[0].text is None
+
+
+SECTIONS = [(b"<![CDATA[", b"]]>"), (b"<!--", b"-->"), (b"<?p ", b"?>")]
+
+
+@pytest.mark.parametrize(("begin", "end"), SECTIONS)
+def test_tags_and_texts_never_change_places(begin: bytes, end: bytes) -> None:
+    """Each start tag becomes text in front of a section, each later pair of tags the section's end: the same pieces
+    between the same number of angle brackets."""
+    learnt = b"<a><p>1</p><q><s>2</s></q><p>3</p></a>"
+    views, tried = Views(), 0
+    views.view(learnt, OPAQUE, learnt)
+    assert views.as_written(learnt, OPAQUE) is not None
+    starts = [match.span() for match in re.finditer(b"<[a-z]+>", learnt)]
+    for opened in starts:
+        for closed in re.finditer(b"<([a-z]+)>([0-9]*)</", learnt):
+            if closed.start() <= opened[1]:
+                continue
+            tag, text = closed.groups()
+            body = (
+                learnt[: opened[0]]
+                + b">" + learnt[opened[0] + 1 : opened[1] - 1] + begin
+                + learnt[opened[1] : closed.start()]
+                + b"<" + tag + b"<" + text + end + b"/"
+                + learnt[closed.end() :]
+            )  # fmt: skip
+            tried += 1
+            assert views.as_written(body, OPAQUE) is None, body
+    assert tried > 5
 
 
 # --- documents
@@ -247,6 +278,73 @@ def test_what_is_cut_out_is_the_signature_and_nothing_else(world: World, name: s
     assert (b"<DigestValue>" + digest) in changed or name == "one around it"
     verdict = warm(world, body).verify(changed, PLACE, pki.NOW).verdict
     assert verdict.reason in {Code.DIGEST_MISMATCH, Code.SIGNATURE_MISPLACED}
+
+
+def sealed(
+    world: World, octets: bytes, prefix: str = "", declared: str | None = None, named: str = ""
+) -> bytes:
+    """Return a signature over octets as they are, of their signer's own hand.
+
+    Args:
+        world: who signs.
+        octets: what the digest is taken of.
+        prefix: of the signature's elements.
+        declared: the declaration that stands at the signature; that of the prefix unless told otherwise.
+        named: that which is signed at SignedInfo; the same unless told otherwise.
+    """
+    right = f' xmlns:{prefix[:-1]}="{DS}"' if prefix else f' xmlns="{DS}"'
+    declared = right if declared is None else declared
+    digest = base64.b64encode(hashlib.sha256(octets).digest()).decode()
+    inside = (
+        f'<CanonicalizationMethod Algorithm="{EXC}"></CanonicalizationMethod>'
+        f'<SignatureMethod Algorithm="{MORE}ecdsa-sha256"></SignatureMethod><Reference URI=""><Transforms>'
+        f'<Transform Algorithm="{ENVELOPED}"></Transform><Transform Algorithm="{EXC}"></Transform></Transforms>'
+        f'<DigestMethod Algorithm="{ENC}sha256"></DigestMethod><DigestValue>{digest}</DigestValue></Reference></SignedInfo>'
+    )
+    info = prefixed(f"<SignedInfo>{inside}", prefix).replace(
+        "SignedInfo>", f"SignedInfo{named or declared}>", 1
+    )
+    value = base64.b64encode(value_of(world.recipe, info.encode())).decode()
+    whole = f"<Signature><SignedInfo>{inside}<SignatureValue>{value}</SignatureValue>{key_info(world.ec)}</Signature>"
+    return prefixed(whole, prefix).replace("Signature>", f"Signature{declared}>", 1).encode()
+
+
+def prefixed(elements: str, prefix: str) -> str:
+    return re.sub("<(/?)", rf"<\1{prefix}", elements)
+
+
+def test_a_signer_cannot_have_tags_read_that_are_none(world: World) -> None:
+    """The digest is of the octets as they stand, tags and texts have changed places in them."""
+    unsigned = PLAIN[PLAIN.index(b"<r ") :].rstrip()
+    text = unsigned.replace(b"<from a=", b"t>from a=").replace(b">H53<", b"<![CDATA[H53<")
+    subject = re.search(b"<subject>(.*?)</subject>", unsigned)
+    assert subject is not None
+    text = text.replace(subject[0], b"x<subject<" + subject[1] + b"]]>/subject>")
+    at = text.index(b"</header>")
+    body = text[:at] + sealed(world, text) + text[at:]
+    for verifier in (DocumentVerifier(world.verifier._store), warm(world, signed(world, PLAIN))):
+        found = verifier.verify(body, PLACE, pki.NOW)
+        assert (found.verdict.reason, found.view) == (Code.DIGEST_MISMATCH, None)
+
+
+@pytest.mark.parametrize(
+    ("declared", "named", "reason"),
+    [
+        (f' xmlns:a="{DS}"', "", Code.OK),
+        (f' xmlns:b="{DS}"', f' xmlns:a="{DS}"', Code.OK),
+        (f' xmlns:b="{DS}"', "", Code.SIGNATURE_INVALID),
+        (f' xmlns="{DS}"', "", Code.SIGNATURE_INVALID),
+    ],
+)
+def test_the_prefix_declared_is_the_one_used(world: World, declared: str, named: str, reason: Code) -> None:
+    """The prefix of the signature is in force before it; what it declares itself is another one."""
+    text = f'<r xmlns="urn:t" xmlns:a="{DS}" a:x="1"><header><from>H53</from></header><bulk>QUJD</bulk></r>'.encode()
+    at = text.index(b"</header>")
+    good = text[:at] + sealed(world, text, "a:") + text[at:]
+    body = text[:at] + sealed(world, text, "a:", declared, named) + text[at:]
+    cold = DocumentVerifier(world.verifier._store).verify(body, PLACE, pki.NOW)
+    assert cold.verdict.reason is reason
+    assert warm(world, good).verify(body, PLACE, pki.NOW) == cold
 
 
 @settings(max_examples=250, deadline=None)
