@@ -1,7 +1,7 @@
 """A package without its payloads: what is parsed, and where each payload stands in the source.
 
 Payloads are nearly all of a large package, and none of its meaning. They are found by a look for their tags and replaced
-by short marks before a parser sees anything, so that reading costs the envelope alone and any size fits a bounded memory.
+by short marks, drawn anew each time, before a parser sees anything, so that reading costs the envelope alone and any size fits a bounded memory.
 What is inside a comment or CDATA section looks the same: whoever parses counts the marks that came out at a payload's
 place and, if some did not, parses the source as it is (``Skeleton.whole``).
 """
@@ -9,6 +9,8 @@ place and, if some did not, parses the source as it is (``Skeleton.whole``).
 from __future__ import annotations
 
 import re
+import secrets
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Final
@@ -19,8 +21,9 @@ from relay.errors import Code, RefusedError
 _CHUNK: Final = 1024 * 1024
 _OPEN: Final = re.compile(rb"<(?:[^\s<>/!?&'\"=]{1,64}:)?ContentTransferEncoded(?:\s[^<>]*)?(?<!/)>")
 _LONGEST_TAG: Final = 64 * 1024
-MARK: Final = "@payload:{}@"
-_MARK_START: Final = b"@payload:"
+_RANDOM: Final = (
+    16  # bytes of a mark; who could guess one would spell it, by references, where its payload does not stand
+)
 _NOT_WORTH_IT: Final = 32 * 1024  # a package below that is parsed as it is
 _SMALL: Final = 256  # a payload below that costs less where it stands
 
@@ -37,15 +40,16 @@ class Span:
 class Skeleton:
     """The bytes to be parsed, the spans that were cut out, and the source."""
 
-    def __init__(self, source: Source, body: bytes, spans: tuple[Span, ...]) -> None:
+    def __init__(self, source: Source, body: bytes, spans: tuple[Span, ...], drawn: str = "") -> None:
         self.source = source
         self.body = body
         self.spans = spans
+        self._drawn = drawn
 
     @cached_property
     def marks(self) -> dict[str, Span]:
         """Each mark with what it stands for."""
-        return {MARK.format(index): span for index, span in enumerate(self.spans)}
+        return {_mark(self._drawn, index): span for index, span in enumerate(self.spans)}
 
     def whole(self, limit: int) -> Skeleton:
         """Return the source with nothing cut out. Raises ``RefusedError`` TOO-LARGE above ``limit`` bytes."""
@@ -54,13 +58,20 @@ class Skeleton:
         return Skeleton(self.source, self.source.read_at(0, self.source.size), ())
 
 
-def skeleton_of(source: Source, limit: int, envelope_limit: int) -> Skeleton:
+def _mark(drawn: str, index: int) -> str:
+    return f"@payload:{drawn}:{index}@"
+
+
+def skeleton_of(
+    source: Source, limit: int, envelope_limit: int, draw: Callable[[int], str] = secrets.token_hex
+) -> Skeleton:
     """Cut the payloads out of a package.
 
     Args:
         source: the package.
         limit: bytes of the whole at most.
         envelope_limit: bytes of all but the payloads at most.
+        draw: gives random bytes, as many as it is told, as letters and digits.
 
     Raises:
         RefusedError: EMPTY-BODY, TOO-LARGE.
@@ -71,7 +82,7 @@ def skeleton_of(source: Source, limit: int, envelope_limit: int) -> Skeleton:
         raise RefusedError(Code.TOO_LARGE, f"{source.size} bytes, at most {limit}")
     if isinstance(source, BytesSource) and source.size < _NOT_WORTH_IT:
         return Skeleton(source, source.body, ())
-    cutter = _Cutter(source, envelope_limit)
+    cutter = _Cutter(source, envelope_limit, draw(_RANDOM))
     if isinstance(source, BytesSource):
         cutter.take(source.body, 0, last=True)
     else:
@@ -88,9 +99,10 @@ def skeleton_of(source: Source, limit: int, envelope_limit: int) -> Skeleton:
 class _Cutter:
     """Goes through a source chunk by chunk; what is kept of one for the next is at most a tag."""
 
-    def __init__(self, source: Source, limit: int) -> None:
+    def __init__(self, source: Source, limit: int, drawn: str) -> None:
         self._source = source
         self._limit = limit
+        self._drawn = drawn
         self._out: list[bytes] = []
         self._kept = 0
         self._spans: list[Span] = []
@@ -141,7 +153,7 @@ class _Cutter:
         length = end - self._start
         if self._plain and length >= _SMALL:
             # the line ends stay, so that the places of findings are those of the source
-            mark = MARK.format(len(self._spans)).encode() + b"\n" * self._lines
+            mark = _mark(self._drawn, len(self._spans)).encode() + b"\n" * self._lines
             self._spans.append(Span(self._start, length, self._folded))
             self._keep(mark)
         else:
@@ -171,6 +183,6 @@ class _Cutter:
             self._check(self._source.size - self._start)
             self._keep(self._source.read_at(self._start, self._source.size - self._start))
         body = b"".join(self._out)
-        if self._spans and body.count(_MARK_START) != len(self._spans):
+        if self._spans and body.count(self._drawn.encode()) != len(self._spans):
             return Skeleton(self._source, b"", tuple(self._spans)).whole(self._limit)
-        return Skeleton(self._source, body, tuple(self._spans))
+        return Skeleton(self._source, body, tuple(self._spans), self._drawn)

@@ -5,17 +5,22 @@ and white space alone, which mean the same in any place of an XML document: what
 makes of the mark, so the tree of the one is the tree of the other. That the stretch holds nothing else is known once
 it was decoded; that a mark is the whole text of a payload element, and every mark is one, is checked in the tree. Where
 either is not so, the body is parsed as it is.
+
+Marks are drawn anew for each body, and nobody can guess them: who could would spell one, by references or in a section, where
+its stretch does not stand, and hide the stretch in a comment.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import secrets
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 SMALLEST: Final = 32 * 1024  # bytes of a stretch; below, the parser is as fast
-_PREFIX: Final = b"TrucBulkText"
-_MARK: Final = "TrucBulkText%08d"
+_PREFIX: Final = "TrucBulkText"
+_DIGITS: Final = 8
+_RANDOM: Final = 16  # bytes
 _MOST: Final = 4096
 _MOST_TAGS: Final = 100_000
 
@@ -36,10 +41,14 @@ class Cut:
         return b"".join(around(skeleton, self.texts))
 
 
-def cut(body: bytes) -> Cut | None:
-    """Return the body without its long stretches; None where there are none, or the marks would be ambiguous."""
+def cut(body: bytes, draw: Callable[[int], str] = secrets.token_hex) -> Cut | None:
+    """Return the body without its long stretches; None where there are none, or the marks would be ambiguous.
+
+    ``draw`` gives random bytes, as many as it is told, as base64 characters.
+    """
     if len(body) < SMALLEST:
         return None
+    prefix = ""
     source = memoryview(body)
     pieces: list[bytes] = []
     texts: dict[str, memoryview] = {}
@@ -55,9 +64,10 @@ def cut(body: bytes) -> Cut | None:
         if following - at > SMALLEST:
             start = body.rfind(b">", at, following) + 1
             if following - start >= SMALLEST and start:
-                mark = _MARK % len(texts)
                 if len(texts) == _MOST:
                     return None
+                prefix = prefix or _PREFIX + draw(_RANDOM)
+                mark = f"{prefix}{len(texts):0{_DIGITS}}"
                 texts[mark] = source[start:following]
                 pieces.append(body[done:start])
                 pieces.append(mark.encode())
@@ -67,7 +77,7 @@ def cut(body: bytes) -> Cut | None:
         return None
     pieces.append(body[done:])
     skeleton = b"".join(pieces)
-    if skeleton.count(_PREFIX) != len(texts):
+    if skeleton.count(prefix.encode()) != len(texts):
         return None
     return Cut(skeleton, texts)
 
@@ -76,9 +86,12 @@ def around(octets: bytes, texts: Mapping[str, memoryview]) -> Iterator[bytes | m
     """Yield the octets with each text in the place of its mark.
 
     Raises:
-        AmbiguousMarkError: there are other marks than these (a reference such as ``&#84;`` can spell one).
+        AmbiguousMarkError: there are other marks than these.
     """
-    if octets.count(_PREFIX) != len(texts):
+    if not texts:
+        yield octets
+        return
+    if octets.count(next(iter(texts))[:-_DIGITS].encode()) != len(texts):
         raise AmbiguousMarkError
     done = 0
     for mark, text in texts.items():  # in the order of the document

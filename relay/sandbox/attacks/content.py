@@ -219,6 +219,16 @@ def _spelt(forge: Forge) -> bytes:
 FILES.add("the sign that stands for bytes spelt by a reference", _DIGEST, "verifier.check_digest", "a file that was signed as something else", _spelt)  # fmt: skip
 
 
+def _in_comment(body: bytes) -> bytes:
+    text = b64(_BIG[0])
+    return inserted(
+        replaced(body, text, "&#84;rucBulkText00000000"), "<edXML:MessageHeader>", f"<!-- >{text}< -->"
+    )
+
+
+FILES.add("the sign spelt in the place of a big attachment, its bytes in a comment", _DIGEST, "verifier.check_digest", "bytes digested that stand where nobody reads", _big(_in_comment))  # fmt: skip
+
+
 def _without_files(forge: Forge) -> bytes:
     body = forge.good()
     start, end = body.index(b"<AttachmentEncoded>"), body.index(b"</AttachmentEncoded>")

@@ -323,6 +323,7 @@ FAMILY.add("an attachment that is the sign for a big one", _ALTERED, "manifest.c
 FAMILY.add("base64 that goes on behind a megabyte that ends", _ALTERED, "verifier._attached", "readers that decode piece by piece", lambda forge: _goes_on(forge), source="RFC 4648, section 3.3")  # fmt: skip
 FAMILY.add("long text that is no attachment", Code.UNSIGNED_CONTENT, "manifest.check_root_children", "bytes that nobody digests", _big(_hidden_before("A" * 40_000)))  # fmt: skip
 FAMILY.add("the sign for a big one inside the envelope, turned into long text", Code.DIGEST_MISMATCH, "verifier.check_digest", "long text that was signed as its sign", lambda forge: _sign_in_envelope(forge))  # fmt: skip
+FAMILY.add("the sign spelt in the place of a big one, its bytes in a comment", _ALTERED, "manifest.check_payload", "bytes digested that stand where nobody reads", _big(lambda body: inserted(replaced(body, _big_text(), "&#84;rucBulkText00000000"), "<edXML:MessageHeader>", f"<!-- >{_big_text()}< -->")))  # fmt: skip
 FAMILY.add("the sign for a big one as text beside", (_UNSIGNED,), "manifest.check_no_text", "the sign that stands for bytes taken for text", _big(_put("<AttachmentEncoded>", "TrucBulkText00000000")))  # fmt: skip
 
 

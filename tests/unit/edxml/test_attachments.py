@@ -13,6 +13,8 @@ import pytest
 from adapters.edxml.attachments import ReceivedFile, UnpackLimits, received_files, safe_name
 from adapters.edxml.facts import AttachedFile
 from adapters.edxml.format import EdxmlFormat
+from adapters.edxml.model import Document
+from adapters.edxml.reader import read
 from relay.errors import Code, RefusedError
 from relay.model.message import Kind
 from tests.support.packages import build_document, kinds_of_attachments, replaced, small_pdf
@@ -195,3 +197,26 @@ def test_a_name_missing_beside_the_payload_comes_from_the_manifest() -> None:
 )
 def test_names_are_made_safe(written: str, name: str) -> None:
     assert safe_name(written, 3) == name
+
+
+def test_no_payload_is_read_from_where_it_only_seems_to_stand() -> None:
+    """What stands for a payload while the envelope is parsed is drawn anew: nobody can spell it elsewhere."""
+    octets = bytes(range(256)) * 400
+    body = build_document("H53", ["G22"], attachments=(AttachedFile("a.bin", octets, "application/pdf"),))
+    text = base64.b64encode(octets)
+    holder = b"<ContentTransferEncoded>" + text + b"</ContentTransferEncoded>"
+    assert body.count(text) == 1
+    for spelled in (b"&#64;payload:0@", b"<![CDATA[@]]>payload:0@"):
+        changed = body.replace(text, spelled).replace(
+            b"<edXML:MessageHeader>", b"<!-- " + holder + b" --><edXML:MessageHeader>"
+        )
+        package = read(changed).package
+        assert isinstance(package, Document)
+        (attached,) = package.attachments
+        if attached.content is None:
+            continue
+        try:
+            seen = b"".join(attached.content.pieces())
+        except RefusedError:
+            continue  # the letters of a mark are no base64
+        assert seen != octets

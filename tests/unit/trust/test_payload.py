@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from relay.trust import payload
+from relay.trust.cut import cut
 
 
 def plain(piece: Any) -> bytes:
@@ -113,3 +114,16 @@ def test_both_decoders_say_the_same(parts: list[bytes]) -> None:
 )
 def test_plain_text(text: bytes, expected: bool) -> None:
     assert payload.is_plain(text) is expected
+
+
+def test_the_marks_of_a_body_are_its_own() -> None:
+    """Who knew them could spell one where its stretch does not stand."""
+    body = b"<a><b>" + b"QUJD" * 20_000 + b"</b><c>" + b"REVG" * 20_000 + b"</c></a>"
+    first, second = cut(body), cut(body)
+    assert first is not None
+    assert second is not None
+    assert len(first.texts) == len(second.texts) == 2
+    assert not {*first.texts} & {*second.texts}
+    assert first.skeleton != second.skeleton
+    assert all(len(mark) >= 32 for mark in first.texts)
+    assert first.filled(first.skeleton) == second.filled(second.skeleton) == body
