@@ -14,9 +14,11 @@ SAME_CODE: Final = {
     "signature.check_one_structure": "cryptography refuses bytes behind a certificate as well; this one does not hang on "
     "its version",
     "payload.pieces: its length is none": "the decoder refuses it as well; this one does not hang on its version",
-    "cut.around: at < 0": "as many signs as texts were counted before; one that is not there leaves another digest",
+    "cut.around: at < 0": "a sign that is not there leaves another digest",
     "verifier.DocumentVerifier._check_plain": "what is hashed as it stands reads as it was signed; without the check good "
     "documents would be refused",
+    "verifier.DocumentVerifier._of_tree: next(signed.iter(*place.opaque), None) is not None": "a payload inside the "
+    "envelope is hashed with it, not its sign: without the check good documents would be refused",
     "verifier._attached: without is not None": "read again whole, it is refused by the same code",
     "ocsp._told: Outcome.UNREADABLE (2)": "the syntax has no answer that says revoked and not when",
     "ocsp._vouched: not listings": "without a list there is no latest one: fails closed",

@@ -229,6 +229,9 @@ def _in_comment(body: bytes) -> bytes:
 FILES.add("the sign spelt in the place of a big attachment, its bytes in a comment", _DIGEST, "verifier.check_digest", "bytes digested that stand where nobody reads", _big(_in_comment))  # fmt: skip
 
 
+FILES.add("a long text of base64 letters that is no attachment", Code.TOO_COMPLEX, "parse.check_texts", "the sign that stands for bytes read as a text", lambda forge: forge.with_insert("<edXML:TraceHeaderList>", f"<edXML:Note>{'QUJD' * 25_000}</edXML:Note>"))  # fmt: skip
+
+
 def _without_files(forge: Forge) -> bytes:
     body = forge.good()
     start, end = body.index(b"<AttachmentEncoded>"), body.index(b"</AttachmentEncoded>")
