@@ -151,11 +151,16 @@ def test_a_sender_with_an_rsa_key(ground: Ground, language: str, tmp_path: Path)
 
 
 def _from_another_hand(ground: Ground, recipients: list[str]) -> str:
-    """Send a document that a national encoder wrote, codes in the form of 2016, signed with RSA; return its id."""
-    gateway, sent = Stranger(ground.sandbox, OTHER), str(uuid.uuid4())
+    """Send a document that a national encoder wrote, codes in the form of 2016, signed with RSA; return its id.
+
+    It is in the recipients' queues then: the programs end with their own document, whatever comes behind it.
+    """
+    gateway, sent = Stranger(ground.sandbox, OTHER).start(), str(uuid.uuid4())
     paper = document(Facts(_form_2016(OTHER), tuple(_form_2016(each) for each in recipients)))
     try:
         assert gateway.publish(sign(paper, gateway.signer()), message_id=sent) == "ack"
+        lines = gateway.acknowledgement(sent).lines
+        assert [line.state for line in lines] == ["queued"] * len(recipients)
     finally:
         gateway.close()
     return sent
