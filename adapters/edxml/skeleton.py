@@ -1,9 +1,10 @@
 """A package without its payloads: what is parsed, and where each payload stands in the source.
 
 Payloads are nearly all of a large package, and none of its meaning. They are found by a look for their tags and replaced
-by short marks, drawn anew each time, before a parser sees anything, so that reading costs the envelope alone and any size fits a bounded memory.
+by short marks before a parser sees anything, so that reading costs the envelope alone and any size fits a bounded memory.
 What is inside a comment or CDATA section looks the same: whoever parses counts the marks that came out at a payload's
-place and, if some did not, parses the source as it is (``Skeleton.whole``).
+place and, if some did not, parses the source as it is (``Skeleton.whole``). Marks are drawn anew each time: who could guess
+one would spell it, by references, where its payload does not stand.
 """
 
 from __future__ import annotations
@@ -21,9 +22,7 @@ from relay.errors import Code, RefusedError
 _CHUNK: Final = 1024 * 1024
 _OPEN: Final = re.compile(rb"<(?:[^\s<>/!?&'\"=]{1,64}:)?ContentTransferEncoded(?:\s[^<>]*)?(?<!/)>")
 _LONGEST_TAG: Final = 64 * 1024
-_RANDOM: Final = (
-    16  # bytes of a mark; who could guess one would spell it, by references, where its payload does not stand
-)
+_RANDOM: Final = 16  # bytes of a mark
 _NOT_WORTH_IT: Final = 32 * 1024  # a package below that is parsed as it is
 _SMALL: Final = 256  # a payload below that costs less where it stands
 

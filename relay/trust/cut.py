@@ -6,8 +6,8 @@ makes of the mark, so the tree of the one is the tree of the other. That the str
 it was decoded; that a mark is the whole text of a payload element, and every mark is one, is checked in the tree. Where
 either is not so, the body is parsed as it is.
 
-Marks are drawn anew for each body, and nobody can guess them: who could would spell one, by references or in a section, where
-its stretch does not stand, and hide the stretch in a comment.
+Marks are drawn anew for each body, and nobody can guess them: who could would spell one, by references or in a section,
+where its stretch does not stand, and hide the stretch in a comment.
 """
 
 from __future__ import annotations

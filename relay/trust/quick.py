@@ -1,9 +1,10 @@
 """The structure of a signature, read from its canonical octets: the way that nearly all signatures take.
 
-In its canonical form (with comments), in which most stand in their bodies too, a plain signature has one spelling, up to
-prefix and white space, so one expression says at once that every node of it is one that ``signature.read`` takes. What it captures is what was signed:
-the octets of SignedInfo are cut out of the same form. Whatever does not match, for whatever reason, goes the long way,
-check by check; nothing is refused here, and nothing is taken here that the long way refuses (a test compares).
+In its canonical form (with comments), in which many stand in their bodies too, a plain signature has one spelling, up
+to prefix and white space, so one expression says at once that every node of it is one that ``signature.read`` takes. What
+it captures is what was signed: the octets of SignedInfo are cut out of the same form. Whatever does not match, for
+whatever reason, goes the long way, check by check; nothing is refused here, and nothing is taken here that the long way
+refuses (a test compares).
 """
 
 from __future__ import annotations

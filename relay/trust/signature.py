@@ -39,9 +39,7 @@ class SignatureParts:
     certificates: tuple[bytes, ...]  # DER, leaf first
     fragment: str = ""  # the id that the reference names; empty: the whole document
     signed_info: bytes = b""  # its canonical octets, where they are known already
-    as_written: bool = (
-        False  # read from the body's own octets, which are one plain signature and nothing else
-    )
+    as_written: bool = False  # read from octets of the body that are one plain signature
 
 
 def signatures(root: Any, place: SignaturePlace) -> list[Any]:  # noqa: ANN401 -- lxml ships no types

@@ -112,6 +112,7 @@ class Views:
         return found
 
     def _known(self, octets: bytes, opaque: frozenset[str]) -> Elements | None:
+        """Do as ``as_written``; no reference and no carriage return is among the octets."""
         try:
             apart = _apart(octets)
         except NotCanonicalError:
